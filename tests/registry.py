@@ -1,0 +1,35 @@
+"""Every factory and likelihood of the package, for the laws that all of them obey.
+
+A test fails when one is exported that is not listed here.
+"""
+
+from varbump import likelihoods, posteriors, priors
+
+PRIORS = {"Normal": [priors.Normal(), priors.Normal(scale=0.3)]}
+
+POSTERIORS = {
+    "FullCovarianceNormal": [posteriors.FullCovarianceNormal(), posteriors.FullCovarianceNormal(scale=0.2)],
+    "MeanFieldNormal": [posteriors.MeanFieldNormal(), posteriors.MeanFieldNormal(scale=0.2, loc_scale=0.5)],
+}
+
+LIKELIHOODS = {"Normal": [likelihoods.Normal(), likelihoods.Normal(scale=0.07)]}
+
+
+def flatten(registry):
+    """All objects of a registry."""
+    return [item for items in registry.values() for item in items]
+
+
+def name(item):
+    """Readable test id."""
+    return f"{type(item).__name__}{item.get_config()}"
+
+
+def perturbed(posterior, seed=0):
+    """Move a posterior away from its start, where every covariance is zero."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    for variable in posterior.trainable_variables:
+        variable.assign_add(generator.normal(scale=0.3, size=variable.shape))
+    return posterior

@@ -1,0 +1,35 @@
+"""Bayesian variational regression: from (x, y) to a curve with honest uncertainty."""
+
+from varbump import datasets, layers, likelihoods, posteriors, priors
+from varbump.diagnostics import parameter_report
+from varbump.network import build_network
+from varbump.plotting import BandsDisplay, FunctionsDisplay, TrainingDisplay
+from varbump.posteriors import posterior
+from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, predict_y
+from varbump.priors import prior
+from varbump.training import History, NonFiniteLossError, fit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Bands",
+    "BandsDisplay",
+    "FunctionsDisplay",
+    "History",
+    "NonFiniteLossError",
+    "TrainingDisplay",
+    "build_network",
+    "credible_bands",
+    "datasets",
+    "fit",
+    "layers",
+    "likelihoods",
+    "parameter_report",
+    "posterior",
+    "posteriors",
+    "predict_bands",
+    "predict_f",
+    "predict_y",
+    "prior",
+    "priors",
+]

@@ -1,0 +1,214 @@
+"""The count of parameters and of weights, held against the number of data points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from varbump._keras import keras, refuse_keras3
+from varbump.checks import check_count
+from varbump.elbo import exact_kl
+from varbump.layers import DenseVariational
+
+__all__ = ["LayerReport", "ParameterReport", "parameter_report"]
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """Counts of one layer.
+
+    Attributes
+    ----------
+    name : str
+    num_weights : int
+        Numbers that a draw of the layer has: kernel and bias.
+    num_trainable : int
+        Trainable parameters, those of q(w) for a variational layer.
+    num_covariances : int
+        How many of the latter stand for dependence between weights.
+    kl : float or None
+        KL(q || p) in nats; None where there is no closed form, or no distribution.
+    num_effective : float or None
+        Sum over weights of 1 - sd_q^2 / sd_p^2 (MacKay's gamma), in (-inf, num_weights].
+    """
+
+    name: str
+    num_weights: int
+    num_trainable: int
+    num_covariances: int = 0
+    kl: float | None = None
+    num_effective: float | None = None
+
+
+@dataclass(frozen=True)
+class ParameterReport:
+    """Counts of a network and of its data; printed, a table with a sentence of judgement.
+
+    Attributes
+    ----------
+    layers : tuple of LayerReport
+    num_data : int or None
+        N.
+    """
+
+    layers: tuple[LayerReport, ...]
+    num_data: int | None = None
+
+    @property
+    def num_weights(self) -> int:
+        """Weights and biases of one function that the network stands for."""
+        return sum(layer.num_weights for layer in self.layers)
+
+    @property
+    def num_trainable(self) -> int:
+        """Trainable parameters, most of them of the variational posterior."""
+        return sum(layer.num_trainable for layer in self.layers)
+
+    @property
+    def num_covariances(self) -> int:
+        """Trainable parameters that stand for dependence between weights."""
+        return sum(layer.num_covariances for layer in self.layers)
+
+    @property
+    def ratio(self) -> float | None:
+        """Trainable parameters per data point."""
+        return self.num_trainable / self.num_data if self.num_data else None
+
+    @property
+    def weight_ratio(self) -> float | None:
+        """Weights per data point."""
+        return self.num_weights / self.num_data if self.num_data else None
+
+    @property
+    def kl(self) -> float | None:
+        """KL(q || p) in nats over all layers that have one."""
+        return _total(layer.kl for layer in self.layers)
+
+    @property
+    def num_effective(self) -> float | None:
+        """Effective number of parameters: how many weights the data have pinned down."""
+        return _total(layer.num_effective for layer in self.layers)
+
+    @property
+    def judgement(self) -> str:
+        """What the counts do and do not mean."""
+        if not self.num_data:
+            return "Pass num_data to hold the counts against the number of data points."
+        weights = f"A function of this network has {self.num_weights:,} weights for {self.num_data:,} data points."
+        if self.num_trainable <= self.num_data:
+            return f"{weights} There are fewer trainable parameters than points."
+        cause = f" (of which {self.num_covariances:,} are covariances)" if self.num_covariances else ""
+        effective = "" if self.num_effective is None else f" By now the data pin down about {self.num_effective:,.0f}."
+        return (
+            f"There are more trainable parameters than data points, {self.num_trainable:,}{cause} for "
+            f"{self.num_data:,}. That alone does not make the network overfit or impossible to train: they describe "
+            f"a distribution over {self.num_weights:,} weights, which the KL pulls to the prior, not to the data. It "
+            f"does mean slower steps, more memory, and an uncertainty that is learned from few points.{effective}"
+        )
+
+    def __str__(self) -> str:
+        console = Console(width=100, force_terminal=False, no_color=True)
+        with console.capture() as capture:
+            console.print(self)
+        return capture.get().rstrip()
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        table = Table(title="Parameters", title_justify="left")
+        table.add_column("layer")
+        for column in ("weights", "trainable", "covariances", "KL / nats", "effective"):
+            table.add_column(column, justify="right")
+        total = LayerReport(
+            "total", self.num_weights, self.num_trainable, self.num_covariances, self.kl, self.num_effective
+        )
+        for row in (*self.layers, total):
+            if row is total:
+                table.add_section()
+            counts = [f"{n:,}" for n in (row.num_weights, row.num_trainable, row.num_covariances)]
+            sums = ["-" if v is None else f"{v:,.1f}" for v in (row.kl, row.num_effective)]
+            table.add_row(row.name, *counts, *sums)
+        yield table
+        if self.num_data:
+            yield (
+                f"{self.num_data:,} data points: {self.weight_ratio:.3g} weights and {self.ratio:.3g} trainable "
+                f"parameters for each.\n"
+            )
+        yield self.judgement
+
+
+def parameter_report(network: keras.Model, *, num_data: int | None = None) -> ParameterReport:
+    r"""Count weights and variational parameters of a network, and hold them against the data.
+
+    The effective number of parameters is :math:`\gamma = \sum_i (1 - \mathrm{sd}_q(w_i)^2 / \mathrm{sd}_p(w_i)^2)`.
+
+    Parameters
+    ----------
+    network : tf_keras.Model
+        Built. Its variational layers may be ours or the stock `tfp.layers.DenseVariational`.
+    num_data : int, optional
+        N.
+
+    Returns
+    -------
+    ParameterReport
+
+    Raises
+    ------
+    ValueError
+        If the network is not built, or `num_data` is not a positive integer.
+
+    References
+    ----------
+    MacKay (1992), "Bayesian Interpolation", eq. 4.9.
+    """
+    refuse_keras3(network, "network")
+    if num_data is not None:
+        num_data = check_count(num_data, "num_data")
+    if not network.built:
+        raise ValueError("network is not built, so its weights cannot be counted; call it on some x first")
+    leaves = [layer for layer in network._flatten_layers(include_self=False) if layer in network.layers]
+    return ParameterReport(tuple(_report(layer) for layer in leaves if layer.trainable_variables), num_data)
+
+
+def _report(layer: Any) -> LayerReport:
+    num_trainable = _count(layer.trainable_variables)
+    if not (hasattr(layer, "_posterior") and hasattr(layer, "_prior")):  # ours and TFP's have both
+        return LayerReport(layer.name, num_trainable, num_trainable)
+    q, p = (layer._posterior(None), layer._prior(None)) if isinstance(layer, DenseVariational) else _stock(layer)
+    size = int(q.event_shape.num_elements())
+    num_posterior = num_trainable - _count(getattr(layer._prior, "trainable_variables", []))
+    kl = exact_kl(q, p)
+    return LayerReport(
+        name=layer.name,
+        num_weights=size,
+        num_trainable=num_trainable,
+        num_covariances=size * (size - 1) // 2 if num_posterior == size + size * (size + 1) // 2 else 0,
+        kl=None if kl is None else float(kl),
+        num_effective=_effective(q, p),
+    )
+
+
+def _stock(layer: Any) -> tuple[Any, Any]:
+    x = tf.zeros([1, layer.input_spec.axes[-1]])
+    return layer._posterior(x), layer._prior(x)
+
+
+def _effective(q: Any, p: Any) -> float | None:
+    try:
+        return float(tf.reduce_sum(1.0 - tf.square(q.stddev() / p.stddev())))
+    except NotImplementedError:
+        return None
+
+
+def _count(variables: Sequence[tf.Variable]) -> int:
+    return int(sum(np.prod(v.shape) for v in variables))
+
+
+def _total(values: Any) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(sum(known)) if known else None

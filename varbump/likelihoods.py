@@ -1,0 +1,80 @@
+"""Observation models: how y scatters around f."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from varbump._keras import keras, register
+from varbump.forward import standard_normal
+
+__all__ = ["Normal"]
+
+
+@register("NormalLikelihood")
+class Normal(keras.losses.Loss):
+    r"""Normal noise of a fixed scale, :math:`p(y | f) = N(y; f, \mathrm{scale}^2)`.
+
+    With the scale fixed, the negative log-likelihood of finite input is finite: nothing in it can reach
+    the log of zero, which is what turns the loss of a network that also predicts the scale into nan.
+    Also a Keras loss, ``model.compile(loss=Normal(0.3))``: the negative log-likelihood of each
+    observation, which Keras then averages over the batch.
+
+    Parameters
+    ----------
+    scale : float, default=1.0
+        Standard deviation (not variance) of the noise, in the units of y.
+
+    Raises
+    ------
+    ValueError
+        If `scale` is not a positive finite number.
+    """
+
+    def __init__(self, scale: float = 1.0, *, reduction: str = "auto", name: str = "normal_nll") -> None:
+        if not 0.0 < scale < float("inf"):
+            raise ValueError(f"scale must be a positive finite standard deviation, got {scale!r}")
+        super().__init__(reduction=reduction, name=name)
+        self.scale = float(scale)
+
+    def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
+        """Negative log-likelihood of each observation, as a Keras loss."""
+        return self.nll(y_true, y_pred)
+
+    def nll(self, y: Any, f: Any) -> tf.Tensor:
+        r"""Negative log-likelihood of each observation, in nats, summed over outputs.
+
+        .. math:: \sum_q \tfrac12 ((y_q - f_q) / \mathrm{scale})^2 + \log \mathrm{scale} + \tfrac12 \log 2\pi
+
+        Parameters
+        ----------
+        y, f : Tensor (..., Q)
+            Observations and network outputs.
+
+        Returns
+        -------
+        Tensor (...)
+        """
+        f = tf.convert_to_tensor(f)
+        residual = (tf.cast(y, f.dtype) - f) / self.scale
+        constant = math.log(self.scale) + 0.5 * math.log(2.0 * math.pi)
+        return tf.reduce_sum(0.5 * tf.square(residual) + constant, axis=-1)
+
+    def mean(self, f: Any) -> tf.Tensor:
+        """E[y | f], shape (..., Q)."""
+        return tf.convert_to_tensor(f)
+
+    def stddev(self, f: Any) -> tf.Tensor:
+        """Standard deviation of y given f, shape (..., Q), units of y."""
+        return tf.fill(tf.shape(f), tf.cast(self.scale, tf.convert_to_tensor(f).dtype))
+
+    def sample(self, f: Any, seed: Any) -> tf.Tensor:
+        """One draw of y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
+        f = tf.convert_to_tensor(f)
+        return f + self.scale * standard_normal(tf.shape(f), seed, f.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal object."""
+        return {**super().get_config(), "scale": self.scale}

@@ -1,0 +1,92 @@
+"""Assembly of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from varbump._keras import keras, refuse_keras3
+from varbump.layers import DenseVariational
+from varbump.posteriors import posterior
+from varbump.priors import prior
+
+__all__ = ["build_network"]
+
+
+def build_network(
+    num_features: int = 1,
+    *,
+    hidden_units: Sequence[int] = (16, 16),
+    num_outputs: int = 1,
+    activation: Any = "relu",
+    make_prior_fn: Callable[..., Any] = prior,
+    make_posterior_fn: Callable[..., Any] = posterior,
+    kl_weight: float | None = None,
+    seed: int | None = None,
+    dtype: str | None = None,
+) -> keras.Model:
+    """A network of `DenseVariational` layers, built and ready for `varbump.fit`.
+
+    Parameters
+    ----------
+    num_features : int, default=1
+        D, columns of x.
+    hidden_units : sequence of int, default=(16, 16)
+        Units of each hidden layer; ``()`` gives one linear layer.
+    num_outputs : int, default=1
+        Q, columns of y.
+    activation : str, callable or tf_keras layer, default="relu"
+        Of the hidden layers. A layer is copied from its configuration for each of them.
+    make_prior_fn, make_posterior_fn : callable
+        Factories, called once for each layer; fixed N(0, I) and full-covariance normal by default.
+    kl_weight : float, optional
+        Only for training with Keras `fit`: 1 / number of training rows.
+    seed : int, optional
+        Seed of the start and of draws outside of `varbump.fit` and `varbump.predict_f`.
+    dtype : str, optional
+        "float32" or "float64"; Keras' default otherwise.
+
+    Returns
+    -------
+    tf_keras.Sequential
+        Maps (N, D) to (N, Q); each call is one draw of all weights.
+
+    Raises
+    ------
+    ValueError
+        If a size is not a positive integer, or a layer is too large for its posterior.
+    """
+    for name, size in [("num_features", num_features), ("num_outputs", num_outputs)]:
+        _check_size(name, size)
+    for size in hidden_units:
+        _check_size("hidden_units", size)
+    refuse_keras3(activation, "activation")
+    network = keras.Sequential([keras.Input((num_features,), dtype=dtype)])
+    widths = [*hidden_units, num_outputs]
+    for index, units in enumerate(widths):
+        is_last = index == len(widths) - 1
+        network.add(
+            DenseVariational(
+                units,
+                make_posterior_fn,
+                make_prior_fn,
+                kl_weight=kl_weight,
+                activation=None if is_last else _copy_of(activation),
+                seed=None if seed is None else seed + index,
+                dtype=dtype,
+                name=f"dense_variational_{index}" if not is_last else "output",
+            )
+        )
+    return network
+
+
+def _check_size(name: str, size: Any) -> None:
+    if isinstance(size, bool) or int(size) != size or size < 1:
+        raise ValueError(f"{name} must be a positive integer, got {size!r}")
+
+
+def _copy_of(activation: Any) -> Any:
+    """A layer of its own for each use, so that no two layers share trainable weights by accident."""
+    if isinstance(activation, keras.layers.Layer):
+        return type(activation).from_config({**activation.get_config(), "name": None})
+    return activation

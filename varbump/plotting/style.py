@@ -1,0 +1,36 @@
+"""Colours that stay apart for colour-blind readers and in grey; labels that state what was drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+__all__ = ["BLUE", "GREY", "INK", "ORANGE", "finish", "level_label", "new_axes"]
+
+# Okabe and Ito (2008), "Color Universal Design".
+BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8C8C8C", "#202020"
+
+
+def new_axes(ax: Axes | None) -> Axes:
+    """The axes that were passed, or new ones at the width of a page."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
+    return ax
+
+
+def level_label(level: float, kind: str) -> str:
+    """For instance "95 % epistemic"; the level is that of the data, never a constant."""
+    return f"{100 * level:.4g} % {kind}"
+
+
+def finish(ax: Axes, xlabel: str | None, ylabel: str | None, legend: dict[str, Any] | None = None) -> None:
+    """Labels, a light frame and a legend."""
+    if xlabel:
+        ax.set_xlabel(xlabel)
+    if ylabel:
+        ax.set_ylabel(ylabel)
+    ax.spines[["top", "right"]].set_visible(False)
+    if legend is not None and ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False, **legend)

@@ -1,0 +1,51 @@
+"""How the loss came down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from varbump.plotting.style import BLUE, GREY, ORANGE, finish, new_axes
+
+__all__ = ["TrainingDisplay"]
+
+
+class TrainingDisplay:
+    """Loss, its likelihood part and its KL part over the epochs.
+
+    Parameters
+    ----------
+    history : History
+        From `varbump.fit`.
+
+    Attributes
+    ----------
+    ax_, figure_ : the axes and figure last drawn on
+    lines_ : dict of str to Line2D
+    """
+
+    def __init__(self, history: Any) -> None:
+        self.history = history
+
+    def plot(self, ax: Axes | None = None, *, log: bool = False) -> TrainingDisplay:
+        """Draw on `ax`, or on new axes, and return self; `log` takes a logarithmic axis where all values allow it."""
+        ax = new_axes(ax)
+        columns = self.history.history
+        epochs = range(1, len(columns["loss"]) + 1)
+        kl_share = [kl / self.history.num_data for kl in columns["kl"]]
+        curves = {
+            "loss": (columns["loss"], BLUE, "-"),
+            "nll": (columns["nll"], ORANGE, "--"),
+            "KL / N": (kl_share, GREY, ":"),
+        }
+        if "val_loss" in columns:
+            curves["validation loss"] = (columns["val_loss"], BLUE, "-.")
+        self.lines_ = {}
+        for name, (values, color, style) in curves.items():
+            (self.lines_[name],) = ax.plot(epochs, values, color=color, linestyle=style, linewidth=1.2, label=name)
+        if log and min(min(values) for values, _, _ in curves.values()) > 0:
+            ax.set_yscale("log")
+        finish(ax, "epoch", "nats per observation", {})
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

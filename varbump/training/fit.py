@@ -1,0 +1,192 @@
+"""Variational training of a network, compiled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from varbump._keras import keras
+from varbump.checks import check_array, check_count, check_data, check_network, check_rows_match
+from varbump.elbo import negative_elbo
+from varbump.forward import host_seed
+from varbump.training.batches import BatchPlan
+from varbump.training.failure import NonFiniteLossError, first_culprit
+from varbump.training.history import History
+from varbump.training.loop import CompiledLoop, Epochs
+from varbump.training.optimizers import make_optimizer
+from varbump.training.progress import TrainingProgress
+from varbump.training.schedules import kl_weights, learning_rates
+from varbump.training.step import Step
+
+__all__ = ["fit"]
+
+
+def fit(
+    network: keras.Model,
+    likelihood: Any,
+    x: Any,
+    y: Any,
+    *,
+    epochs: int = 200,
+    batch_size: int = 32,
+    learning_rate: Any = None,
+    schedule: str | Callable[[np.ndarray], Any] = "cosine",
+    kl_warmup: float = 0.5,
+    optimizer: Any = None,
+    sample_weight: Any = None,
+    validation_data: tuple[Any, Any] | None = None,
+    patience: int | None = None,
+    seed: int | None = None,
+    verbose: int = 1,
+) -> History:
+    r"""Train a network by stochastic variational inference, whole epochs in one XLA program.
+
+    Minimises :math:`\operatorname{mean}_n(-\log p(y_n | f(x_n; w))) + \mathrm{KL}(q || p) / N` over shuffled
+    minibatches, one reparameterised draw of all weights a step.
+
+    Parameters
+    ----------
+    network : tf_keras.Model
+        Holds `varbump.layers.DenseVariational`, beside any layers of tf_keras that XLA can compile.
+    likelihood : likelihood
+        For instance `varbump.likelihoods.Normal`.
+    x, y : array-like (N, D), (N, Q)
+        Training data; one-dimensional arrays are taken as one column.
+    epochs : int, default=200
+    batch_size : int, default=32
+        Rows a step. Where N is no multiple of it, batches are made a little smaller, so that all rows count alike.
+    learning_rate : float or tf_keras LearningRateSchedule, default=0.01
+        Of Adam. An `optimizer` has its own.
+    schedule : {"cosine", "constant"} or callable, default="cosine"
+        Factor of the learning rate over the run; a callable takes the fraction of the run, an array in [0, 1).
+    kl_warmup : float, default=0.5
+        Fraction of the run over which the KL weight rises from 0 to 1, where it stays. 0 switches it off. Without
+        it the KL prunes units before the data can claim them. Everything reported is at weight 1.
+    optimizer : str or tf_keras optimizer, optional
+        Instead of the built-in Adam.
+    sample_weight : array-like (N,), optional
+        A row of weight 2 counts like two rows; N of the ELBO is then the sum of the weights.
+    validation_data : (x, y), optional
+        Its loss, with one draw of the weights an epoch, is recorded and watched by `patience`.
+    patience : int, optional
+        Stop after so many epochs without a lower loss, counted once the KL has its full weight, and restore the
+        weights of the best epoch.
+    seed : int, optional
+        Same seed, machine and versions: bit-identical weights. Otherwise TensorFlow's global seed decides.
+    verbose : int, default=1
+        0 is silent; otherwise a progress bar, if standard output is a terminal.
+
+    Returns
+    -------
+    History
+        Loss (nats per observation), nll (the same) and KL (nats) of every epoch. After Ctrl-C it ends with the
+        last finished epoch, whose weights the network holds.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or x or y is empty, not finite, not numeric or of the wrong shape.
+    TypeError
+        If `network` or `optimizer` is not of tf_keras.
+    NonFiniteLossError
+        If the loss becomes nan or infinite; the network then holds the last finite weights.
+    """
+    check_network(network)
+    epochs, batch_size = check_count(epochs, "epochs"), check_count(batch_size, "batch_size")
+    if patience is not None:
+        patience = check_count(patience, "patience")
+    if optimizer is not None and learning_rate is not None:
+        raise ValueError("learning_rate belongs to the built-in Adam; set that of `optimizer` on the optimizer itself")
+    x, y = check_data(network, x, y)
+    weights, total_weight = _check_weights(sample_weight, x)
+    validation = None if validation_data is None else check_data(network, *validation_data, of="validation ")
+
+    step = Step(network, likelihood, total_weight)
+    stepper = make_optimizer(optimizer, step.variables)
+    plan = BatchPlan(len(x), min(batch_size, len(x)))
+    rates = learning_rates(0.01 if learning_rate is None else learning_rate, schedule, epochs * plan.steps)
+    kl = kl_weights(kl_warmup, epochs * plan.steps)
+    controls = np.stack([stepper.step_sizes(rates), kl], -1).reshape(epochs, plan.steps, 2).astype(np.float32)
+    columns = {"kl_weight": kl[plan.steps - 1 :: plan.steps]}
+    if optimizer is None:
+        columns["learning_rate"] = rates[plan.steps - 1 :: plan.steps]
+    loop = CompiledLoop(step, stepper, (x, y, weights), validation, plan, patience)
+    history = History(num_data=len(x), steps_per_epoch=plan.steps)
+    _train(loop, history, controls, columns, host_seed(seed), TrainingProgress(epochs, verbose))
+    return history
+
+
+def _train(
+    loop: CompiledLoop,
+    history: History,
+    controls: np.ndarray,
+    columns: dict[str, np.ndarray],
+    seed: int,
+    progress: TrainingProgress,
+) -> None:
+    """Run all epochs, a few a call, and record them."""
+    plan, epochs = loop.plan, len(controls)
+    a_call = min(epochs, _epochs_a_call(loop))
+    warming = int(np.sum(columns["kl_weight"] < 1.0))
+    stale = 0
+    with progress:
+        try:
+            for start in range(0, epochs, a_call):
+                chunk = range(start, start + a_call)  # the last one may pass the end: every call has one shape
+                shuffles, seeds, block = (
+                    plan.shuffles(seed, chunk),
+                    plan.seeds(seed, chunk),
+                    controls[start : chunk.stop],
+                )
+                padding = [(0, a_call - len(block)), (0, 0), (0, 0)]
+                began = time.perf_counter()
+                result = loop.run(shuffles, seeds, np.pad(block, padding), len(block), max(warming - start, 0))
+                if start:  # the first call compiles
+                    history.seconds += time.perf_counter() - began
+                    history.timed_steps += result.num_finished * plan.steps
+                done, stale = result.num_finished, result.stale
+                history.extend(_columns(loop, result))
+                history.extend({name: values[start : start + done] for name, values in columns.items()})
+                if result.failed:
+                    culprit, at = first_culprit(loop, shuffles[done], seeds[done], block[done])
+                    raise NonFiniteLossError(start + done + 1, at, plan.steps, culprit)
+                progress.update(start + done, history.last("loss", "nll", "kl", "val_loss"), history.steps_per_second)
+                if done < len(block):
+                    history.stopped = "patience"
+                    break
+        except KeyboardInterrupt:
+            history.stopped = "interrupted"
+    if loop.patience and len(history.epoch) > warming:
+        history.best_epoch = len(history.epoch) - 1 - stale
+        loop.restore_best()
+
+
+def _columns(loop: CompiledLoop, result: Epochs) -> dict[str, np.ndarray]:
+    done, num_data = slice(result.num_finished), loop.step.num_data
+    nll, kl, val_nll = result.nll[done], result.kl[done], result.val_nll[done]
+    columns = {"loss": negative_elbo(nll, kl, num_data), "nll": nll, "kl": kl}
+    if loop.validates:
+        columns |= {"val_loss": negative_elbo(val_nll, kl, num_data), "val_nll": val_nll}
+    return columns
+
+
+def _check_weights(sample_weight: Any, x: np.ndarray) -> tuple[np.ndarray | None, float]:
+    """Weights of mean 1, and their sum before."""
+    if sample_weight is None:
+        return None, float(len(x))
+    weights = check_array(sample_weight, "sample_weight", x.dtype.name)[:, 0]
+    check_rows_match(x, weights, "x", "sample_weight")
+    if (weights < 0).any() or not weights.sum() > 0:
+        raise ValueError("sample_weight must not be negative, nor all zero")
+    total = float(weights.sum(dtype=np.float64))
+    return weights * (len(x) / total), total
+
+
+def _epochs_a_call(loop: CompiledLoop) -> int:
+    """Epochs that take about a quarter of a second: how often the bar moves, and how long Ctrl-C waits."""
+    num_parameters = sum(int(np.prod(v.shape)) for v in loop.step.variables)
+    microseconds_a_step = 20.0 + 0.002 * num_parameters  # of a CPU core; its order of magnitude is enough
+    return max(1, int(250_000 / (microseconds_a_step * loop.plan.steps)))

@@ -1,0 +1,59 @@
+"""What a training run did, epoch by epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+__all__ = ["History"]
+
+
+@dataclass
+class History:
+    """Result of `varbump.fit`.
+
+    Attributes
+    ----------
+    history : dict of str to list of float
+        Per finished epoch: "loss" (nats per observation, the negative ELBO at full KL weight, whatever the
+        weight of the epoch), "nll" (nats per observation, averaged over the steps), and at the end of the epoch
+        "kl" (nats), "kl_weight" and, with the built-in Adam, "learning_rate"; with validation data also "val_loss"
+        and "val_nll".
+    num_data : int
+        N, the rows trained on.
+    steps_per_epoch : int
+    seconds, timed_steps : float, int
+        Wall time of the compiled calls after the first, which compiles, and the steps in them.
+    stopped : str or None
+        None when all epochs ran, otherwise why they did not: "interrupted" or "patience".
+    best_epoch : int or None
+        Index of the epoch whose weights were restored, where `patience` was given.
+    """
+
+    history: dict[str, list[float]] = field(default_factory=dict)
+    num_data: int = 0
+    steps_per_epoch: int = 0
+    seconds: float = 0.0
+    timed_steps: int = 0
+    stopped: str | None = None
+    best_epoch: int | None = None
+
+    @property
+    def steps_per_second(self) -> float:
+        """Training speed, 0 while nothing was timed."""
+        return self.timed_steps / self.seconds if self.seconds else 0.0
+
+    @property
+    def epoch(self) -> list[int]:
+        """Indices of the finished epochs, as in Keras."""
+        return list(range(len(self.history.get("loss", []))))
+
+    def extend(self, columns: dict[str, np.ndarray]) -> None:
+        """Add the values of one more stretch of epochs."""
+        for name, values in columns.items():
+            self.history.setdefault(name, []).extend(float(value) for value in values)
+
+    def last(self, *names: str) -> dict[str, float]:
+        """Values of the last finished epoch."""
+        return {name: self.history[name][-1] for name in names if self.history.get(name)}

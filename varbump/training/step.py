@@ -1,0 +1,55 @@
+"""One step of stochastic variational inference: a batch and noise in, the gradient of the loss out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from varbump._keras import keras
+from varbump.elbo import negative_elbo
+from varbump.forward import ForwardPass, count_noise, run_pass
+
+__all__ = ["Step"]
+
+
+class Step:
+    """The loss of a network and a likelihood, and its gradient.
+
+    Parameters
+    ----------
+    network : tf_keras.Model
+    likelihood : object with ``nll(y, f)``
+        Weights of its own, where it has any, are trained too.
+    num_data : float
+        N of the ELBO.
+    """
+
+    def __init__(self, network: keras.Model, likelihood: Any, num_data: float) -> None:
+        self.network, self.likelihood, self.num_data = network, likelihood, num_data
+        self.weights = [*network.variables, *getattr(likelihood, "variables", [])]
+        self.variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
+        self.dtype = tf.as_dtype(network.compute_dtype)
+
+    def terms(self, x: Any, y: Any, weights: Any, noise: Any, seed: Any, training: bool) -> tuple[tf.Tensor, ...]:
+        """Mean nll over the batch, KL in nats, and the penalties of the layers, for one draw of the weights."""
+        with run_pass(ForwardPass(noise, seed)) as forward:
+            f = self.network(x, training=training)
+            losses = self.network.losses
+        nll = self.likelihood.nll(y, f)
+        mean = tf.reduce_mean(nll) if weights is None else tf.reduce_sum(tf.cast(weights, nll.dtype) * nll)
+        penalty = tf.add_n(losses) if losses else tf.zeros([], mean.dtype)
+        return mean, tf.cast(forward.kl, mean.dtype), penalty
+
+    def gradient(
+        self, x: Any, y: Any, weights: Any, noise: Any, seed: Any, kl_weight: Any
+    ) -> tuple[list[tf.Tensor | None], tf.Tensor, tf.Tensor]:
+        """Gradient of the loss with respect to `variables`, the nll with the penalties, and the KL."""
+        with tf.GradientTape() as tape:
+            nll, kl, penalty = self.terms(x, y, weights, noise, seed, training=True)
+            loss = negative_elbo(nll + penalty, kl, self.num_data, tf.cast(kl_weight, nll.dtype))
+        return tape.gradient(loss, self.variables), nll + penalty, kl
+
+    def count_noise(self, shape: list[int]) -> int:
+        """Standard normal numbers that a forward pass over a batch of this shape takes."""
+        return count_noise(lambda: self.network(tf.zeros(shape, self.dtype), training=True))
