@@ -10,12 +10,39 @@ from typing import Any
 
 import tf_keras as keras
 
-__all__ = ["keras", "refuse_keras3", "register"]
+__all__ = ["deserialize", "float_dtype", "keras", "refuse_keras3", "register", "serialize"]
 
 
 def register(name: str) -> Callable[[type], type]:
     """Class decorator: the class can be saved in and loaded from tf_keras models, under ``varbump>name``."""
     return keras.saving.register_keras_serializable("varbump", name)
+
+
+def serialize(value: Any) -> Any:
+    """Configuration of a registered object, layer or function, as tf_keras writes it."""
+    return keras.saving.serialize_keras_object(value)
+
+
+def deserialize(config: Any) -> Any:
+    """Object of a configuration, in each of the formats of tf_keras.
+
+    Inside the older formats (.h5 and SavedModel) tf_keras looks nested classes up under their bare names and does
+    not find those that were registered under a package.
+    """
+    if isinstance(config, dict) and "class_name" in config:
+        registered = keras.saving.get_registered_object(config.get("registered_name") or config["class_name"])
+        if registered is not None and hasattr(registered, "from_config"):
+            return registered.from_config(config["config"])
+    return keras.saving.deserialize_keras_object(config)
+
+
+def float_dtype(network: keras.Model) -> str:
+    """Floating type that a network computes in, that of its outputs.
+
+    `network.compute_dtype` is that of the global policy, whatever the layers were told.
+    """
+    outputs = getattr(network, "outputs", None) or network.trainable_variables
+    return outputs[-1].dtype.name if outputs else network.compute_dtype
 
 
 def refuse_keras3(value: Any, argument: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from varbump._keras import keras, refuse_keras3
+from varbump._keras import float_dtype, keras, refuse_keras3
 
 __all__ = ["check_array", "check_count", "check_data", "check_inputs", "check_network", "check_rows_match"]
 
@@ -70,7 +70,7 @@ def check_rows_match(x: np.ndarray, y: np.ndarray, name_x: str = "x", name_y: st
 def check_data(network: keras.Model, x: Any, y: Any, of: str = "") -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets as arrays that fit the network and each other; `of` goes before their names in messages."""
     x = check_inputs(network, x, f"{of}x")
-    y = check_array(y, f"{of}y", network.compute_dtype)
+    y = check_array(y, f"{of}y", float_dtype(network))
     check_rows_match(x, y, f"{of}x", f"{of}y")
     shape = network.output_shape if network.built else None
     if isinstance(shape, tuple) and y.shape[1:] != shape[1:] and None not in shape[1:]:
@@ -80,7 +80,7 @@ def check_data(network: keras.Model, x: Any, y: Any, of: str = "") -> tuple[np.n
 
 def check_inputs(network: keras.Model, x: Any, argument: str = "x") -> np.ndarray:
     """Inputs as a finite array as wide as the network expects."""
-    x = check_array(x, argument, network.compute_dtype)
+    x = check_array(x, argument, float_dtype(network))
     shape = network.input_shape if network.built else None
     if isinstance(shape, tuple) and x.shape[-1] != shape[-1] and shape[-1] is not None:
         raise ValueError(f"{argument} has {x.shape[-1]} columns, but the network has {shape[-1]} inputs")

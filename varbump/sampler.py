@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump._keras import keras
+from varbump._keras import float_dtype, keras
 from varbump.forward import ForwardPass, count_noise, run_pass, standard_normal
 
 __all__ = ["Sampler"]
@@ -37,7 +37,7 @@ class Sampler:
 
     def __init__(self, network: keras.Model, num_draws: int, seed: int, chunk_size: int | None) -> None:
         self._evaluate, self._noise_size = _compiled(network)
-        self._dtype = tf.as_dtype(network.compute_dtype)
+        self._dtype = tf.as_dtype(float_dtype(network))
         self._num_draws, self._seed, self._chunk_size = num_draws, seed, chunk_size
 
     def draws(self, x: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
@@ -93,12 +93,12 @@ def _compiled(network: keras.Model) -> tuple[Callable[..., tf.Tensor], int]:
         def evaluate(x: tf.Tensor, noise: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
             def one(draw: Any) -> tf.Tensor:
                 with run_pass(ForwardPass(*draw)):
-                    return network(x, training=False)
+                    return tf.cast(network(x, training=False), noise.dtype)
 
             return tf.map_fn(one, (noise, seeds), fn_output_signature=noise.dtype)
 
         shape = [1, *network.input_shape[1:]]
-        dtype = tf.as_dtype(network.compute_dtype)
+        dtype = tf.as_dtype(float_dtype(network))
         size = count_noise(lambda: network(tf.zeros(shape, dtype), training=False))
         cached = layers, tf.function(evaluate, jit_compile=True, autograph=False), size
         object.__setattr__(network, "_varbump_sampler", cached)  # past the attribute tracking of Keras

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from varbump._keras import keras, refuse_keras3, register
+from varbump._keras import deserialize, keras, refuse_keras3, register, serialize
 from varbump.elbo import exact_kl, monte_carlo_kl
 from varbump.forward import active_pass, host_seed, standard_normal
 from varbump.posteriors import Posterior, PosteriorFactory
@@ -169,7 +169,7 @@ class DenseVariational(keras.layers.Layer):
         return w
 
     def _next_seed(self) -> tf.Tensor:
-        return self._generator.make_seeds(1)[:, 0]
+        return tf.cast(self._generator.make_seeds(1)[:, 0], tf.int32)  # what TFP takes
 
     def _exact_kl(self, inputs: Any) -> tf.Tensor | None:
         p = self._prior(inputs)
@@ -205,7 +205,7 @@ class DenseVariational(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal object."""
-        serialize = keras.saving.serialize_keras_object
+        is_layer = isinstance(self.activation, keras.layers.Layer)
         return {
             **super().get_config(),
             "units": self.units,
@@ -213,7 +213,7 @@ class DenseVariational(keras.layers.Layer):
             "make_prior_fn": serialize(self.make_prior_fn),
             "kl_weight": self.kl_weight,
             "kl_use_exact": self.kl_use_exact,
-            "activation": serialize(self.activation),
+            "activation": serialize(self.activation) if is_layer else keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
             "seed": self.seed,
@@ -224,5 +224,6 @@ class DenseVariational(keras.layers.Layer):
         """Make an object from what `get_config` returned."""
         restored = dict(config)
         for name in ("make_posterior_fn", "make_prior_fn", "activation"):
-            restored[name] = keras.saving.deserialize_keras_object(restored[name])
+            if isinstance(restored[name], dict):  # an activation may be a name
+                restored[name] = deserialize(restored[name])
         return cls(**restored)

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump._keras import keras
+from varbump._keras import float_dtype, keras
 from varbump.elbo import negative_elbo
 from varbump.forward import ForwardPass, count_noise, run_pass
 
@@ -29,7 +29,7 @@ class Step:
         self.network, self.likelihood, self.num_data = network, likelihood, num_data
         self.weights = [*network.variables, *getattr(likelihood, "variables", [])]
         self.variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
-        self.dtype = tf.as_dtype(network.compute_dtype)
+        self.dtype = tf.as_dtype(float_dtype(network))
 
     def terms(self, x: Any, y: Any, weights: Any, noise: Any, seed: Any, training: bool) -> tuple[tf.Tensor, ...]:
         """Mean nll over the batch, KL in nats, and the penalties of the layers, for one draw of the weights."""

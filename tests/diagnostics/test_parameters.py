@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import tensorflow_probability as tfp
+import tf_keras
+
+import varbump as vb
+
+
+def test_the_network_that_people_gave_up_on():
+    report = vb.parameter_report(vb.build_network(num_outputs=2), num_data=5000)
+    assert report.num_trainable == 38_589
+    report = vb.parameter_report(vb.build_network(num_outputs=1), num_data=5000)
+    assert report.num_trainable == 38_130
+    assert report.num_weights == 321
+    assert report.num_data == 5000
+    assert report.ratio == pytest.approx(7.626)
+    assert report.num_covariances == 38_130 - 2 * 321
+
+
+def words(report):
+    return " ".join(str(report).split())
+
+
+def test_it_says_so_in_a_sentence():
+    text = words(vb.parameter_report(vb.build_network(), num_data=5000))
+    for part in ("38,130", "321", "5,000 data points", "more trainable parameters than data points", "covariances"):
+        assert part in text
+    few = words(vb.parameter_report(vb.build_network(make_posterior_fn=vb.posteriors.MeanFieldNormal()), num_data=5000))
+    assert "fewer trainable parameters than points" in few
+
+
+def test_stock_layers_are_counted_alike():
+    stock = tf_keras.Sequential(
+        [
+            tfp.layers.DenseVariational(16, vb.posterior, vb.prior, input_shape=(1,)),
+            tfp.layers.DenseVariational(16, vb.posterior, vb.prior),
+            tfp.layers.DenseVariational(2, vb.posterior, vb.prior),
+        ]
+    )
+    report = vb.parameter_report(stock, num_data=5000)
+    assert report.num_trainable == 38_589
+    assert report.num_weights == 338
+
+
+def test_plain_layers_count_their_weights():
+    model = tf_keras.Sequential([tf_keras.Input((3,)), tf_keras.layers.Dense(4), tf_keras.layers.ReLU()])
+    report = vb.parameter_report(model)
+    assert report.num_weights == report.num_trainable == 16
+    assert report.kl is None
+    assert report.ratio is None
+
+
+def test_kl_and_effective_number_are_those_of_the_distributions():
+    network = vb.build_network(2, hidden_units=(), make_posterior_fn=vb.posteriors.MeanFieldNormal(), seed=0)
+    q = network.layers[-1].posterior(None)
+    mean, sd = np.asarray(q.mean()), np.asarray(q.stddev())
+    report = vb.parameter_report(network)
+    assert report.kl == pytest.approx(np.sum(0.5 * (sd**2 + mean**2 - 1) - np.log(sd)), rel=1e-5)
+    assert report.num_effective == pytest.approx(np.sum(1 - sd**2), rel=1e-5)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="num_data"):
+        vb.parameter_report(vb.build_network(), num_data=0)
+    with pytest.raises(ValueError, match="not built"):
+        vb.parameter_report(tf_keras.Sequential([tf_keras.layers.Dense(1)]))

@@ -1,0 +1,77 @@
+"""Pictures compared by what they draw."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import varbump as vb
+
+X = np.array([3.0, 1.0, 2.0])
+DRAWS = np.random.default_rng(0).normal(size=(50, 3, 2))
+ORDER = np.argsort(X)
+
+
+def edges(area):
+    """Lower and upper edge of a filled area, by x."""
+    vertices = area.get_paths()[0].vertices
+    points = {x: sorted(vertices[vertices[:, 0] == x, 1]) for x in np.unique(X)}
+    return np.array([(ys[0], ys[-1]) for ys in points.values()]).T
+
+
+@pytest.mark.parametrize("output", [0, 1])
+def test_bands_are_drawn_where_they_are(output):
+    bands = vb.credible_bands(DRAWS, levels=(0.5, 0.9))
+    display = vb.BandsDisplay(X, bands, output=output).plot()
+    np.testing.assert_array_equal(display.line_.get_xdata(), X[ORDER])
+    np.testing.assert_array_equal(display.line_.get_ydata(), bands.mean[ORDER, output])
+    for level in (0.5, 0.9):
+        lower, upper = edges(display.areas_[level])
+        np.testing.assert_allclose(lower, bands.lower[level][ORDER, output])
+        np.testing.assert_allclose(upper, bands.upper[level][ORDER, output])
+
+
+def test_labels_state_the_levels_that_were_drawn():
+    bands = vb.credible_bands(DRAWS, levels=(0.8, 0.975))
+    display = vb.BandsDisplay(X, bands, kind="predictive").plot(xlabel="age", ylabel="height")
+    labels = display.ax_.get_legend_handles_labels()[1]
+    assert "80 % predictive" in labels
+    assert "97.5 % predictive" in labels
+    assert "predictive mean" in labels
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("age", "height")
+
+
+def test_levels_differ_by_more_than_colour():
+    display = vb.BandsDisplay(X, vb.credible_bands(DRAWS)).plot()
+    styles = {line.get_linestyle() for line in display.ax_.lines if line is not display.line_}
+    assert len(styles) == 2
+
+
+def test_axes_are_taken_and_self_returned():
+    _, ax = plt.subplots()
+    display = vb.BandsDisplay(X, vb.credible_bands(DRAWS))
+    assert display.plot(ax) is display
+    assert display.ax_ is ax
+    display.plot(ax)  # again, from what is held
+
+
+def test_functions_are_drawn_one_line_each():
+    display = vb.FunctionsDisplay(X, DRAWS, output=1).plot()
+    assert len(display.lines_) == 50
+    np.testing.assert_array_equal(display.lines_[7].get_ydata(), DRAWS[7, ORDER, 1])
+    assert display.ax_.get_legend_handles_labels()[1] == ["50 posterior functions"]
+
+
+def test_training_curves():
+    history = vb.History(history={"loss": [3.0, 2.0], "nll": [2.0, 1.5], "kl": [100.0, 50.0]}, num_data=100)
+    display = vb.TrainingDisplay(history).plot(log=True)
+    np.testing.assert_array_equal(display.lines_["loss"].get_ydata(), [3.0, 2.0])
+    np.testing.assert_array_equal(display.lines_["KL / N"].get_ydata(), [1.0, 0.5])
+    assert display.ax_.get_yscale() == "log"
+    assert display.ax_.get_ylabel() == "nats per observation"
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="x must be one input of 3 rows"):
+        vb.BandsDisplay(X[:2], vb.credible_bands(DRAWS))
+    with pytest.raises(ValueError, match="draws must have shape"):
+        vb.FunctionsDisplay(X, DRAWS[:, :2])

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+import varbump as vb
+
+
+def test_layers_and_widths():
+    network = vb.build_network(3, hidden_units=(5, 4), num_outputs=2, activation="tanh", seed=0)
+    assert isinstance(network, tf_keras.Model)
+    assert [layer.units for layer in network.layers] == [5, 4, 2]
+    assert [layer.activation.__name__ for layer in network.layers] == ["tanh", "tanh", "linear"]
+    assert network(np.zeros((7, 3), "float32")).shape == (7, 2)
+
+
+def test_no_hidden_units_is_one_linear_layer():
+    assert len(vb.build_network(hidden_units=()).layers) == 1
+
+
+def test_seed_decides_the_start_and_layers_differ():
+    a, b, c = (vb.build_network(4, hidden_units=(4, 4), seed=s).get_weights()[0] for s in (0, 0, 1))
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+    network = vb.build_network(4, hidden_units=(4, 4), seed=0)
+    first, second = (layer.posterior.loc.numpy() for layer in network.layers[:2])
+    assert not np.allclose(first, second)
+
+
+def test_an_activation_layer_is_copied_for_each_hidden_layer():
+    network = vb.build_network(2, hidden_units=(3, 3), activation=tf_keras.layers.PReLU())
+    first, second = (layer.activation for layer in network.layers[:2])
+    assert first is not second
+
+
+def test_a_layer_too_large_for_its_family_is_refused():
+    with pytest.raises(ValueError, match="MeanFieldNormal"):
+        vb.build_network(10, hidden_units=(1000, 1000))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_features": 0}, "num_features"),
+        ({"num_outputs": -1}, "num_outputs"),
+        ({"hidden_units": (3, 0)}, "hidden_units"),
+        ({"hidden_units": (3, 2.5)}, "hidden_units"),
+    ],
+)
+def test_sizes_are_checked(arguments, message):
+    with pytest.raises(ValueError, match=f"{message} must be a positive integer"):
+        vb.build_network(**arguments)
+
+
+def test_keras_3_activation_is_refused():
+    with pytest.raises(TypeError, match="activation is a Keras 3 object"):
+        vb.build_network(activation=tf.keras.layers.ReLU())
