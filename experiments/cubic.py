@@ -22,17 +22,29 @@ from rich import print
 
 import varbump as vb
 
+INK = "#202020"
 PLOTS = Path(__file__).resolve().parent.parent / "plots"
 POSTERIORS = {"full": vb.posterior, "mean_field": vb.posteriors.MeanFieldNormal()}
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Data, network, training, draws, bands, picture."""
     options = parse(arguments)
     x, y = vb.datasets.cubic(options.num_data, seed=options.seed)
     likelihood = vb.likelihoods.Normal(options.scale)
     network = vb.build_network(make_posterior_fn=POSTERIORS[options.posterior], seed=options.seed)
-    history = vb.fit(network, likelihood, x, y, epochs=options.epochs, kl_warmup=options.kl_warmup, seed=options.seed)
-    x_new = np.linspace(-2.5, 3.5, 601)
+    history = vb.fit(
+        network,
+        likelihood,
+        x,
+        y,
+        epochs=options.epochs,
+        batch_size=64,
+        learning_rate=0.02,
+        kl_warmup=options.kl_warmup,
+        seed=options.seed,
+    )
+    x_new = np.linspace(-2.25, 3.25, 551)
     f = vb.predict_f(network, x_new, num_draws=100, seed=options.seed)
     epistemic = vb.predict_bands(network, x_new, num_draws=2000, seed=options.seed)
     predictive = vb.predict_bands(
@@ -45,9 +57,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Command-line options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-data", type=int, default=5000, help="data points (default %(default)s)")
-    parser.add_argument("--epochs", type=int, default=600, help="passes over the data (default %(default)s)")
+    parser.add_argument("--epochs", type=int, default=500, help="passes over the data (default %(default)s)")
     parser.add_argument("--posterior", choices=POSTERIORS, default="full", help="family (default %(default)s)")
     parser.add_argument("--scale", type=float, default=0.25, help="noise sd of the likelihood (default %(default)s)")
     parser.add_argument("--kl-warmup", type=float, default=0.1, help="fraction of the run (default %(default)s)")
@@ -80,27 +93,26 @@ def draw(
     epistemic: vb.Bands,
     predictive: vb.Bands,
 ) -> None:
-    """Data, mean, bands and 100 functions, beyond the data on both sides."""
-    figure, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
-    shown = slice(None, None, max(1, options.num_data // 1000))
-    ax.plot(*(column[shown] for column in data), ".", color="#202020", markersize=1.5, alpha=0.5, label="data", zorder=2)
+    """Above, data, mean, bands and 100 functions, beyond the data on both sides; below, how the sd opens up."""
+    figure, (ax, below) = plt.subplots(2, figsize=(7.2, 5.4), height_ratios=(3, 1.1), sharex=True, layout="constrained")
     vb.BandsDisplay(x, predictive, kind="predictive").plot(ax, mean=False)
     vb.FunctionsDisplay(x, f).plot(ax)
     vb.BandsDisplay(x, epistemic).plot(ax)
-    ax.plot(x, x**3, color="#202020", linestyle=(0, (1, 1.5)), linewidth=1.2, label="$x^3$, the truth")
-    ax.set(xlim=(x[0], x[-1]), ylim=(-22, 35))
-    ax.set_title(f"{options.num_data:,} points of $x^3$ + noise, likelihood sd {likelihood.scale:g}", fontsize=10)
-    ax.legend(frameon=False, loc="upper left", fontsize=8)
-    inset = ax.inset_axes((0.60, 0.06, 0.38, 0.36))
-    inset.plot(*data, ".", color="#202020", markersize=0.6, alpha=0.25)
-    vb.BandsDisplay(x, predictive, kind="predictive").plot(inset, mean=False, xlabel="", ylabel="")
-    vb.BandsDisplay(x, epistemic).plot(inset, xlabel="", ylabel="")
-    inset.get_legend().remove()
-    inset.set(xlim=vb.datasets.CUBIC_RANGE, ylim=(-2, 9))
-    inset.tick_params(labelsize=7)
-    inset.set_title("where the data are", fontsize=8)
+    shown = slice(None, None, max(1, options.num_data // 700))
+    ax.plot(*(column[shown] for column in data), ".", color=INK, markersize=1.8, alpha=0.6, label="data", zorder=3)
+    ax.plot(x, x**3, color=INK, linestyle=(0, (1, 1.5)), linewidth=1.2, label="$x^3$, the truth")
+    ax.set(xlim=(x[0], x[-1]), ylim=(-11, 21), xlabel="")
+    ax.set_title(f"{options.num_data:,} points of $x^3$ + noise; likelihood with sd {likelihood.scale:g}", fontsize=10)
+    ax.legend(frameon=False, loc="upper left", fontsize=8.5)
+    below.plot(x, epistemic.sd[:, 0], color="#0072B2", linewidth=1.8, label="epistemic sd")
+    below.axhline(likelihood.scale, color="#D55E00", linestyle=":", linewidth=1.4, label="noise sd of the likelihood")
+    below.set(yscale="log", xlabel="x", ylabel="sd, units of y")
+    below.legend(frameon=False, loc="upper center", fontsize=8.5, ncols=2)
+    below.spines[["top", "right"]].set_visible(False)
+    for panel in (ax, below):
+        panel.axvspan(*vb.datasets.CUBIC_RANGE, color="#F3F3F3", zorder=0, linewidth=0)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out, dpi=140)
+    figure.savefig(options.out, dpi=130)
     plt.close(figure)
 
 

@@ -16,6 +16,7 @@ RANKS = {
     "triangles": 1,
     "forward": 1,
     "elbo": 1,
+    "bumps": 1,
     "datasets": 1,
     "checks": 1,
     "priors": 2,

@@ -3,7 +3,7 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
-from varbump.forward import ForwardPass, count_noise, run_pass, standard_normal
+from varbump.forward import ForwardPass, rehearse, run_pass, standard_normal
 
 SEED = (5, 9)
 
@@ -60,7 +60,7 @@ def test_noise_is_counted_without_running():
         active_pass().take(7, tf.float32)
         active_pass().take(4, tf.float32)
 
-    assert count_noise(call) == 11
+    assert rehearse(call).taken == 11
     assert not ran
 
 

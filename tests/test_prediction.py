@@ -10,7 +10,8 @@ MEAN_FIELD = vb.posteriors.MeanFieldNormal()
 
 @pytest.fixture(params=["full", "mean_field"])
 def network(request):
-    return vb.build_network(2, hidden_units=(5,), num_outputs=3, seed=0, make_posterior_fn=vb.posterior if request.param == "full" else MEAN_FIELD)  # fmt: skip
+    posterior = vb.posterior if request.param == "full" else MEAN_FIELD
+    return vb.build_network(2, hidden_units=(5,), num_outputs=3, seed=0, make_posterior_fn=posterior)
 
 
 X = np.random.default_rng(0).normal(size=(50, 2)).astype("float32")
@@ -27,8 +28,17 @@ def test_each_draw_is_one_function_whatever_the_pieces(network, monkeypatch):
     np.testing.assert_allclose(vb.predict_f(network, X, num_draws=70, seed=0, chunk_size=7), f, atol=1e-6)
     np.testing.assert_allclose(vb.predict_f(network, X[13:29], num_draws=70, seed=0), f[:, 13:29], atol=1e-6)
     np.testing.assert_allclose(vb.predict_f(network, X, num_draws=9, seed=0), f[:9], atol=1e-6)
-    monkeypatch.setattr(sampler, "MAX_BYTES", 1)  # the smallest pieces of draws and of rows
+    monkeypatch.setattr(sampler, "MAX_BYTES", 1)  # the smallest pieces of rows
     np.testing.assert_allclose(vb.predict_f(network, X, num_draws=70, seed=0), f, atol=1e-6)
+
+
+def test_draws_that_are_made_in_several_goes_are_one_set_too(network, monkeypatch):
+    monkeypatch.setattr(sampler, "NOISE_BYTES", 20_000)
+    f = vb.predict_f(network, X, num_draws=300, seed=0)
+    assert len(np.unique(f[:, 0, 0])) == 300
+    np.testing.assert_allclose(vb.predict_f(network, X[5:9], num_draws=299, seed=0), f[:299, 5:9], atol=1e-6)
+    bands = vb.predict_bands(network, X, num_draws=300, seed=0, chunk_size=20)
+    np.testing.assert_allclose(bands.mean, f.mean(0), atol=1e-5)
 
 
 def test_draws_of_a_linear_layer_are_exactly_linear_over_1000_points():
@@ -99,6 +109,12 @@ def test_predict_bands_reduces_piece_by_piece(network):
     np.testing.assert_allclose(bands.upper[0.95], expected.upper[0.95], atol=1e-6)
     wide = vb.predict_bands(network, X, likelihood=vb.likelihoods.Normal(5.0), num_draws=40, seed=0, chunk_size=9)
     assert (wide.sd > bands.sd).all()
+
+
+def test_a_network_without_variational_layers_has_one_function():
+    network = tf_keras.Sequential([tf_keras.Input((2,)), tf_keras.layers.Dense(3)])
+    f = vb.predict_f(network, X, num_draws=4, seed=0)
+    np.testing.assert_allclose(f, np.tile(network(X), (4, 1, 1)), atol=1e-6)
 
 
 def test_a_changed_network_is_not_evaluated_as_before():

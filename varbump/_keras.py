@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import tf_keras as keras
+from tf_keras.src.engine.base_layer_utils import call_context
 
-__all__ = ["deserialize", "float_dtype", "keras", "refuse_keras3", "register", "serialize"]
+__all__ = ["deserialize", "float_dtype", "keras", "layer_being_called", "refuse_keras3", "register", "serialize"]
 
 
 def register(name: str) -> Callable[[type], type]:
@@ -43,6 +44,11 @@ def float_dtype(network: keras.Model) -> str:
     """
     outputs = getattr(network, "outputs", None) or network.trainable_variables
     return outputs[-1].dtype.name if outputs else network.compute_dtype
+
+
+def layer_being_called() -> keras.layers.Layer | None:
+    """The innermost layer whose `call` is under way."""
+    return call_context().layer
 
 
 def refuse_keras3(value: Any, argument: str) -> None:

@@ -7,7 +7,7 @@ which they are called. A layer that is called outside of such a loop draws its o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["ALGORITHM", "ForwardPass", "active_pass", "count_noise", "host_seed", "run_pass", "standard_normal"]
+__all__ = ["ALGORITHM", "ForwardPass", "active_pass", "host_seed", "rehearse", "run_pass", "standard_normal"]
 
 ALGORITHM = "philox"
 """Counter-based generator of all draws: runs eagerly, under tf.function and under XLA alike.
@@ -35,18 +35,27 @@ class ForwardPass:
         Standard normal. None hands out zeros and only counts what is asked for.
     seed : Tensor (2,), int32
         For distributions whose draws are not a function of standard normal noise.
+    draws : sequence of Tensor, optional
+        What another pass has drawn: the layers take these instead, and no noise.
 
     Attributes
     ----------
     taken : int
         How many numbers have been handed out.
+    drawn : list of Tensor
+        The weights that the layers drew, in the order in which they were called.
+    observed : list of (layer, Tensor)
+        Inputs of the layers that diagnostics want to see.
     """
 
-    def __init__(self, noise: tf.Tensor | None, seed: Any = (0, 0)) -> None:
+    def __init__(self, noise: tf.Tensor | None, seed: Any = (0, 0), draws: Sequence[tf.Tensor] = ()) -> None:
         self._noise = noise
+        self._given = list(draws)
+        self.drawn: list[tf.Tensor] = []
         self._seed = seed
         self._num_seeds = 0
         self._kl: dict[int, tf.Tensor] = {}
+        self.observed: list[tuple[Any, tf.Tensor]] = []
         self.taken = 0
 
     def take(self, size: int, dtype: tf.DType) -> tf.Tensor:
@@ -55,6 +64,12 @@ class ForwardPass:
         if self._noise is None:
             return tf.zeros([size], dtype)
         return tf.cast(self._noise[start : self.taken], dtype)
+
+    def draw(self, make: Callable[[], tf.Tensor]) -> tf.Tensor:
+        """The weights of the next layer: those that were given, or what `make` draws."""
+        w = self._given[len(self.drawn)] if self._given else make()
+        self.drawn.append(w)
+        return w
 
     def take_seed(self) -> tf.Tensor:
         """A stateless seed of its own for each call, shape (2,), int32."""
@@ -87,8 +102,8 @@ def active_pass() -> ForwardPass | None:
     return _active.get()
 
 
-def count_noise(call: Callable[[], Any]) -> int:
-    """How many standard normal numbers `call` takes; it is traced, not run."""
+def rehearse(call: Callable[[], Any]) -> ForwardPass:
+    """The pass that `call` would make, traced and not run: how much noise it takes and which weights it draws."""
     forward = ForwardPass(None)
 
     def traced() -> None:
@@ -96,14 +111,14 @@ def count_noise(call: Callable[[], Any]) -> int:
             call()
 
     tf.function(traced, autograph=False).get_concrete_function()
-    return forward.taken
+    return forward
 
 
 def standard_normal(shape: Any, seed: Any, dtype: tf.DType) -> tf.Tensor:
     r"""Standard normal draws, a pure function of the seed (2,): the same eagerly, under tf.function and under XLA.
 
-    :math:`z = \sqrt 2\, \operatorname{erf}^{-1}(2u - 1)` of a uniform u in the middle of one of 2^23 equal cells (2^52 in
-    float64), so that no draw is infinite; the largest is 5.3 (8.2). `tf.random.stateless_normal` pairs its numbers
+    :math:`z = \sqrt 2\, \operatorname{erf}^{-1}(2u - 1)` of a uniform u in the middle of one of 2^23 equal cells
+    (2^52 in float64), so that no draw is infinite; the largest is 5.3 (8.2). `tf.random.stateless_normal` pairs its numbers
     differently under XLA than elsewhere, is slower there, and in float64 gives infinities.
     """
     dtype = tf.as_dtype(dtype)

@@ -1,29 +1,30 @@
-"""Functions drawn from q, evaluated piece by piece in one compiled program."""
+"""Functions drawn from q, evaluated piece by piece in compiled programs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from varbump._keras import float_dtype, keras
-from varbump.forward import ForwardPass, count_noise, run_pass, standard_normal
+from varbump.forward import ForwardPass, rehearse, run_pass, standard_normal
 
 __all__ = ["Sampler"]
 
 MAX_BYTES = 64 * 2**20
-"""Bound on the result of one compiled call, and on the noise that is held at a time."""
+"""Bound on the result of one compiled call."""
 
-DRAWS_A_BLOCK = 32
-"""Noise comes in blocks of this many draws, each with a seed of its own: draw s is the same however many there are."""
+NOISE_BYTES = 64 * 2**20
+"""Bound on the noise that is held at a time. Part of what defines draw s, so not a setting."""
 
 
 class Sampler:
     """Draws f(x; w_s), s = 0 ... S - 1, for one seed.
 
     The weights of draw s depend on the seed and on s, never on the rows: whatever the pieces, a draw is one function.
+    They are drawn first and by themselves, so that many pieces of rows share the work.
 
     Parameters
     ----------
@@ -36,79 +37,91 @@ class Sampler:
     """
 
     def __init__(self, network: keras.Model, num_draws: int, seed: int, chunk_size: int | None) -> None:
-        self._evaluate, self._noise_size = _compiled(network)
-        self._dtype = tf.as_dtype(float_dtype(network))
+        self._programs = _programs(network)
         self._num_draws, self._seed, self._chunk_size = num_draws, seed, chunk_size
 
     def draws(self, x: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """Pieces of the result for x (N, D): which draws, which rows, and their values (S', N', Q)."""
-        bytes_a_draw = max(self._noise_size, 1) * self._dtype.size
-        stride = max(MAX_BYTES // bytes_a_draw // DRAWS_A_BLOCK, 1) * DRAWS_A_BLOCK
+        stride = max(NOISE_BYTES // self._programs.bytes_a_draw, 1)
         for start in range(0, self._num_draws, stride):
             which = slice(start, min(start + stride, self._num_draws))
-            noise, seeds = self._noise(which)
-            for rows, values in self._rows(x, noise, seeds):
+            weights = self._weights(which)
+            for rows, values in self._rows(x, weights, which.stop - which.start):
                 yield which, rows, values
 
     def chunks(self, x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """The same with all draws of some rows together: which rows, and their values (S, N', Q)."""
-        size = self._chunk_size or self._default_chunk(self._num_draws, 1)
+        size = self._chunk_size or self._default_chunk(self._num_draws)
         for start in range(0, len(x), size):
             rows = slice(start, min(start + size, len(x)))
             parts = [values for _, _, values in self.draws(x[rows])]
             yield rows, np.concatenate(parts) if len(parts) > 1 else parts[0]
 
-    def _noise(self, which: slice) -> tuple[tf.Tensor, np.ndarray]:
-        blocks = range(which.start // DRAWS_A_BLOCK, -(-which.stop // DRAWS_A_BLOCK))
-        seeds = np.array([np.random.SeedSequence((self._seed, block)).generate_state(2) for block in blocks])
-        noise = _noise_blocks(seeds.astype(np.uint32).view(np.int32), self._noise_size, self._dtype)
+    def _weights(self, which: slice) -> tuple[tf.Tensor, ...]:
         count = which.stop - which.start
-        draw_seeds = np.random.SeedSequence((self._seed, which.start, 1)).generate_state(2 * count)
-        return noise[:count], draw_seeds.view(np.int32).reshape(count, 2)
+        states = np.random.SeedSequence((self._seed, which.start)).generate_state(2 + 2 * count).view(np.int32)
+        return self._programs.draw(states[:2], states[2:].reshape(count, 2))
 
-    def _rows(self, x: np.ndarray, noise: tf.Tensor, seeds: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        size = min(self._chunk_size or self._default_chunk(len(seeds), 1), _rounded_up(len(x)))
+    def _rows(self, x: np.ndarray, weights: Any, count: int) -> Iterator[tuple[slice, np.ndarray]]:
+        size = min(self._chunk_size or self._default_chunk(count), _rounded_up(len(x)))
         for start in range(0, len(x), size):
             piece = x[start : start + size]
-            padding = [(0, size - len(piece))] + [(0, 0)] * (x.ndim - 1)  # one shape, one compilation
-            values = self._evaluate(tf.constant(np.pad(piece, padding)), noise, seeds).numpy()
-            yield slice(start, start + len(piece)), values[:, : len(piece)]
+            if len(piece) < size:  # one shape, one compilation
+                piece = np.pad(piece, [(0, size - len(piece))] + [(0, 0)] * (x.ndim - 1))
+            rows = slice(start, min(start + size, len(x)))
+            yield rows, self._programs.evaluate(piece, weights).numpy()[:, : rows.stop - start]
 
-    def _default_chunk(self, num_draws: int, num_outputs: int) -> int:
-        return max(MAX_BYTES // (num_draws * num_outputs * self._dtype.size), 1)
+    def _default_chunk(self, count: int) -> int:
+        return max(MAX_BYTES // (count * self._programs.bytes_a_value), 1)
 
 
 def _rounded_up(size: int) -> int:
-    """The next number of two significant binary digits more than the leading one: few shapes, little padding."""
-    step = 2 ** max(size.bit_length() - 4, 0)
+    """The next multiple of a sixteenth of the size, or so: few shapes to compile, little padding."""
+    step = 2 ** max(size.bit_length() - 5, 0)
     return -(-size // step) * step
 
 
-def _compiled(network: keras.Model) -> tuple[Callable[..., tf.Tensor], int]:
-    """The compiled evaluation of a network and the noise it takes, kept with the network between calls."""
-    layers = tuple(map(id, network._flatten_layers()))
-    cached = network.__dict__.get("_varbump_sampler")
-    if cached is None or cached[0] != layers:
+class _Programs:
+    """The two compiled programs of a network: noise to weights, and weights and rows to values."""
 
-        def evaluate(x: tf.Tensor, noise: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-            def one(draw: Any) -> tf.Tensor:
-                with run_pass(ForwardPass(*draw)):
-                    return tf.cast(network(x, training=False), noise.dtype)
-
-            return tf.map_fn(one, (noise, seeds), fn_output_signature=noise.dtype)
-
-        shape = [1, *network.input_shape[1:]]
+    def __init__(self, network: keras.Model) -> None:
         dtype = tf.as_dtype(float_dtype(network))
-        size = count_noise(lambda: network(tf.zeros(shape, dtype), training=False))
-        cached = layers, tf.function(evaluate, jit_compile=True, autograph=False), size
-        object.__setattr__(network, "_varbump_sampler", cached)  # past the attribute tracking of Keras
-    return cached[1], cached[2]
+        one_row = tf.TensorSpec([1, *network.input_shape[1:]], dtype)
+
+        def run(x: tf.Tensor) -> tf.Tensor:
+            return network(x, training=False)
+
+        rehearsal = rehearse(lambda: run(tf.zeros(one_row.shape, dtype)))
+        self.bytes_a_draw = max(rehearsal.taken, 1) * dtype.size
+        self.bytes_a_value = int(np.prod(network.output_shape[1:])) * dtype.size
+        drawn = tuple(tf.TensorSpec(w.shape, w.dtype) for w in rehearsal.drawn)
+
+        def draw(noise_seed: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            def one(args: Any) -> tuple[tf.Tensor, ...]:
+                with run_pass(ForwardPass(*args)) as forward:
+                    run(tf.zeros(one_row.shape, dtype))  # XLA drops all but the draws
+                return tuple(forward.drawn)
+
+            noise = standard_normal([seeds.shape[0], rehearsal.taken], noise_seed, dtype)
+            weights = tf.map_fn(one, (noise, seeds), fn_output_signature=drawn) if drawn else ()
+            return (tf.range(seeds.shape[0]), *weights)  # a network without variational layers has no weights to draw
+
+        def evaluate(x: tf.Tensor, weights: tuple[tf.Tensor, ...]) -> tf.Tensor:
+            def one(draw: tuple[tf.Tensor, ...]) -> tf.Tensor:
+                with run_pass(ForwardPass(None, draws=draw[1:])):
+                    return tf.cast(run(x), dtype)
+
+            return tf.map_fn(one, weights, fn_output_signature=dtype)
+
+        self.draw = tf.function(draw, jit_compile=True, autograph=False)
+        self.evaluate = tf.function(evaluate, jit_compile=True, autograph=False)
 
 
-@tf.function(jit_compile=True, autograph=False)
-def _noise_blocks(seeds: tf.Tensor, size: int, dtype: tf.DType) -> tf.Tensor:
-    """Standard normal noise (blocks x DRAWS_A_BLOCK, size), each block a function of its seed."""
-    blocks = tf.map_fn(
-        lambda seed: standard_normal([DRAWS_A_BLOCK, size], seed, dtype), seeds, fn_output_signature=dtype
-    )
-    return tf.reshape(blocks, [-1, size])
+def _programs(network: keras.Model) -> _Programs:
+    """Compiled programs are kept with the network, for as long as it has the same layers."""
+    layers = tuple(map(id, network._flatten_layers()))
+    cached = network.__dict__.get("_varbump_programs")
+    if cached is None or cached[0] != layers:
+        cached = layers, _Programs(network)
+        object.__setattr__(network, "_varbump_programs", cached)  # past the attribute tracking of Keras
+    return cached[1]

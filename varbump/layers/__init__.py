@@ -1,5 +1,6 @@
 """Keras layers, one a file."""
 
+from varbump.layers.bump import Bump, GaussianBump
 from varbump.layers.dense_variational import DenseVariational
 
-__all__ = ["DenseVariational"]
+__all__ = ["Bump", "DenseVariational", "GaussianBump"]

@@ -12,6 +12,7 @@ from tensorflow_probability import distributions as tfd
 from varbump._keras import deserialize, keras, refuse_keras3, register, serialize
 from varbump.elbo import exact_kl, monte_carlo_kl
 from varbump.forward import active_pass, host_seed, standard_normal
+from varbump.layers.by_name import resolve_activation
 from varbump.posteriors import Posterior, PosteriorFactory
 
 __all__ = ["DenseVariational"]
@@ -90,7 +91,7 @@ class DenseVariational(keras.layers.Layer):
         self.make_prior_fn = make_prior_fn
         self.kl_weight = kl_weight
         self.kl_use_exact = kl_use_exact
-        self.activation = keras.activations.get(activation)
+        self.activation = resolve_activation(activation)
         self.use_bias = bool(use_bias)
         self.seed = seed
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
@@ -131,9 +132,9 @@ class DenseVariational(keras.layers.Layer):
         """Outputs (..., units) for one draw of the weights."""
         inputs = tf.cast(inputs, self.dtype)
         w = self._draw(inputs)
-        outputs = tf.tensordot(inputs, tf.reshape(w[: self._kernel_size], self._kernel_shape), axes=1)
-        if self.use_bias:
-            outputs = tf.nn.bias_add(outputs, w[self._kernel_size :])
+        kernel = tf.reshape(w[: self._kernel_size], self._kernel_shape)
+        bias = w[self._kernel_size :] if self.use_bias else None
+        outputs = _affine_rows_last(inputs, kernel, bias) if _rows_last(inputs) else _affine(inputs, kernel, bias)
         return self.activation(outputs)
 
     @property
@@ -154,19 +155,21 @@ class DenseVariational(keras.layers.Layer):
     def _draw(self, inputs: tf.Tensor) -> tf.Tensor:
         """One draw of w (kernel, then bias), its KL reported to whoever adds it up."""
         forward = active_pass()
-        if isinstance(self._posterior, Posterior):
-            size, dtype = self._posterior.num_weights, inputs.dtype
-            noise = forward.take(size, dtype) if forward else standard_normal([size], self._next_seed(), dtype)
-            w = self._posterior.transform(noise)
-        else:
-            seed = forward.take_seed() if forward else self._next_seed()
-            w = self._posterior(inputs).sample(seed=seed)
-        if forward:
-            kl = self._exact_kl(inputs) if self.uses_exact_kl else self._monte_carlo_kl(inputs, w)
-            forward.report_kl(self, kl)
-        elif not self.uses_exact_kl:
-            self.add_loss(self._weighted(self._monte_carlo_kl(inputs, w)))
+        if forward is None:
+            w = self._sample(
+                inputs, lambda size, dtype: standard_normal([size], self._next_seed(), dtype), self._next_seed
+            )
+            if not self.uses_exact_kl:
+                self.add_loss(self._weighted(self._monte_carlo_kl(inputs, w)))
+            return w
+        w = forward.draw(lambda: self._sample(inputs, forward.take, forward.take_seed))
+        forward.report_kl(self, self._exact_kl(inputs) if self.uses_exact_kl else self._monte_carlo_kl(inputs, w))
         return w
+
+    def _sample(self, inputs: tf.Tensor, noise: Callable[..., tf.Tensor], seed: Callable[[], tf.Tensor]) -> tf.Tensor:
+        if isinstance(self._posterior, Posterior):
+            return self._posterior.transform(noise(self._posterior.num_weights, inputs.dtype))
+        return self._posterior(inputs).sample(seed=seed())
 
     def _next_seed(self) -> tf.Tensor:
         return tf.cast(self._generator.make_seeds(1)[:, 0], tf.int32)  # what TFP takes
@@ -227,3 +230,21 @@ class DenseVariational(keras.layers.Layer):
             if isinstance(restored[name], dict):  # an activation may be a name
                 restored[name] = deserialize(restored[name])
         return cls(**restored)
+
+
+def _affine(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+    outputs = tf.tensordot(inputs, kernel, axes=1)
+    return outputs if bias is None else tf.nn.bias_add(outputs, bias)
+
+
+def _affine_rows_last(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+    outputs = tf.matmul(kernel, inputs, transpose_a=True, transpose_b=True)
+    return tf.transpose(outputs if bias is None else outputs + bias[:, None])
+
+
+def _rows_last(inputs: tf.Tensor) -> bool:
+    """Whether to compute with the rows along the last axis: XLA then vectorises over many rows, not few units.
+
+    It folds the transpositions of consecutive layers into each other; outside of compiled loops they would be made.
+    """
+    return active_pass() is not None and inputs.shape.rank == 2 and inputs.shape[0] > 256

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from varbump._keras import float_dtype, keras
 from varbump.elbo import negative_elbo
-from varbump.forward import ForwardPass, count_noise, run_pass
+from varbump.forward import ForwardPass, rehearse, run_pass
 
 __all__ = ["Step"]
 
@@ -52,4 +52,4 @@ class Step:
 
     def count_noise(self, shape: list[int]) -> int:
         """Standard normal numbers that a forward pass over a batch of this shape takes."""
-        return count_noise(lambda: self.network(tf.zeros(shape, self.dtype), training=True))
+        return rehearse(lambda: self.network(tf.zeros(shape, self.dtype), training=True)).taken

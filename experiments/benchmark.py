@@ -1,0 +1,233 @@
+"""How fast, side by side in one run: a step of training, and 100 draws of the function.
+
+Same data, network, batch size and number of steps for everybody; compilation and warm-up apart; medians of repeats;
+the table goes to plots/benchmark.md. NumPyro takes part where it is installed: pip install "varbump[peers]".
+
+python experiments/benchmark.py
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+import varbump as vb
+
+try:
+    import jax
+    import jax.numpy as jnp
+    import numpyro
+    import numpyro.distributions as dist
+    from numpyro.infer import SVI, Predictive, Trace_ELBO
+    from numpyro.infer.autoguide import AutoMultivariateNormal, AutoNormal
+except ImportError:
+    numpyro = None
+
+tfd, layers = tfp.distributions, tfp.layers
+PLOTS = Path(__file__).resolve().parent.parent / "plots"
+NUM_DATA, BATCH, HIDDEN, SCALE = 5000, 32, (16, 16), 0.25
+FAMILIES = {"mean field": vb.posteriors.MeanFieldNormal(), "full covariance": vb.posterior}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Time everybody and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=10, help="epochs of one repeat (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=5, help="timed repeats (default %(default)s)")
+    parser.add_argument("--num-draws", type=int, default=100)
+    parser.add_argument("--out", type=Path, default=PLOTS / "benchmark.md", help="table (default plots/benchmark.md)")
+    options = parser.parse_args(arguments)
+    x, y = vb.datasets.cubic(NUM_DATA)
+    lines = [
+        f"Cubic data, {NUM_DATA:,} points, network 1-16-16-1, batches of {BATCH}, Adam; medians of {options.repeats} "
+        f"repeats of {options.epochs} epochs after warm-up; {os.cpu_count()} cores, TensorFlow {tf.__version__}, "
+        f"TensorFlow Probability {tfp.__version__}, {f'NumPyro {numpyro.__version__}, ' if numpyro else ''}"
+        f"Python {platform.python_version()}. Written by `python experiments/benchmark.py`.",
+        "",
+    ]
+    for family in FAMILIES:
+        lines += table(f"Training, {family}", "microseconds a step", training(family, x, y, options))
+    for family in FAMILIES:
+        title = f"{options.num_draws} draws at {NUM_DATA:,} points, {family}"
+        lines += table(title, "milliseconds", prediction(family, x, y, options))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text("\n".join(lines))
+    print("\n".join(lines))
+
+
+def training(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
+    """Microseconds a step of each contender."""
+    steps = -(-NUM_DATA // BATCH)
+    runs: dict[str, Callable[[], Any]] = {"varbump.fit": ours(family, x, y, options.epochs)}
+    for name, per_execution in [("stock TFP, Keras fit", 1), (f"stock TFP, steps_per_execution={steps}", steps)]:
+        model = stock_model(family)
+        model.compile(tf_keras.optimizers.Adam(), vb.likelihoods.Normal(SCALE), steps_per_execution=per_execution)
+        runs[name] = lambda model=model: model.fit(x, y, epochs=options.epochs, batch_size=BATCH, verbose=0)
+    result = {name: value / (options.epochs * steps) * 1e6 for name, value in medians(runs, options.repeats).items()}
+    if numpyro:
+        for name, model in [("plate with subsample_size", numpyro_plate), ("rows by hand", numpyro_by_hand)]:
+            step = numpyro_step(family, model, x, y)
+            values = [step() * 1e6 for _ in range(options.repeats)]
+            result[f"NumPyro svi.run, {name}"] = statistics.median(values)
+    return result
+
+
+def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median seconds of each; warm-up apart, and each by itself for a while, as it is used."""
+    times = {}
+    for name, run in runs.items():
+        run()
+        began = seconds(run)
+        count = repeats if began < 1.0 else 1
+        times[name] = statistics.median([*(seconds(run) for _ in range(count * (10 if began < 0.05 else 1))), began])
+    return times
+
+
+def ours(family: str, x: np.ndarray, y: np.ndarray, epochs: int) -> Callable[[], None]:
+    """The compiled loop of varbump.fit, compiled once, so that what is timed is epochs as for the others."""
+    from varbump.training.batches import BatchPlan
+    from varbump.training.loop import CompiledLoop
+    from varbump.training.optimizers import make_optimizer
+    from varbump.training.step import Step
+
+    network = vb.build_network(hidden_units=HIDDEN, make_posterior_fn=FAMILIES[family], seed=0)
+    step = Step(network, vb.likelihoods.Normal(SCALE), NUM_DATA)
+    plan = BatchPlan(NUM_DATA, BATCH)
+    loop = CompiledLoop(step, make_optimizer(None, step.variables), (x, y, None), None, plan, None)
+    controls = np.ones((epochs, plan.steps, 2), np.float32)
+    controls[..., 0] = 0.001
+    return lambda: loop.run(plan.shuffles(0, range(epochs)), plan.seeds(0, range(epochs)), controls, epochs, 0)
+
+
+def stock_model(family: str) -> tf_keras.Model:
+    """The same network of the stock layer, with the factories of its documentation."""
+
+    def prior(kernel_size: int, bias_size: int = 0, dtype: Any = None) -> tf_keras.Model:
+        size = kernel_size + bias_size
+        normal = tfd.MultivariateNormalDiag(loc=tf.zeros(size, dtype), scale_diag=tf.ones(size, dtype))
+        return tf_keras.Sequential([layers.DistributionLambda(lambda _: normal)])
+
+    def full(kernel_size: int, bias_size: int = 0, dtype: Any = None) -> tf_keras.Model:
+        size = kernel_size + bias_size
+        variables = layers.VariableLayer(layers.MultivariateNormalTriL.params_size(size), dtype=dtype)
+        return tf_keras.Sequential([variables, layers.MultivariateNormalTriL(size)])
+
+    def mean_field(kernel_size: int, bias_size: int = 0, dtype: Any = None) -> tf_keras.Model:
+        size = kernel_size + bias_size
+
+        def normal(t: tf.Tensor) -> tfd.Distribution:
+            return tfd.MultivariateNormalDiag(t[..., :size], 1e-5 + tf.nn.softplus(t[..., size:] - 3.0))
+
+        return tf_keras.Sequential([layers.VariableLayer(2 * size, dtype=dtype), layers.DistributionLambda(normal)])
+
+    tf_keras.utils.set_random_seed(0)
+    posterior = full if family == "full covariance" else mean_field
+    shared = {"make_posterior_fn": posterior, "make_prior_fn": prior, "kl_weight": 1 / NUM_DATA, "kl_use_exact": True}
+    hidden = [layers.DenseVariational(units, activation="relu", **shared) for units in HIDDEN]
+    return tf_keras.Sequential([tf_keras.Input((1,)), *hidden, layers.DenseVariational(1, **shared)])
+
+
+def numpyro_network(x: Any) -> Any:
+    """The same network in NumPyro: one draw of its weights, and f (N,)."""
+    widths, h = (1, *HIDDEN, 1), x
+    for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        kernel = numpyro.sample(f"kernel_{i}", dist.Normal(jnp.zeros((a, b)), 1.0).to_event(2))
+        bias = numpyro.sample(f"bias_{i}", dist.Normal(jnp.zeros(b), 1.0).to_event(1))
+        h = h @ kernel + bias
+        h = jax.nn.relu(h) if i < len(HIDDEN) else h
+    return h[:, 0]
+
+
+def numpyro_plate(x: Any, y: Any) -> None:
+    """Training as NumPyro documents it: a plate that draws its minibatch without replacement."""
+    with numpyro.plate("data", NUM_DATA, subsample_size=BATCH) as rows:
+        pass
+    f = numpyro_network(x[rows])
+    with numpyro.handlers.scale(scale=NUM_DATA / BATCH):
+        numpyro.sample("y", dist.Normal(f, SCALE).to_event(1), obs=y[rows, 0])
+
+
+def numpyro_by_hand(x: Any, y: Any) -> None:
+    """The same with rows drawn with replacement, which spares it a permutation of the data at each step."""
+    rows = jax.random.randint(numpyro.prng_key(), (BATCH,), 0, NUM_DATA)
+    f = numpyro_network(x[rows])
+    with numpyro.handlers.scale(scale=NUM_DATA / BATCH):
+        numpyro.sample("y", dist.Normal(f, SCALE).to_event(1), obs=y[rows, 0])
+
+
+def numpyro_function(x: Any) -> None:
+    """Prediction: f at all rows."""
+    numpyro.deterministic("f", numpyro_network(x))
+
+
+def numpyro_svi(family: str, model: Callable[..., None]) -> Any:
+    """SVI with the guide of the family; full covariance is one normal over all weights here."""
+    guide = (AutoNormal if family == "mean field" else AutoMultivariateNormal)(model, init_scale=0.05)
+    return SVI(model, guide, numpyro.optim.Adam(0.001), Trace_ELBO())
+
+
+def numpyro_step(family: str, model: Callable[..., None], x: np.ndarray, y: np.ndarray) -> Callable[[], float]:
+    """Seconds a step, compilation apart: svi.run compiles anew at each call, so two lengths are subtracted."""
+    svi, key, data = numpyro_svi(family, model), jax.random.PRNGKey(0), (jnp.asarray(x), jnp.asarray(y))
+    short, long = (2_000, 32_000) if family == "mean field" else (1_000, 5_000)
+
+    def run(steps: int) -> float:
+        return seconds(lambda: jax.block_until_ready(svi.run(key, steps, *data, progress_bar=False).params))
+
+    return lambda: (run(long) - run(short)) / (long - short)
+
+
+def prediction(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
+    """Milliseconds for all draws, by contender, results in NumPy."""
+    draws, stock = options.num_draws, stock_model(family)
+    network = vb.build_network(hidden_units=HIDDEN, make_posterior_fn=FAMILIES[family], seed=0)
+    compiled = tf.function(
+        lambda data: tf.map_fn(lambda _: stock(data), tf.range(draws), fn_output_signature=tf.float32)
+    )
+    data = tf.constant(x)
+    runs: dict[str, Callable[[], Any]] = {
+        "varbump.predict_f": lambda: vb.predict_f(network, x, num_draws=draws, seed=0),
+        "[model(x) for _ in range(100)]": lambda: np.array([stock(x) for _ in range(draws)]),
+        "stock TFP inside tf.function": lambda: compiled(data).numpy(),
+    }
+    if numpyro:
+        svi, key = numpyro_svi(family, numpyro_by_hand), jax.random.PRNGKey(0)
+        params = svi.run(key, 10, jnp.asarray(x), jnp.asarray(y), progress_bar=False).params
+        predictive = Predictive(numpyro_function, guide=svi.guide, params=params, num_samples=draws, return_sites=["f"])
+        jitted, rows = jax.jit(predictive), jnp.asarray(x)
+        runs["NumPyro Predictive"] = lambda: np.asarray(predictive(key, rows)["f"])
+        runs["NumPyro Predictive, jitted"] = lambda: np.asarray(jitted(key, rows)["f"])
+    return {name: value * 1e3 for name, value in medians(runs, options.repeats).items()}
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    """Wall time of one call."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def table(title: str, unit: str, values: dict[str, float]) -> list[str]:
+    """Markdown rows; the ratio says how many times longer than varbump."""
+    ours = next(iter(values.values()))
+    rows = [f"| {title} | {unit} | times varbump |", "|---|---:|---:|"]
+    rows += [f"| {name} | {value:,.3g} | {value / ours:,.3g} |" for name, value in values.items()]
+    return [*rows, ""]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Bumps with trainable width, as layers and as activations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from varbump._keras import deserialize, keras, register, serialize
+from varbump.bumps import SUPPORTS, bump, gaussian_bump
+from varbump.forward import active_pass
+from varbump.layers.by_name import ActivationByName
+
+__all__ = ["Bump", "GaussianBump"]
+
+
+class _BumpLayer(keras.layers.Layer):
+    """What the two have in common: weights shared or by feature, optional height and centre.
+
+    Parameters
+    ----------
+    shared : bool, default=True
+        One set of weights for all features (the last axis), or one for each.
+    trainable_height, trainable_center : bool, default=False
+        Whether height and centre are trained; they start at 1 and 0.
+    """
+
+    def __init__(self, *, shared: bool, trainable_height: bool, trainable_center: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shared = bool(shared)
+        self.trainable_height, self.trainable_center = bool(trainable_height), bool(trainable_center)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights: of shape () if shared, (features,) otherwise."""
+        features = tf.TensorShape(input_shape)[-1]
+        if not self.shared and features is None:
+            raise ValueError(
+                f"{self.name!r} has weights for each feature, so the last axis of its inputs must be known"
+            )
+        self._shape = () if self.shared else (features,)
+        self.height = self._weight("height", "ones") if self.trainable_height else None
+        self.center = self._weight("center", "zeros") if self.trainable_center else None
+        super().build(input_shape)
+
+    def _weight(self, name: str, initializer: Any) -> tf.Variable:
+        return self.add_weight(name=name, shape=self._shape, initializer=initializer)
+
+    def _root_weight(self, name: str, initializer: Any) -> tf.Variable:
+        """A weight whose square is the non-negative parameter; `initializer` is that of the parameter."""
+
+        def root(shape: Any, dtype: Any = None, **_: Any) -> tf.Tensor:
+            start = initializer(shape, dtype=dtype)
+            if not tf.executing_eagerly() or bool(tf.reduce_all(start >= 0.0)):
+                return tf.sqrt(start)
+            raise ValueError(f"the initializer of {name.removeprefix('root_')} gave a negative number")
+
+        return self._weight(name, root)
+
+    def observe(self, inputs: tf.Tensor) -> None:
+        """Tell the pass that is under way what came in, for diagnostics."""
+        forward = active_pass()
+        if forward is not None:
+            forward.observed.append((self, inputs))
+
+    def compute_output_shape(self, input_shape: Any) -> tf.TensorShape:
+        """Shape of the inputs."""
+        return tf.TensorShape(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal object."""
+        return {
+            **super().get_config(),
+            "shared": self.shared,
+            "trainable_height": self.trainable_height,
+            "trainable_center": self.trainable_center,
+        }
+
+
+def _initializer(value: Any) -> Any:
+    """Initializer of tf_keras; a number stands for itself and a configuration for what it describes."""
+    if isinstance(value, (int, float)):
+        return keras.initializers.Constant(value)
+    return deserialize(value) if isinstance(value, dict) else keras.initializers.get(value)
+
+
+@register("Bump")
+class Bump(_BumpLayer):
+    r"""Trainable bump, component by component: a layer, and an activation (also by name: ``activation="bump"``).
+
+    .. math:: f(x) = \mathrm{height} \cdot \exp\left(-\frac{\sigma}{\sigma - (x - \mathrm{center})^2}\right)
+              \text{ on the support, } 0 \text{ elsewhere}
+
+    The trained weight is the radius :math:`\sqrt\sigma`, so that :math:`\sigma` is never negative, whatever the optimiser
+    does. At :math:`\sigma = 0` the function is zero and so is its gradient.
+
+    Parameters
+    ----------
+    support : {"smooth", "threshold"}, default="smooth"
+        As in `varbump.bump`.
+    normalize : bool, default=False
+        Scale the peak from 1/e to 1.
+    sigma_initializer : float or tf_keras initializer, default=6.25
+        Start of sigma. The default covers 2.5 standard deviations of inputs of unit variance, so that units start alive.
+    shared, trainable_height, trainable_center : bool
+        One set of weights, or one for each feature; which of them are trained besides sigma.
+
+    Raises
+    ------
+    ValueError
+        If `support` is unknown, or sigma starts negative.
+
+    Notes
+    -----
+    Any shape, returned as it came. Far from the centre the output is exactly 0 and sigma gets no gradient: see
+    `varbump.bump_report` for units that no input reaches.
+    """
+
+    def __init__(
+        self,
+        support: str = "smooth",
+        *,
+        normalize: bool = False,
+        sigma_initializer: Any = 6.25,
+        shared: bool = True,
+        trainable_height: bool = False,
+        trainable_center: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(shared=shared, trainable_height=trainable_height, trainable_center=trainable_center, **kwargs)
+        if support not in SUPPORTS:
+            raise ValueError(f"support must be one of {SUPPORTS}, got {support!r}")
+        self.support, self.normalize = support, bool(normalize)
+        self.sigma_initializer = _initializer(sigma_initializer)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights."""
+        super().build(input_shape)
+        self.root_sigma = self._root_weight("root_sigma", self.sigma_initializer)
+
+    @property
+    def sigma(self) -> tf.Tensor:
+        """Squared radius, shape () or (features,), in squared units of the inputs."""
+        return tf.square(self.root_sigma)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Bump of each component."""
+        self.observe(inputs)
+        x = inputs if self.center is None else inputs - tf.cast(self.center, inputs.dtype)
+        outputs = bump(x, tf.cast(self.sigma, x.dtype), self.support)
+        if self.normalize:
+            outputs *= tf.cast(tf.exp(1.0), x.dtype)
+        return outputs if self.height is None else outputs * tf.cast(self.height, x.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal object."""
+        return {
+            **super().get_config(),
+            "support": self.support,
+            "normalize": self.normalize,
+            "sigma_initializer": serialize(self.sigma_initializer),
+        }
+
+
+@register("GaussianBump")
+class GaussianBump(_BumpLayer):
+    r"""Trainable Gaussian bump, component by component; by name ``activation="gaussian_bump"``.
+
+    .. math:: f(x) = \mathrm{height} \cdot e^{-b (x - \mathrm{center})^2}
+
+    The trained weight is :math:`\sqrt b`, so that b is never negative. It has no edge, so every input reaches every unit:
+    prefer it where bumps die.
+
+    Parameters
+    ----------
+    inverse_width_initializer : float or tf_keras initializer, default=0.5
+        Start of b, in units of :math:`x^{-2}`; 0.5 is a bump of standard deviation 1.
+    shared : bool, default=True
+        One set of weights for all features (the last axis), or one for each.
+    trainable_height, trainable_center : bool, default=False
+        Whether height and centre, which start at 1 and 0, are trained too.
+
+    Raises
+    ------
+    ValueError
+        If b starts negative.
+    """
+
+    def __init__(
+        self,
+        *,
+        inverse_width_initializer: Any = 0.5,
+        shared: bool = True,
+        trainable_height: bool = False,
+        trainable_center: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(shared=shared, trainable_height=trainable_height, trainable_center=trainable_center, **kwargs)
+        self.inverse_width_initializer = _initializer(inverse_width_initializer)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights."""
+        super().build(input_shape)
+        self.root_inverse_width = self._root_weight("root_inverse_width", self.inverse_width_initializer)
+
+    @property
+    def inverse_width(self) -> tf.Tensor:
+        """The b of the formula, shape () or (features,)."""
+        return tf.square(self.root_inverse_width)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Gaussian bump of each component."""
+        self.observe(inputs)
+        height = 1.0 if self.height is None else self.height
+        center = 0.0 if self.center is None else self.center
+        return gaussian_bump(inputs, height, self.inverse_width, center)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal object."""
+        return {**super().get_config(), "inverse_width_initializer": serialize(self.inverse_width_initializer)}
+
+
+ActivationByName("bump", Bump)
+ActivationByName("gaussian_bump", GaussianBump)
