@@ -1,10 +1,10 @@
 r"""Bump functions: values and gradients that are finite and exact for every input.
 
-The circulating definitions break because `tf.where` passes on the gradient of the branch that is not taken, times zero:
-an infinite one becomes nan. Here the *input* of the branch is replaced where it does not apply. With :math:`\rho =
-\sqrt\sigma`, :math:`r = x / \rho`, :math:`u = 1 / (1 - r^2)` and :math:`h = e^{-u/2}` the value and both derivatives are
-products of h, u, r and :math:`1 / \rho`, ordered such that no factor leaves the range of the type before the result does:
-one exponential, and nothing that multiplies zero by infinity.
+The circulating definitions break because `tf.where` passes on the gradient of the branch that is not taken, times
+zero: an infinite one becomes nan. Here the *input* of the branch is replaced where it does not apply. With
+:math:`\rho = \sqrt\sigma`, :math:`r = x / \rho`, :math:`u = 1 / (1 - r^2)` and :math:`h = e^{-u/2}` the value and both
+derivatives are products of h, u, r and :math:`1 / \rho`, ordered such that no factor leaves the range of the type
+before the result does: one exponential, and nothing that multiplies zero by infinity.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def gaussian_bump(x: Any, height: Any, inverse_width: Any, center: Any) -> tf.Te
 
 
 def _interior(x: tf.Tensor, sigma: tf.Tensor, support: str) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Whether x lies in the support, r = x / rho there and 0 elsewhere, and rho where it is positive and 1 elsewhere."""
+    """Whether x lies in the support, r = x / rho there and 0 elsewhere, rho where it is positive and 1 elsewhere."""
     positive = sigma > 0.0
     rho = tf.sqrt(tf.where(positive, sigma, 1.0))
     edge = tf.minimum(rho, sigma) if support == "threshold" else rho

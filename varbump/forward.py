@@ -115,11 +115,11 @@ def rehearse(call: Callable[[], Any]) -> ForwardPass:
 
 
 def standard_normal(shape: Any, seed: Any, dtype: tf.DType) -> tf.Tensor:
-    r"""Standard normal draws, a pure function of the seed (2,): the same eagerly, under tf.function and under XLA.
+    r"""Standard normal draws, a function of the seed (2,): the same eagerly, under tf.function and under XLA.
 
     :math:`z = \sqrt 2\, \operatorname{erf}^{-1}(2u - 1)` of a uniform u in the middle of one of 2^23 equal cells
-    (2^52 in float64), so that no draw is infinite; the largest is 5.3 (8.2). `tf.random.stateless_normal` pairs its numbers
-    differently under XLA than elsewhere, is slower there, and in float64 gives infinities.
+    (2^52 in float64), so that no draw is infinite; the largest is 5.3 (8.2). `tf.random.stateless_normal` pairs its
+    numbers differently under XLA than elsewhere and is slower there.
     """
     dtype = tf.as_dtype(dtype)
     bits, dropped = (tf.uint64, 12) if dtype == tf.float64 else (tf.uint32, 9)

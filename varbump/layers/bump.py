@@ -90,8 +90,8 @@ class Bump(_BumpLayer):
     .. math:: f(x) = \mathrm{height} \cdot \exp\left(-\frac{\sigma}{\sigma - (x - \mathrm{center})^2}\right)
               \text{ on the support, } 0 \text{ elsewhere}
 
-    The trained weight is the radius :math:`\sqrt\sigma`, so that :math:`\sigma` is never negative, whatever the optimiser
-    does. At :math:`\sigma = 0` the function is zero and so is its gradient.
+    The trained weight is the radius :math:`\sqrt\sigma`, so that :math:`\sigma` is never negative, whatever the
+    optimiser does. At :math:`\sigma = 0` the function is zero and so is its gradient.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class Bump(_BumpLayer):
     normalize : bool, default=False
         Scale the peak from 1/e to 1.
     sigma_initializer : float or tf_keras initializer, default=6.25
-        Start of sigma. The default covers 2.5 standard deviations of inputs of unit variance, so that units start alive.
+        Start of sigma. The default covers 2.5 standard deviations of inputs of unit variance: units start alive.
     shared, trainable_height, trainable_center : bool
         One set of weights, or one for each feature; which of them are trained besides sigma.
 
@@ -167,8 +167,8 @@ class GaussianBump(_BumpLayer):
 
     .. math:: f(x) = \mathrm{height} \cdot e^{-b (x - \mathrm{center})^2}
 
-    The trained weight is :math:`\sqrt b`, so that b is never negative. It has no edge, so every input reaches every unit:
-    prefer it where bumps die.
+    The trained weight is :math:`\sqrt b`, so that b is never negative. It has no edge, so every input reaches every
+    unit: prefer it where bumps die.
 
     Parameters
     ----------
