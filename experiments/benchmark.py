@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     for family in FAMILIES:
         title = f"{options.num_draws} draws at {NUM_DATA:,} points, {family}"
         lines += table(title, "milliseconds", prediction(family, x, y, options))
+    lines += table("Forward and backward on 1,000,000 float32 values, compiled", "milliseconds", activations(options))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text("\n".join(lines))
     print("\n".join(lines))
@@ -84,6 +85,29 @@ def training(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namesp
             values = [step() * 1e6 for _ in range(options.repeats)]
             result[f"NumPyro svi.run, {name}"] = statistics.median(values)
     return result
+
+
+def activations(options: argparse.Namespace) -> dict[str, float]:
+    """Milliseconds for value and gradients of the Bump layer, and of an activation that everyone uses."""
+    x = tf.random.stateless_normal([1_000_000], (0, 1))
+    bump = vb.layers.Bump()
+    bump(x[:1])
+
+    def forward_and_backward(function: Callable[..., tf.Tensor], weights: list[tf.Variable]) -> Callable[[], Any]:
+        @tf.function(jit_compile=True)
+        def run(x: tf.Tensor) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                outputs = function(x)
+            return outputs, tape.gradient(outputs, [x, *weights], output_gradients=x)
+
+        return lambda: run(x)[0].numpy()
+
+    runs = {
+        "varbump.layers.Bump": forward_and_backward(bump, bump.trainable_weights),
+        "tf.nn.gelu": forward_and_backward(tf.nn.gelu, []),
+    }
+    return {name: value * 1e3 for name, value in medians(runs, options.repeats).items()}
 
 
 def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:

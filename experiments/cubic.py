@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 
@@ -24,6 +25,7 @@ import varbump as vb
 
 INK = "#202020"
 PLOTS = Path(__file__).resolve().parent.parent / "plots"
+BUMPS = ("bump", "gaussian_bump")
 POSTERIORS = {"full": vb.posterior, "mean_field": vb.posteriors.MeanFieldNormal()}
 
 
@@ -32,7 +34,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     x, y = vb.datasets.cubic(options.num_data, seed=options.seed)
     likelihood = vb.likelihoods.Normal(options.scale)
-    network = vb.build_network(make_posterior_fn=POSTERIORS[options.posterior], seed=options.seed)
+    posterior = POSTERIORS[options.posterior]
+    network = vb.build_network(activation=options.activation, make_posterior_fn=posterior, seed=options.seed)
     history = vb.fit(
         network,
         likelihood,
@@ -52,6 +55,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     print(vb.parameter_report(network, num_data=options.num_data))
     print(summary(history, x_new, epistemic))
+    if options.activation in BUMPS:
+        print(far_away(network, options.activation))
     draw(options, likelihood, (x, y), x_new, f, epistemic, predictive)
     print(f"Picture: {options.out}")
 
@@ -62,6 +67,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--num-data", type=int, default=5000, help="data points (default %(default)s)")
     parser.add_argument("--epochs", type=int, default=500, help="passes over the data (default %(default)s)")
     parser.add_argument("--posterior", choices=POSTERIORS, default="full", help="family (default %(default)s)")
+    activations = ("relu", "tanh", "gelu", *BUMPS)
+    parser.add_argument("--activation", choices=activations, default="relu", help="default %(default)s")
     parser.add_argument("--scale", type=float, default=0.25, help="noise sd of the likelihood (default %(default)s)")
     parser.add_argument("--kl-warmup", type=float, default=0.1, help="fraction of the run (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
@@ -81,6 +88,17 @@ def summary(history: vb.History, x: np.ndarray, bands: vb.Bands) -> str:
         f"{history.steps_per_second:,.0f} steps a second.\n"
         f"In range the posterior mean is within {error:.3f} (RMS) of x^3, and the epistemic sd is {sd:.3f} (median); "
         f"it is {far[-2.0]:.1f} times that at x = -2 and {far[3.0]:.1f} times at x = 3."
+    )
+
+
+def far_away(network: Any, activation: str) -> str:
+    """What a bump network does far from the data, and how to have it do something else."""
+    sd = vb.predict_bands(network, np.array([-1e3, 1e3]), num_draws=2000, seed=0).sd[:, 0]
+    return (
+        f"Far from its centre a {activation} vanishes: far from the data nothing of x is left, and the network is "
+        f"a constant that its later biases make, the last bias where there is one hidden layer. So the epistemic sd "
+        f"tends to that of this constant, {sd[0]:.3f} at x = -1000 and {sd[1]:.3f} at x = 1000, and does not grow. "
+        f"To have it grow, take an activation that does (relu); for a wider constant, a prior of larger scale."
     )
 
 

@@ -8,6 +8,8 @@ import pytest
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
 
 RUNS = {
+    "bump": ["--frames", "3"],
+    "bump_sigma": ["--num-data", "1000", "--epochs", "1"],
     "cubic": ["--num-data", "200", "--epochs", "2"],
     "nan_loss": ["--num-data", "64", "--epochs", "1"],
     "benchmark": ["--epochs", "1", "--repeats", "1", "--num-draws", "2"],
@@ -36,8 +38,24 @@ def test_runs_and_leaves_its_result(name, tmp_path, capsys):
     assert capsys.readouterr().out
 
 
+@pytest.mark.parametrize("activation", ["bump", "gaussian_bump"])
+def test_cubic_says_what_a_bump_network_does_far_away(activation, tmp_path, capsys):
+    out = str(tmp_path / "p.png")
+    load("cubic").main(["--num-data", "200", "--epochs", "2", "--activation", activation, "--out", out])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "the last bias where there is one hidden layer" in text
+    assert "To have it grow" in text
+
+
+def test_recovery_reports_every_range_and_the_circulating_layers(tmp_path, capsys):
+    load("bump_sigma").main(["--num-data", "1000", "--epochs", "1", "--out", str(tmp_path / "p.png")])
+    text = " ".join(capsys.readouterr().out.split())
+    for part in ("[-1, 1]", "[-5, 5]", "[-20, 20]", "threshold", "with inner where", "nan"):
+        assert part in text
+
+
 def test_cubic_says_what_it_should(tmp_path, capsys):
     load("cubic").main(["--num-data", "200", "--epochs", "2", "--out", str(tmp_path / "p.png")])
-    text = capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
     for part in ("38,130", "321", "epistemic sd", "steps a second", "p.png"):
         assert part in text

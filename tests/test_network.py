@@ -35,7 +35,7 @@ def test_an_activation_layer_is_copied_for_each_hidden_layer():
 
 def test_a_layer_too_large_for_its_family_is_refused():
     with pytest.raises(ValueError, match="MeanFieldNormal"):
-        vb.build_network(10, hidden_units=(1000, 1000))
+        vb.build_network(10, hidden_units=(4, 20_000))
 
 
 @pytest.mark.parametrize(

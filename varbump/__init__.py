@@ -1,7 +1,8 @@
 """Bayesian variational regression: from (x, y) to a curve with honest uncertainty."""
 
 from varbump import datasets, layers, likelihoods, posteriors, priors
-from varbump.diagnostics import parameter_report
+from varbump.bumps import bump, gaussian_bump
+from varbump.diagnostics import bump_report, parameter_report
 from varbump.network import build_network
 from varbump.plotting import BandsDisplay, FunctionsDisplay, TrainingDisplay
 from varbump.posteriors import posterior
@@ -19,9 +20,12 @@ __all__ = [
     "NonFiniteLossError",
     "TrainingDisplay",
     "build_network",
+    "bump",
+    "bump_report",
     "credible_bands",
     "datasets",
     "fit",
+    "gaussian_bump",
     "layers",
     "likelihoods",
     "parameter_report",

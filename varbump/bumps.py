@@ -97,17 +97,16 @@ def gaussian_bump(x: Any, height: Any, inverse_width: Any, center: Any) -> tf.Te
     @tf.custom_gradient
     def function(x: tf.Tensor, a: tf.Tensor, b: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, Any]:
         wide = [_widen(v) for v in (x, a, b, c)]
-        h, _ = _gaussian_half(wide[0], wide[2], wide[3])
+        h, _, _ = _gaussian_half(wide[0], wide[2], wide[3])
         value = wide[1] * h * h
         for v in wide:
             value = tf.where(tf.math.is_nan(v), tf.constant(math.nan, value.dtype), value)
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
             wide_x, wide_a, wide_b, wide_c = (_widen(v) for v in (x, a, b, c))
-            h, z = _gaussian_half(wide_x, wide_b, wide_c)
-            k = z * h
-            slope = -2.0 * wide_a * (tf.maximum(wide_b, 0.0) * k) * h
-            return _pull_back(upstream, [(slope, x), (h * h, a), (-wide_a * k * k, b), (-slope, c)])
+            h, z, root = _gaussian_half(wide_x, wide_b, wide_c)
+            slope = -2.0 * wide_a * (root * h) * (root * z * h)
+            return _pull_back(upstream, [(slope, x), (h * h, a), (-wide_a * tf.square(z * h), b), (-slope, c)])
 
         return _saturate(value, x.dtype), gradient
 
@@ -125,13 +124,14 @@ def _interior(x: tf.Tensor, sigma: tf.Tensor, support: str) -> tuple[tf.Tensor, 
     return inside, tf.where(inside, r, 0.0), rho
 
 
-def _gaussian_half(x: tf.Tensor, b: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The square root of exp(-b (x - c)^2), and x - c; both 0 where the former is 0 in the type."""
-    b = tf.maximum(b, 0.0)
+def _gaussian_half(x: tf.Tensor, b: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The root of exp(-b (x - c)^2) and x - c, both 0 where the former is 0 in the type, and the root of b."""
+    positive = b > 0.0
+    root = tf.where(positive, tf.sqrt(tf.where(positive, b, 1.0)), 0.0)
     z = x - c
-    small = b * z * z < 3000.0  # false for infinities, and for the nan of 0 times infinity
-    z = tf.where(small, z, 0.0)
-    return tf.where(small, tf.exp(-0.5 * (b * z * z)), 0.0), z
+    near = tf.abs(root * z) < 60.0  # false for infinities, and for the nan of 0 times infinity
+    z = tf.where(near, z, 0.0)
+    return tf.where(near, tf.exp(-0.5 * tf.square(root * z)), 0.0), z, root
 
 
 def _alike(*values: Any) -> list[tf.Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from varbump._keras import keras, refuse_keras3
 from varbump.layers import DenseVariational
-from varbump.posteriors import posterior
+from varbump.posteriors import PosteriorFactory, posterior
 from varbump.priors import prior
 
 __all__ = ["build_network"]
@@ -61,8 +61,11 @@ def build_network(
     for size in hidden_units:
         _check_size("hidden_units", size)
     refuse_keras3(activation, "activation")
-    network = keras.Sequential([keras.Input((num_features,), dtype=dtype)])
     widths = [*hidden_units, num_outputs]
+    if isinstance(make_posterior_fn, PosteriorFactory):  # before any memory is taken
+        for fan_in, units in zip([num_features, *hidden_units], widths, strict=True):
+            make_posterior_fn.check_size((fan_in + 1) * units)
+    network = keras.Sequential([keras.Input((num_features,), dtype=dtype)])
     for index, units in enumerate(widths):
         is_last = index == len(widths) - 1
         network.add(

@@ -181,11 +181,12 @@ def _report(layer: Any) -> LayerReport:
         return LayerReport(layer.name, num_trainable, num_trainable)
     q, p = (layer._posterior(None), layer._prior(None)) if isinstance(layer, DenseVariational) else _stock(layer)
     size = int(q.event_shape.num_elements())
-    num_posterior = num_trainable - _count(getattr(layer._prior, "trainable_variables", []))
+    num_posterior = _count(layer._posterior.trainable_variables)
+    num_others = num_trainable - num_posterior - _count(getattr(layer._prior, "trainable_variables", []))
     kl = exact_kl(q, p)
     return LayerReport(
         name=layer.name,
-        num_weights=size,
+        num_weights=size + num_others,  # an activation may have weights too
         num_trainable=num_trainable,
         num_covariances=size * (size - 1) // 2 if num_posterior == size + size * (size + 1) // 2 else 0,
         kl=None if kl is None else float(kl),

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump._keras import deserialize, keras, register, serialize
+from varbump._keras import keras, register
 from varbump.bumps import SUPPORTS, bump, gaussian_bump
 from varbump.forward import active_pass
 from varbump.layers.by_name import ActivationByName
@@ -77,10 +77,8 @@ class _BumpLayer(keras.layers.Layer):
 
 
 def _initializer(value: Any) -> Any:
-    """Initializer of tf_keras; a number stands for itself and a configuration for what it describes."""
-    if isinstance(value, (int, float)):
-        return keras.initializers.Constant(value)
-    return deserialize(value) if isinstance(value, dict) else keras.initializers.get(value)
+    """Initializer of tf_keras, or its name or configuration; a number stands for itself."""
+    return keras.initializers.Constant(value) if isinstance(value, (int, float)) else keras.initializers.get(value)
 
 
 @register("Bump")
@@ -157,7 +155,7 @@ class Bump(_BumpLayer):
             **super().get_config(),
             "support": self.support,
             "normalize": self.normalize,
-            "sigma_initializer": serialize(self.sigma_initializer),
+            "sigma_initializer": keras.initializers.serialize(self.sigma_initializer),
         }
 
 
@@ -216,8 +214,12 @@ class GaussianBump(_BumpLayer):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal object."""
-        return {**super().get_config(), "inverse_width_initializer": serialize(self.inverse_width_initializer)}
+        return {
+            **super().get_config(),
+            "inverse_width_initializer": keras.initializers.serialize(self.inverse_width_initializer),
+        }
 
 
 ActivationByName("bump", Bump)
+keras.saving.get_custom_objects().update(Bump=Bump, GaussianBump=GaussianBump)  # bare names, as in .h5 files
 ActivationByName("gaussian_bump", GaussianBump)
