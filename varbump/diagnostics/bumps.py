@@ -12,6 +12,7 @@ from rich.table import Table
 
 from varbump._keras import keras
 from varbump.checks import check_count, check_inputs, check_network
+from varbump.diagnostics.printed import Printed
 from varbump.forward import ForwardPass, host_seed, rehearse, run_pass, standard_normal
 from varbump.layers import Bump, GaussianBump
 
@@ -50,7 +51,7 @@ class BumpLayerReport:
 
 
 @dataclass(frozen=True)
-class BumpReport:
+class BumpReport(Printed):
     """Live units of every bump layer of a network; printed, a table and what to do about dead ones.
 
     Attributes
@@ -73,12 +74,6 @@ class BumpReport:
                     f"sigma_initializer, standardise the inputs, or use GaussianBump, which has no edge."
                 )
         return found
-
-    def __str__(self) -> str:
-        console = Console(width=100, force_terminal=False, no_color=True)
-        with console.capture() as capture:
-            console.print(self)
-        return capture.get().rstrip()
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
         table = Table(title="Bumps", title_justify="left")

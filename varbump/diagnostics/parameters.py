@@ -13,6 +13,7 @@ from rich.table import Table
 
 from varbump._keras import keras, refuse_keras3
 from varbump.checks import check_count
+from varbump.diagnostics.printed import Printed
 from varbump.elbo import exact_kl
 from varbump.layers import DenseVariational
 
@@ -47,7 +48,7 @@ class LayerReport:
 
 
 @dataclass(frozen=True)
-class ParameterReport:
+class ParameterReport(Printed):
     """Counts of a network and of its data; printed, a table with a sentence of judgement.
 
     Attributes
@@ -111,12 +112,6 @@ class ParameterReport:
             f"a distribution over {self.num_weights:,} weights, which the KL pulls to the prior, not to the data. It "
             f"does mean slower steps, more memory, and an uncertainty that is learned from few points.{effective}"
         )
-
-    def __str__(self) -> str:
-        console = Console(width=100, force_terminal=False, no_color=True)
-        with console.capture() as capture:
-            console.print(self)
-        return capture.get().rstrip()
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
         table = Table(title="Parameters", title_justify="left")
