@@ -98,9 +98,9 @@ def gaussian_bump(x: Any, height: Any, inverse_width: Any, center: Any) -> tf.Te
     def function(x: tf.Tensor, a: tf.Tensor, b: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, Any]:
         wide = [_widen(v) for v in (x, a, b, c)]
         h, _, _ = _gaussian_half(wide[0], wide[2], wide[3])
-        value = wide[1] * h * h
-        for v in wide:
-            value = tf.where(tf.math.is_nan(v), tf.constant(math.nan, value.dtype), value)
+        value = _saturate(wide[1] * h * h, x.dtype)
+        for v in wide:  # after the clipping: not every compiler lets a nan through that
+            value = tf.where(tf.math.is_nan(v), tf.cast(math.nan, x.dtype), value)
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
             wide_x, wide_a, wide_b, wide_c = (_widen(v) for v in (x, a, b, c))
@@ -108,7 +108,7 @@ def gaussian_bump(x: Any, height: Any, inverse_width: Any, center: Any) -> tf.Te
             slope = -2.0 * wide_a * (root * h) * (root * z * h)
             return _pull_back(upstream, [(slope, x), (h * h, a), (-wide_a * tf.square(z * h), b), (-slope, c)])
 
-        return _saturate(value, x.dtype), gradient
+        return value, gradient
 
     return function(*_alike(x, height, inverse_width, center))
 
