@@ -15,6 +15,13 @@ RUNS = {
     "benchmark": ["--epochs", "1", "--repeats", "1", "--num-draws", "2"],
 }
 SLOW = {"benchmark"}
+SAYS = {
+    "benchmark": ["varbump.fit", "[model(x) for _ in range(100)]", "tf.nn.gelu"],
+    "bump": ["bump_sigma.gif"],
+    "bump_sigma": ["[-1, 1]", "[-5, 5]", "[-20, 20]", "threshold", "with inner where", "nan"],
+    "cubic": ["38,130", "321", "epistemic sd", "steps a second", "out.png"],
+    "nan_loss": ["38,589", "38,130", "scale floor", "out.png"],
+}
 
 
 def load(name):
@@ -35,27 +42,14 @@ def test_runs_and_leaves_its_result(name, tmp_path, capsys):
     out = tmp_path / ("out.md" if name == "benchmark" else "out.png")
     load(name).main([*RUNS[name], "--out", str(out)])
     assert out.stat().st_size > 500
-    assert capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
+    for part in SAYS[name]:
+        assert part in text
 
 
-@pytest.mark.parametrize("activation", ["bump", "gaussian_bump"])
-def test_cubic_says_what_a_bump_network_does_far_away(activation, tmp_path, capsys):
+def test_cubic_says_what_a_bump_network_does_far_away(tmp_path, capsys):
     out = str(tmp_path / "p.png")
-    load("cubic").main(["--num-data", "200", "--epochs", "2", "--activation", activation, "--out", out])
+    load("cubic").main(["--num-data", "200", "--epochs", "2", "--activation", "gaussian_bump", "--out", out])
     text = " ".join(capsys.readouterr().out.split())
     assert "the last bias where there is one hidden layer" in text
     assert "To have it grow" in text
-
-
-def test_recovery_reports_every_range_and_the_circulating_layers(tmp_path, capsys):
-    load("bump_sigma").main(["--num-data", "1000", "--epochs", "1", "--out", str(tmp_path / "p.png")])
-    text = " ".join(capsys.readouterr().out.split())
-    for part in ("[-1, 1]", "[-5, 5]", "[-20, 20]", "threshold", "with inner where", "nan"):
-        assert part in text
-
-
-def test_cubic_says_what_it_should(tmp_path, capsys):
-    load("cubic").main(["--num-data", "200", "--epochs", "2", "--out", str(tmp_path / "p.png")])
-    text = " ".join(capsys.readouterr().out.split())
-    for part in ("38,130", "321", "epistemic sd", "steps a second", "p.png"):
-        assert part in text

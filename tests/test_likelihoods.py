@@ -68,5 +68,5 @@ def test_normal_nll_is_that_of_scipy(scale):
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
 def test_normal_refuses_a_scale_out_of_range(scale):
-    with pytest.raises(ValueError, match="scale must be a positive finite standard deviation"):
+    with pytest.raises(ValueError, match="scale, a standard deviation, must be a finite number above 0"):
         vb.likelihoods.Normal(scale)

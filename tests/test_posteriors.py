@@ -113,10 +113,10 @@ def test_parameter_counts(n):
     assert count(vb.posteriors.MeanFieldNormal()) == 2 * n
 
 
-@pytest.mark.parametrize("prior", flatten(registry.PRIORS), ids=name)
 @each
 @pytest.mark.parametrize("exact", [True, False])
-def test_stock_tfp_layer_trains_with_the_factories(factory, prior, exact):
+def test_stock_tfp_layer_trains_with_the_factories(factory, exact):
+    prior = vb.prior
     x = np.linspace(-1, 1, 64, dtype="float32")[:, None]
     model = tf_keras.Sequential(
         [tfp.layers.DenseVariational(1, factory, prior, kl_weight=1 / 64, kl_use_exact=exact, input_shape=(1,))]
@@ -145,7 +145,7 @@ def test_a_full_covariance_that_does_not_fit_is_refused_before_it_is_made():
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
 @pytest.mark.parametrize("make", [vb.priors.Normal, vb.posteriors.MeanFieldNormal, vb.posteriors.FullCovarianceNormal])
 def test_scales_out_of_range_are_refused(make, scale):
-    with pytest.raises(ValueError, match="scale must be a positive finite standard deviation"):
+    with pytest.raises(ValueError, match="scale, a standard deviation, must be a finite number above 0"):
         make(scale=scale)
 
 

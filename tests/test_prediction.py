@@ -123,6 +123,9 @@ def test_a_changed_network_is_not_evaluated_as_before():
     before = vb.predict_f(network, x, num_draws=3, seed=0)
     network.layers[-1].posterior.loc.assign_add([1.0, 0.0])
     np.testing.assert_allclose(vb.predict_f(network, x, num_draws=3, seed=0), before + 1, rtol=1e-5)
+    network.layers[0].activation = tf_keras.activations.exponential
+    np.testing.assert_allclose(vb.predict_f(network, x, num_draws=3, seed=0), np.exp(before + 1), rtol=1e-5)
+    network.layers[0].activation = tf_keras.activations.linear
     network.add(tf_keras.layers.Lambda(lambda t: 2 * t))
     np.testing.assert_allclose(vb.predict_f(network, x, num_draws=3, seed=0), 2 * (before + 1), rtol=1e-5)
 

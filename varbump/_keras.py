@@ -42,6 +42,8 @@ def float_dtype(network: keras.Model) -> str:
 
     `network.compute_dtype` is that of the global policy, whatever the layers were told.
     """
+    if not network.built:
+        return network.compute_dtype
     outputs = getattr(network, "outputs", None) or network.trainable_variables
     return outputs[-1].dtype.name if outputs else network.compute_dtype
 

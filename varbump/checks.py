@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from varbump._keras import float_dtype, keras, refuse_keras3
 
-__all__ = ["check_array", "check_count", "check_data", "check_inputs", "check_network", "check_rows_match"]
+__all__ = [
+    "check_array",
+    "check_count",
+    "check_data",
+    "check_inputs",
+    "check_likelihood",
+    "check_network",
+    "check_number",
+    "check_rows_match",
+]
 
 
 def check_count(value: Any, argument: str, minimum: int = 1) -> int:
@@ -35,6 +45,9 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
     ValueError
         If there are no rows, if entries are not numbers, or if any is nan or infinite.
     """
+    refuse_keras3(value, argument)
+    if np.ma.is_masked(value):
+        raise ValueError(f"{argument} is a masked array with masked entries; drop or fill them first")
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise ValueError(
@@ -72,8 +85,10 @@ def check_data(network: keras.Model, x: Any, y: Any, of: str = "") -> tuple[np.n
     x = check_inputs(network, x, f"{of}x")
     y = check_array(y, f"{of}y", float_dtype(network))
     check_rows_match(x, y, f"{of}x", f"{of}y")
-    shape = network.output_shape if network.built else None
-    if isinstance(shape, tuple) and y.shape[1:] != shape[1:] and None not in shape[1:]:
+    shape = _shape(network, "output_shape")
+    if shape is not None and y.ndim != len(shape):
+        raise ValueError(f"{of}y has shape {y.shape}, but the network gives {len(shape)} axes: {shape}")
+    if shape is not None and y.shape[1:] != shape[1:] and None not in shape[1:]:
         raise ValueError(f"{of}y has {y.shape[-1]} columns, but the network has {shape[-1]} outputs")
     return x, y
 
@@ -81,10 +96,38 @@ def check_data(network: keras.Model, x: Any, y: Any, of: str = "") -> tuple[np.n
 def check_inputs(network: keras.Model, x: Any, argument: str = "x") -> np.ndarray:
     """Inputs as a finite array as wide as the network expects."""
     x = check_array(x, argument, float_dtype(network))
-    shape = network.input_shape if network.built else None
-    if isinstance(shape, tuple) and x.shape[-1] != shape[-1] and shape[-1] is not None:
+    shape = _shape(network, "input_shape")
+    if shape is not None and x.ndim != len(shape):
+        raise ValueError(f"{argument} has shape {x.shape}, but the network takes {len(shape)} axes: {shape}")
+    if shape is not None and x.shape[-1] != shape[-1] and shape[-1] is not None:
         raise ValueError(f"{argument} has {x.shape[-1]} columns, but the network has {shape[-1]} inputs")
     return x
+
+
+def _shape(network: keras.Model, which: str) -> tuple[int | None, ...] | None:
+    """Shape that a network takes or gives, None where it does not say, as subclassed models do not."""
+    try:
+        shape = getattr(network, which)
+    except (AttributeError, RuntimeError):
+        return None
+    return shape if isinstance(shape, tuple) and not isinstance(shape[0], tuple) else None
+
+
+def check_likelihood(likelihood: Any) -> None:
+    """Raise a TypeError unless `likelihood` has what training and prediction call."""
+    refuse_keras3(likelihood, "likelihood")
+    if isinstance(likelihood, type) or not all(hasattr(likelihood, name) for name in ("nll", "sample")):
+        raise TypeError(f"likelihood must be one of varbump.likelihoods, such as Normal(scale=0.3), got {likelihood!r}")
+
+
+def check_number(value: Any, argument: str, *, minimum: float = 0.0, strict: bool = False) -> float:
+    """`value` as a finite float of at least `minimum`, or above it if `strict`; else a ValueError with its name."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not np.isfinite(value) or value < minimum or (strict and value == minimum):
+        raise ValueError(
+            f"{argument} must be a finite number {'above' if strict else 'of at least'} {minimum:g}, got {value!r}"
+        )
+    return float(value)
 
 
 def check_network(network: Any) -> None:
@@ -97,10 +140,13 @@ def check_network(network: Any) -> None:
             _refuse(layer)
         if hasattr(layer, "kernel_prior_fn"):
             _refuse(layer)
+    for which, what in (("inputs", "input"), ("outputs", "output")):
+        if len(getattr(network, which, None) or [None]) > 1:
+            raise ValueError(f"network has {len(getattr(network, which))} {what} tensors; it must have one")
 
 
 def _refuse(layer: Any) -> None:
     raise ValueError(
         f"Layer {layer.name!r} is a stock tfp.layers.{type(layer).__name__}, whose KL cannot be told from other losses "
-        f"or scaled; use varbump.layers.DenseVariational, which takes the same factories, or train with Keras fit."
+        f"or scaled; use varbump.layers.DenseVariational, which takes the same factories, or Keras for the whole job."
     )

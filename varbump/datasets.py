@@ -44,7 +44,7 @@ def cubic(
         raise ValueError(f"num_data must be at least 1, got {num_data}")
     x = np.linspace(*CUBIC_RANGE, num_data)[:, None]
     scale = np.broadcast_to(noise(x) if callable(noise) else noise, x.shape)
-    if (scale < 0).any():
-        raise ValueError("noise must not be negative: it is a standard deviation")
+    if not np.isfinite(scale).all() or (scale < 0).any():
+        raise ValueError("noise must be finite and not negative: it is a standard deviation")
     y = x**3 + scale * np.random.default_rng(seed).standard_normal(x.shape)
     return x.astype(np.float32), y.astype(np.float32)

@@ -48,4 +48,4 @@ def exact_kl(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor | None:
 
 def monte_carlo_kl(q: tfd.Distribution, p: tfd.Distribution, draw: tf.Tensor) -> tf.Tensor:
     """Unbiased estimate log q(w) - log p(w) of KL(q || p) in nats, from one draw w ~ q."""
-    return tf.reduce_sum(q.log_prob(draw) - p.log_prob(draw))
+    return tf.reduce_sum(q.log_prob(draw)) - tf.reduce_sum(p.log_prob(draw))  # either may be a batch of scalars

@@ -10,12 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["ALGORITHM", "ForwardPass", "active_pass", "host_seed", "rehearse", "run_pass", "standard_normal"]
+__all__ = [
+    "ALGORITHM",
+    "ForwardPass",
+    "active_pass",
+    "compiled",
+    "host_seed",
+    "rehearse",
+    "run_pass",
+    "standard_normal",
+]
 
 ALGORITHM = "philox"
 """Counter-based generator of all draws: runs eagerly, under tf.function and under XLA alike.
@@ -44,6 +55,8 @@ class ForwardPass:
         How many numbers have been handed out.
     drawn : list of Tensor
         The weights that the layers drew, in the order in which they were called.
+    result : Any
+        What a rehearsed call returned, symbolic.
     observed : list of (layer, Tensor)
         Inputs of the layers that diagnostics want to see.
     """
@@ -56,6 +69,7 @@ class ForwardPass:
         self._num_seeds = 0
         self._kl: dict[int, tf.Tensor] = {}
         self.observed: list[tuple[Any, tf.Tensor]] = []
+        self.result: Any = None
         self.taken = 0
 
     def take(self, size: int, dtype: tf.DType) -> tf.Tensor:
@@ -102,15 +116,24 @@ def active_pass() -> ForwardPass | None:
     return _active.get()
 
 
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` as one XLA program.
+
+    Wrapped in a partial, since TensorFlow warns of excessive retracing by line of code: for it, each network that is
+    trained or evaluated for the first time would be a retracing of the last one.
+    """
+    return tf.function(partial(function), jit_compile=True, autograph=False)
+
+
 def rehearse(call: Callable[[], Any]) -> ForwardPass:
     """The pass that `call` would make, traced and not run: how much noise it takes and which weights it draws."""
     forward = ForwardPass(None)
 
     def traced() -> None:
         with run_pass(forward):
-            call()
+            forward.result = call()
 
-    tf.function(traced, autograph=False).get_concrete_function()
+    tf.function(partial(traced), autograph=False).get_concrete_function()
     return forward
 
 
@@ -135,6 +158,8 @@ def host_seed(seed: int | None) -> int:
     So `tf.random.set_seed` and `tf_keras.utils.set_random_seed` reach whatever was left unseeded.
     """
     if seed is not None:
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**31:
+            raise ValueError(f"seed must be an integer from 0 to 2^31 - 1, got {seed!r}")
         return int(seed)
     with tf.init_scope():
         return int(np.asarray(tf.random.uniform([], maxval=2**31 - 1, dtype=tf.int32)))

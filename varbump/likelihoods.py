@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from varbump._keras import keras, register
+from varbump.checks import check_number
 from varbump.forward import standard_normal
 
 __all__ = ["Normal"]
@@ -34,10 +35,8 @@ class Normal(keras.losses.Loss):
     """
 
     def __init__(self, scale: float = 1.0, *, reduction: str = "auto", name: str = "normal_nll") -> None:
-        if not 0.0 < scale < float("inf"):
-            raise ValueError(f"scale must be a positive finite standard deviation, got {scale!r}")
         super().__init__(reduction=reduction, name=name)
-        self.scale = float(scale)
+        self.scale = check_number(scale, "scale, a standard deviation,", strict=True)
 
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """Negative log-likelihood of each observation, as a Keras loss."""

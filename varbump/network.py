@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from varbump._keras import keras, refuse_keras3
+from varbump.checks import check_count
 from varbump.layers import DenseVariational
 from varbump.posteriors import PosteriorFactory, posterior
 from varbump.priors import prior
@@ -56,10 +57,10 @@ def build_network(
     ValueError
         If a size is not a positive integer, or a layer is too large for its posterior.
     """
-    for name, size in [("num_features", num_features), ("num_outputs", num_outputs)]:
-        _check_size(name, size)
-    for size in hidden_units:
-        _check_size("hidden_units", size)
+    num_features, num_outputs = check_count(num_features, "num_features"), check_count(num_outputs, "num_outputs")
+    if not isinstance(hidden_units, Sequence) or isinstance(hidden_units, str):
+        raise ValueError(f"hidden_units must be a sequence of integers such as (16, 16), got {hidden_units!r}")
+    hidden_units = [check_count(size, "hidden_units") for size in hidden_units]
     refuse_keras3(activation, "activation")
     widths = [*hidden_units, num_outputs]
     if isinstance(make_posterior_fn, PosteriorFactory):  # before any memory is taken
@@ -81,11 +82,6 @@ def build_network(
             )
         )
     return network
-
-
-def _check_size(name: str, size: Any) -> None:
-    if isinstance(size, bool) or int(size) != size or size < 1:
-        raise ValueError(f"{name} must be a positive integer, got {size!r}")
 
 
 def _copy_of(activation: Any) -> Any:

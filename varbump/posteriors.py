@@ -15,6 +15,7 @@ from tensorflow_probability import distributions as tfd
 
 from varbump import triangles
 from varbump._keras import keras, register
+from varbump.checks import check_number
 from varbump.forward import host_seed
 
 __all__ = ["FullCovarianceNormal", "MeanFieldNormal", "Posterior", "PosteriorFactory", "posterior"]
@@ -175,11 +176,8 @@ class PosteriorFactory:
     family: type[Posterior]
 
     def __init__(self, *, scale: float = 0.05, loc_scale: float = 1.0) -> None:
-        if not 0.0 < scale < float("inf"):
-            raise ValueError(f"scale must be a positive finite standard deviation, got {scale!r}")
-        if not 0.0 <= loc_scale < float("inf"):
-            raise ValueError(f"loc_scale must be finite and not negative, got {loc_scale!r}")
-        self.scale, self.loc_scale = float(scale), float(loc_scale)
+        self.scale = check_number(scale, "scale, a standard deviation,", strict=True)
+        self.loc_scale = check_number(loc_scale, "loc_scale")
 
     def __call__(
         self, kernel_size: int, bias_size: int = 0, dtype: Any = None, *, seed: int | None = None

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from varbump._keras import keras
-from varbump.checks import check_count, check_inputs, check_network
+from varbump.checks import check_count, check_inputs, check_likelihood, check_network
 from varbump.forward import host_seed
 from varbump.sampler import Sampler
 
@@ -84,6 +84,7 @@ def predict_y(
     ndarray (S, N, Q)
         Units of y.
     """
+    check_likelihood(likelihood)
     seed = host_seed(seed)
     f = predict_f(network, x, num_draws=num_draws, seed=seed, chunk_size=chunk_size)
     return _observe(likelihood, f, seed, 0)
@@ -96,7 +97,10 @@ def _prepare(
     check_count(num_draws, "num_draws")
     if chunk_size is not None:
         check_count(chunk_size, "chunk_size")
-    return check_inputs(network, x), Sampler(network, num_draws, host_seed(seed), chunk_size)
+    x = check_inputs(network, x)
+    if not network.built:
+        network(x[:1])
+    return x, Sampler(network, x.shape[1:], num_draws, host_seed(seed), chunk_size)
 
 
 def _observe(likelihood: Any, f: np.ndarray, seed: int, first_row: int) -> np.ndarray:
@@ -148,11 +152,12 @@ def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95)) -> Band
     ValueError
         If a level is out of range or there are fewer than two draws.
     """
-    levels = [float(level) for level in levels]
+    levels = [float(level) for level in np.atleast_1d(levels)]
     for level in levels:
         if not 0.0 < level < 1.0:
             raise ValueError(f"levels must lie between 0 and 1, got {level!r}")
     draws = np.asarray(draws)
+    draws = draws[..., None] if draws.ndim == 2 else draws
     if draws.ndim < 2 or len(draws) < 2:
         raise ValueError(f"draws must have shape (S, N, Q) with S of at least 2, got {draws.shape}")
     tails = sorted({round(p, 12) for level in levels for p in ((1 - level) / 2, (1 + level) / 2)})
@@ -190,6 +195,8 @@ def predict_bands(
     -------
     Bands
     """
+    if likelihood is not None:
+        check_likelihood(likelihood)
     seed = host_seed(seed)
     parts = []
     x, sampler = _prepare(network, x, num_draws, seed, chunk_size)

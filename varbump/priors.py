@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from varbump._keras import register
+from varbump.checks import check_number
 
 __all__ = ["Normal", "prior"]
 
@@ -28,9 +29,7 @@ class Normal:
     """
 
     def __init__(self, scale: float = 1.0) -> None:
-        if not 0.0 < scale < float("inf"):
-            raise ValueError(f"scale must be a positive finite standard deviation, got {scale!r}")
-        self.scale = float(scale)
+        self.scale = check_number(scale, "scale, a standard deviation,", strict=True)
 
     def __call__(self, kernel_size: int, bias_size: int = 0, dtype: Any = None) -> FixedNormal:
         """The prior over the ``kernel_size + bias_size`` weights of one layer, kernel first."""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from varbump._keras import float_dtype, keras
-from varbump.forward import ForwardPass, rehearse, run_pass, standard_normal
+from varbump.forward import ForwardPass, compiled, rehearse, run_pass, standard_normal
 
 __all__ = ["Sampler"]
 
@@ -29,6 +29,9 @@ class Sampler:
     Parameters
     ----------
     network : tf_keras.Model
+        Built.
+    row_shape : tuple of int
+        Shape of a row of x.
     num_draws : int
         S.
     seed : int
@@ -36,8 +39,10 @@ class Sampler:
         Rows a compiled call.
     """
 
-    def __init__(self, network: keras.Model, num_draws: int, seed: int, chunk_size: int | None) -> None:
-        self._programs = _programs(network)
+    def __init__(
+        self, network: keras.Model, row_shape: tuple[int, ...], num_draws: int, seed: int, chunk_size: int | None
+    ) -> None:
+        self._programs = _programs(network, row_shape)
         self._num_draws, self._seed, self._chunk_size = num_draws, seed, chunk_size
 
     def draws(self, x: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
@@ -84,16 +89,16 @@ def _rounded_up(size: int) -> int:
 class _Programs:
     """The two compiled programs of a network: noise to weights, and weights and rows to values."""
 
-    def __init__(self, network: keras.Model) -> None:
+    def __init__(self, network: keras.Model, row_shape: tuple[int, ...]) -> None:
         dtype = tf.as_dtype(float_dtype(network))
-        one_row = tf.TensorSpec([1, *network.input_shape[1:]], dtype)
+        one_row = tf.TensorSpec([1, *row_shape], dtype)
 
         def run(x: tf.Tensor) -> tf.Tensor:
             return network(x, training=False)
 
         rehearsal = rehearse(lambda: run(tf.zeros(one_row.shape, dtype)))
         self.bytes_a_draw = max(rehearsal.taken, 1) * dtype.size
-        self.bytes_a_value = int(np.prod(network.output_shape[1:])) * dtype.size
+        self.bytes_a_value = int(np.prod(rehearsal.result.shape[1:])) * dtype.size
         drawn = tuple(tf.TensorSpec(w.shape, w.dtype) for w in rehearsal.drawn)
 
         def draw(noise_seed: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -113,15 +118,15 @@ class _Programs:
 
             return tf.map_fn(one, weights, fn_output_signature=dtype)
 
-        self.draw = tf.function(draw, jit_compile=True, autograph=False)
-        self.evaluate = tf.function(evaluate, jit_compile=True, autograph=False)
+        self.draw = compiled(draw)
+        self.evaluate = compiled(evaluate)
 
 
-def _programs(network: keras.Model) -> _Programs:
-    """Compiled programs are kept with the network, for as long as it has the same layers."""
-    layers = tuple(map(id, network._flatten_layers()))
+def _programs(network: keras.Model, row_shape: tuple[int, ...]) -> _Programs:
+    """Compiled programs are kept with the network, for as long as it has the same layers and activations."""
+    layers = (row_shape, *((id(layer), id(getattr(layer, "activation", None))) for layer in network._flatten_layers()))
     cached = network.__dict__.get("_varbump_programs")
     if cached is None or cached[0] != layers:
-        cached = layers, _Programs(network)
+        cached = layers, _Programs(network, row_shape)
         object.__setattr__(network, "_varbump_programs", cached)  # past the attribute tracking of Keras
     return cached[1]

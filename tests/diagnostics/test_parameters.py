@@ -42,6 +42,13 @@ def test_stock_layers_are_counted_alike():
     assert report.num_weights == 338
 
 
+def test_networks_inside_networks_are_counted():
+    inner = vb.build_network(2, seed=0)
+    outer = tf_keras.Sequential([tf_keras.Input((2,)), inner])
+    assert vb.parameter_report(outer).num_weights == vb.parameter_report(inner).num_weights
+    assert vb.parameter_report(outer).kl == pytest.approx(vb.parameter_report(inner).kl)
+
+
 def test_plain_layers_count_their_weights():
     model = tf_keras.Sequential([tf_keras.Input((3,)), tf_keras.layers.Dense(4), tf_keras.layers.ReLU()])
     report = vb.parameter_report(model)

@@ -90,8 +90,17 @@ def models(activation):
     }
 
 
-@pytest.mark.parametrize("kind", ["sequential", "deferred", "functional", "subclassed"])
-@pytest.mark.parametrize("activation", ["bump", "gaussian_bump", Bump, GaussianBump])
+@pytest.mark.parametrize(
+    ("kind", "activation"),
+    [
+        ("sequential", "bump"),
+        ("deferred", "bump"),
+        ("functional", "gaussian_bump"),
+        ("subclassed", "bump"),
+        ("subclassed", GaussianBump),
+        ("functional", Bump),
+    ],
+)
 def test_every_kind_of_model_trains_every_weight(kind, activation):
     model = models(activation if isinstance(activation, str) else activation())[kind]
     model.compile(tf_keras.optimizers.Adam(0.01), "mse")

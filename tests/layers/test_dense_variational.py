@@ -235,10 +235,45 @@ def test_units_must_be_a_positive_integer(units):
 
 
 def test_factories_must_be_callable():
-    with pytest.raises(ValueError, match="make_posterior_fn must be a callable"):
+    with pytest.raises(ValueError, match="make_posterior_fn must be a factory"):
         vb.layers.DenseVariational(1, None, vb.prior)
 
 
 def test_unknown_last_axis_is_refused():
     with pytest.raises(ValueError, match="last axis"):
         layer().build((None, None))
+
+
+def batch_of_normals(kernel_size, bias_size=0, dtype=None):
+    return lambda _: tfd.Normal(tf.zeros(kernel_size + bias_size, dtype), 1.0)
+
+
+def test_a_batch_of_scalar_normals_is_a_prior_too():
+    dense = layer(prior=batch_of_normals, kl_use_exact=False, kl_weight=1.0)
+    dense(np.zeros((1, 2), "float32"))
+    draws = [float(dense.losses[0]) for _ in range(300)]
+    exact = float(dense.posterior.kl_to_normal(vb.prior(6, 3)(None)))
+    # 5 standard errors of 300 draws
+    assert np.mean(draws) == pytest.approx(exact, abs=5 * np.std(draws) / np.sqrt(300))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"posterior": vb.posteriors.MeanFieldNormal}, "make_posterior_fn must be a factory"),
+        ({"prior": vb.priors.Normal}, "make_prior_fn must be a factory"),
+        ({"prior": lambda *a: None}, "make_prior_fn must return"),
+        ({"prior": lambda k, b, d: vb.prior(k + 1, b, d)}, "distribution over 10 numbers for the 9 weights"),
+        ({"kl_weight": -1.0}, "kl_weight must be"),
+    ],
+)
+def test_factories_that_do_not_fit_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        layer(**change).build((None, 2))
+
+
+def test_half_precision_and_classes_as_activation_are_refused():
+    with pytest.raises(TypeError, match="float32 or float64"):
+        layer(dtype="float16").build((None, 2))
+    with pytest.raises(TypeError, match=r"write Bump\(\)"):
+        layer(activation=vb.layers.Bump)

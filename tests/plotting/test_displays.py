@@ -70,8 +70,15 @@ def test_training_curves():
     assert display.ax_.get_ylabel() == "nats per observation"
 
 
+def test_draws_of_one_output_without_its_axis():
+    display = vb.BandsDisplay(X, vb.credible_bands(DRAWS[..., 0])).plot()
+    np.testing.assert_allclose(display.line_.get_ydata(), DRAWS[:, ORDER, 0].mean(0))
+
+
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="x must be one input of 3 rows"):
         vb.BandsDisplay(X[:2], vb.credible_bands(DRAWS))
+    with pytest.raises(ValueError, match="kind must be"):
+        vb.BandsDisplay(X, vb.credible_bands(DRAWS), kind="both")
     with pytest.raises(ValueError, match="draws must have shape"):
         vb.FunctionsDisplay(X, DRAWS[:, :2])

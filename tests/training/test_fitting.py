@@ -107,8 +107,9 @@ def test_two_processes_agree_to_the_bit():
     assert outputs[0] == outputs[1]
 
 
-@pytest.mark.parametrize(("num_features", "num_outputs"), [(1, 1), (3, 1), (2, 3)])
-@pytest.mark.parametrize("batch_size", [1, 7, 32, 1000])
+@pytest.mark.parametrize(
+    ("num_features", "num_outputs", "batch_size"), [(1, 1, 1), (3, 1, 7), (2, 3, 32), (1, 2, 1000)]
+)
 def test_any_widths_and_batch_sizes(num_features, num_outputs, batch_size):
     x, y = data(33, num_features, num_outputs)
     model = network(num_features=num_features, num_outputs=num_outputs)
@@ -154,7 +155,7 @@ def test_sample_weight_counts_rows_more_than_once():
     np.testing.assert_allclose(first.stddev(), second.stddev(), rtol=0.05)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd", tf_keras.optimizers.Adamax(0.01), "adamw"])
+@pytest.mark.parametrize("optimizer", ["rmsprop", tf_keras.optimizers.AdamW(0.01)])
 def test_any_tf_keras_optimizer(optimizer):
     x, y = data()
     losses = train(network(), x, y, epochs=20, optimizer=optimizer).history["loss"]
@@ -301,12 +302,19 @@ BAD = {
     "batch size 2.5": ({"batch_size": 2.5}, "batch_size must be an integer"),
     "epochs 0": ({"epochs": 0}, "epochs must be an integer"),
     "patience 0": ({"patience": 0}, "patience must be an integer"),
-    "learning rate": ({"learning_rate": -1.0}, "learning_rate must be positive"),
+    "learning rate": ({"learning_rate": -1.0}, "learning_rate must be a finite number above 0"),
     "schedule": ({"schedule": "linear"}, "schedule must be"),
     "warm-up": ({"kl_warmup": 1.0}, "kl_warmup must be"),
     "two rates": ({"learning_rate": 0.1, "optimizer": "adam"}, "learning_rate belongs to"),
     "weights": ({"sample_weight": -np.ones(100)}, "sample_weight must not be negative"),
     "number of weights": ({"sample_weight": np.ones(99)}, "sample_weight has 99"),
+    "masked": ({"y": np.ma.masked_array(Y, Y > 0)}, "y is a masked array"),
+    "columns of weights": ({"sample_weight": np.ones((100, 2))}, "sample_weight must have one number a row"),
+    "axes of y": ({"y": Y[..., None]}, "y has shape"),
+    "seed": ({"seed": -1}, "seed must be an integer"),
+    "schedule with nan": ({"schedule": lambda t: t * np.nan}, "schedule must give finite factors"),
+    "rate as text": ({"learning_rate": "fast"}, "learning_rate must be a finite number"),
+    "three of validation": ({"validation_data": (X, Y, Y)}, "validation_data must be a pair"),
     "validation": ({"validation_data": (X, Y[:-1])}, "validation x has 100 rows but validation y has 99"),
 }
 
@@ -321,3 +329,70 @@ def test_bad_input_is_named(case):
         train(model, arguments.pop("x"), arguments.pop("y"), **arguments)
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_monte_carlo_kl_trains_too():
+    x, y = data()
+    model = tf_keras.Sequential(
+        [
+            tf_keras.Input((1,)),
+            vb.layers.DenseVariational(4, vb.posterior, vb.prior, kl_use_exact=False, activation="relu"),
+            vb.layers.DenseVariational(1, vb.posterior, vb.prior, kl_use_exact=False),
+        ]
+    )
+    losses = train(model, x, y, epochs=30).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+class Subclassed(tf_keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.out = vb.layers.DenseVariational(1, vb.posterior, vb.prior, seed=0)
+
+    def call(self, x):
+        return self.out(x)
+
+
+def test_models_that_are_not_built_yet_are_built_from_the_data():
+    x, y = data()
+    deferred = tf_keras.Sequential([vb.layers.DenseVariational(1, vb.posterior, vb.prior, seed=0)])
+    for model in (Subclassed(), deferred):
+        losses = train(model, x, y, epochs=30).history["loss"]
+        assert losses[-1] < losses[0] / 2
+        assert vb.predict_f(model, x, num_draws=3).shape == (3, 100, 1)
+    assert vb.predict_f(Subclassed(), x, num_draws=3).shape == (3, 100, 1)
+
+
+def test_patience_without_validation_data_watches_the_training_loss():
+    x, y = data()
+    history = train(network(), x, y, epochs=40, patience=3, kl_warmup=0.0)
+    best = int(np.argmin(history.history["loss"]))
+    assert history.best_epoch == best > 0
+    assert len(history.epoch) == (best + 4 if history.stopped else 40)
+
+
+def test_networks_with_several_inputs_or_outputs_are_refused():
+    x, y = data()
+    inputs = tf_keras.Input((1,))
+    dense = [vb.layers.DenseVariational(1, vb.posterior, vb.prior)(inputs) for _ in range(2)]
+    with pytest.raises(ValueError, match="network has 2 output tensors"):
+        train(tf_keras.Model(inputs, dense), x, y)
+
+
+@pytest.mark.parametrize("likelihood", ["mse", None, vb.likelihoods.Normal, tf_keras.losses.MeanSquaredError()])
+def test_what_is_no_likelihood_is_refused(likelihood):
+    x, y = data()
+    with pytest.raises(TypeError, match="likelihood must be one of varbump.likelihoods"):
+        vb.fit(network(), likelihood, x, y, epochs=1)
+
+
+def test_training_runs_eagerly_for_debugging():
+    x, y = data(20)
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            history = train(network(), x, y, epochs=2, batch_size=10)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert np.isfinite(history.history["loss"]).all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,12 +162,22 @@ def parameter_report(network: keras.Model, *, num_data: int | None = None) -> Pa
     MacKay (1992), "Bayesian Interpolation", eq. 4.9.
     """
     refuse_keras3(network, "network")
+    if not isinstance(network, keras.Model):
+        raise TypeError(f"network must be a tf_keras.Model, got {type(network).__name__}")
     if num_data is not None:
         num_data = check_count(num_data, "num_data")
     if not network.built:
         raise ValueError("network is not built, so its weights cannot be counted; call it on some x first")
-    leaves = [layer for layer in network._flatten_layers(include_self=False) if layer in network.layers]
-    return ParameterReport(tuple(_report(layer) for layer in leaves if layer.trainable_variables), num_data)
+    return ParameterReport(tuple(_report(layer) for layer in _leaves(network) if layer.trainable_variables), num_data)
+
+
+def _leaves(network: keras.Model) -> Iterator[Any]:
+    """Layers of a network and of the networks inside it."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from _leaves(layer)
+        else:
+            yield layer
 
 
 def _report(layer: Any) -> LayerReport:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import tensorflow as tf
 
-from varbump._keras import keras, register
+from varbump._keras import keras, refuse_keras3, register
 from varbump.bumps import SUPPORTS, bump, gaussian_bump
 from varbump.forward import active_pass
 from varbump.layers.by_name import ActivationByName
@@ -29,6 +30,11 @@ class _BumpLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         self.shared = bool(shared)
         self.trainable_height, self.trainable_center = bool(trainable_height), bool(trainable_center)
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Apply the layer; a Keras 3 tensor is refused with a sentence."""
+        refuse_keras3(inputs, "inputs")
+        return super().__call__(inputs, *args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         """Make the weights: of shape () if shared, (features,) otherwise."""
@@ -78,7 +84,13 @@ class _BumpLayer(keras.layers.Layer):
 
 def _initializer(value: Any) -> Any:
     """Initializer of tf_keras, or its name or configuration; a number stands for itself."""
-    return keras.initializers.Constant(value) if isinstance(value, (int, float)) else keras.initializers.get(value)
+    if isinstance(value, Real):
+        return keras.initializers.Constant(float(value))
+    refuse_keras3(value, "initializer")
+    initializer = keras.initializers.get(value)
+    if initializer is None:
+        raise ValueError("an initializer of a bump must be a number or an initializer of tf_keras, got None")
+    return initializer
 
 
 @register("Bump")

@@ -43,5 +43,9 @@ class ActivationByName:
 
 def resolve_activation(activation: Any) -> Any:
     """The activation that tf_keras finds for a name, function, layer or None, with weights of its own if it has any."""
+    if isinstance(activation, type):
+        raise TypeError(
+            f"activation must be an instance, not the class {activation.__name__}: write {activation.__name__}()"
+        )
     activation = keras.activations.get(activation)
     return activation.make() if isinstance(activation, ActivationByName) else activation

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from varbump._keras import deserialize, keras, refuse_keras3, register, serialize
+from varbump.checks import check_number
 from varbump.elbo import exact_kl, monte_carlo_kl
 from varbump.forward import active_pass, host_seed, standard_normal
 from varbump.layers.by_name import resolve_activation
@@ -83,13 +84,16 @@ class DenseVariational(keras.layers.Layer):
         if int(units) != units or units < 1:
             raise ValueError(f"units must be a positive integer, got {units!r}")
         for name, factory in [("make_posterior_fn", make_posterior_fn), ("make_prior_fn", make_prior_fn)]:
-            if not callable(factory):
-                raise ValueError(f"{name} must be a callable of (kernel_size, bias_size, dtype), got {factory!r}")
+            if not callable(factory) or isinstance(factory, type):
+                raise ValueError(
+                    f"{name} must be a factory, a callable of (kernel_size, bias_size, dtype) such as an instance of a "
+                    f"class of varbump.priors or varbump.posteriors, got {factory!r}"
+                )
         super().__init__(activity_regularizer=keras.regularizers.get(activity_regularizer), **kwargs)
         self.units = int(units)
         self.make_posterior_fn = make_posterior_fn
         self.make_prior_fn = make_prior_fn
-        self.kl_weight = kl_weight
+        self.kl_weight = None if kl_weight is None else check_number(kl_weight, "kl_weight")
         self.kl_use_exact = kl_use_exact
         self.activation = resolve_activation(activation)
         self.use_bias = bool(use_bias)
@@ -108,8 +112,8 @@ class DenseVariational(keras.layers.Layer):
         if num_inputs is None:
             raise ValueError(f"The last axis of the inputs of {self.name!r} must be known, got shape {input_shape}")
         dtype = tf.as_dtype(self.dtype or keras.backend.floatx())
-        if not dtype.is_floating:
-            raise TypeError(f"dtype of {self.name!r} must be floating, got {dtype.name}")
+        if dtype not in (tf.float32, tf.float64):
+            raise TypeError(f"dtype of {self.name!r} must be float32 or float64, got {dtype.name}")
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: num_inputs})
         self._kernel_shape = (num_inputs, self.units)
         self._kernel_size = num_inputs * self.units
@@ -120,13 +124,28 @@ class DenseVariational(keras.layers.Layer):
         self._posterior = self.make_posterior_fn(*sizes, **options)
         self._prior = self.make_prior_fn(*sizes)
         with tf.init_scope():
-            self._has_exact_kl = self._exact_kl(tf.zeros([1, num_inputs], dtype)) is not None
+            inputs = tf.zeros([1, num_inputs], dtype)
+            self._check_sizes(inputs)
+            self._has_exact_kl = self._exact_kl(inputs) is not None
         if self.kl_use_exact and not self._has_exact_kl:
             raise ValueError(
                 f"kl_use_exact=True, but tfd.kl_divergence has no closed form for the posterior and the prior of "
                 f"{self.name!r}; leave kl_use_exact unset for the Monte Carlo estimate."
             )
         super().build(input_shape)
+
+    def _check_sizes(self, inputs: tf.Tensor) -> None:
+        """Both factories must have made distributions over as many numbers as the layer has weights."""
+        expected = self._kernel_size + (self.units if self.use_bias else 0)
+        for name, made in [("make_posterior_fn", self._posterior), ("make_prior_fn", self._prior)]:
+            distribution = made(inputs) if callable(made) else None
+            if not isinstance(distribution, tfd.Distribution):
+                raise ValueError(f"{name} must return a callable that returns a tfd.Distribution, got {made!r}")
+            size = (distribution.batch_shape + distribution.event_shape).num_elements()
+            if size != expected:
+                raise ValueError(
+                    f"{name} made a distribution over {size} numbers for the {expected} weights of {self.name!r}"
+                )
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Outputs (..., units) for one draw of the weights."""
@@ -156,15 +175,16 @@ class DenseVariational(keras.layers.Layer):
         """One draw of w (kernel, then bias), its KL reported to whoever adds it up."""
         forward = active_pass()
         if forward is None:
-            w = self._sample(
-                inputs, lambda size, dtype: standard_normal([size], self._next_seed(), dtype), self._next_seed
-            )
-            if not self.uses_exact_kl:
-                self.add_loss(self._weighted(self._monte_carlo_kl(inputs, w)))
-            return w
+            return self._own_draw(inputs)
         w = forward.draw(lambda: self._sample(inputs, forward.take, forward.take_seed))
         forward.report_kl(self, self._exact_kl(inputs) if self.uses_exact_kl else self._monte_carlo_kl(inputs, w))
         return w
+
+    def _own_draw(self, inputs: tf.Tensor) -> tf.Tensor:
+        """A draw with the layer's own generator."""
+        return self._sample(
+            inputs, lambda size, dtype: standard_normal([size], self._next_seed(), dtype), self._next_seed
+        )
 
     def _sample(self, inputs: tf.Tensor, noise: Callable[..., tf.Tensor], seed: Callable[[], tf.Tensor]) -> tf.Tensor:
         if isinstance(self._posterior, Posterior):
@@ -197,10 +217,10 @@ class DenseVariational(keras.layers.Layer):
                 UserWarning,
                 stacklevel=2,
             )
-        if not self.uses_exact_kl:
-            return None  # already added in `call`, for the weights that were drawn there
         inputs = tf.zeros([1, self._kernel_shape[0]], self.dtype)
-        return self._weighted(self._exact_kl(inputs))
+        if self.uses_exact_kl:
+            return self._weighted(self._exact_kl(inputs))
+        return self._weighted(self._monte_carlo_kl(inputs, self._own_draw(inputs)))
 
     def compute_output_shape(self, input_shape: Any) -> tf.TensorShape:
         """Shape (..., units)."""

@@ -37,6 +37,8 @@ class BandsDisplay:
     """
 
     def __init__(self, x: Any, bands: Any, *, kind: str = "epistemic", output: int = 0) -> None:
+        if kind not in ("epistemic", "predictive"):
+            raise ValueError(f"kind must be 'epistemic' or 'predictive', got {kind!r}")
         x = np.asarray(x)
         if x.ndim == 2 and x.shape[1] == 1:
             x = x[:, 0]

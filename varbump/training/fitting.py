@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from varbump._keras import keras
-from varbump.checks import check_array, check_count, check_data, check_network, check_rows_match
+from varbump.checks import check_array, check_count, check_data, check_likelihood, check_network, check_rows_match
 from varbump.elbo import negative_elbo
 from varbump.forward import host_seed
 from varbump.training.batches import BatchPlan
@@ -34,7 +34,7 @@ def fit(
     batch_size: int = 32,
     learning_rate: Any = None,
     schedule: str | Callable[[np.ndarray], Any] = "cosine",
-    kl_warmup: float = 0.5,
+    kl_warmup: float = 0.1,
     optimizer: Any = None,
     sample_weight: Any = None,
     validation_data: tuple[Any, Any] | None = None,
@@ -62,7 +62,7 @@ def fit(
         Of Adam. An `optimizer` has its own.
     schedule : {"cosine", "constant"} or callable, default="cosine"
         Factor of the learning rate over the run; a callable takes the fraction of the run, an array in [0, 1).
-    kl_warmup : float, default=0.5
+    kl_warmup : float, default=0.1
         Fraction of the run over which the KL weight rises from 0 to 1, where it stays. 0 switches it off. Without
         it the KL prunes units before the data can claim them. Everything reported is at weight 1.
     optimizer : str or tf_keras optimizer, optional
@@ -95,6 +95,7 @@ def fit(
         If the loss becomes nan or infinite; the network then holds the last finite weights.
     """
     check_network(network)
+    check_likelihood(likelihood)
     epochs, batch_size = check_count(epochs, "epochs"), check_count(batch_size, "batch_size")
     if patience is not None:
         patience = check_count(patience, "patience")
@@ -102,7 +103,13 @@ def fit(
         raise ValueError("learning_rate belongs to the built-in Adam; set that of `optimizer` on the optimizer itself")
     x, y = check_data(network, x, y)
     weights, total_weight = _check_weights(sample_weight, x)
-    validation = None if validation_data is None else check_data(network, *validation_data, of="validation ")
+    if not network.built:
+        network(x[:1])
+    validation = None
+    if validation_data is not None:
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+            raise ValueError("validation_data must be a pair (x, y)")
+        validation = check_data(network, validation_data[0], validation_data[1], of="validation ")
 
     step = Step(network, likelihood, total_weight)
     stepper = make_optimizer(optimizer, step.variables)
@@ -177,8 +184,11 @@ def _check_weights(sample_weight: Any, x: np.ndarray) -> tuple[np.ndarray | None
     """Weights of mean 1, and their sum before."""
     if sample_weight is None:
         return None, float(len(x))
-    weights = check_array(sample_weight, "sample_weight", x.dtype.name)[:, 0]
+    weights = check_array(sample_weight, "sample_weight", x.dtype.name)
     check_rows_match(x, weights, "x", "sample_weight")
+    if weights.shape[1:] != (1,):
+        raise ValueError(f"sample_weight must have one number a row, got shape {weights.shape}")
+    weights = weights[:, 0]
     if (weights < 0).any() or not weights.sum() > 0:
         raise ValueError("sample_weight must not be negative, nor all zero")
     total = float(weights.sum(dtype=np.float64))

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.elbo import negative_elbo
-from varbump.forward import standard_normal
+from varbump.forward import compiled, standard_normal
 from varbump.training.batches import BatchPlan
 from varbump.training.optimizers import Adam, KerasOptimizer
 from varbump.training.step import Step
@@ -70,7 +70,7 @@ class CompiledLoop:
         self._noise_size = step.count_noise([plan.width, *data[0].shape[1:]])
         bytes_a_step = max(self._noise_size, 1) * step.dtype.size
         self._block = max(1, min(plan.steps, MAX_NOISE_BYTES // bytes_a_step))
-        self._compiled = tf.function(self._run, jit_compile=True, autograph=False)
+        self._compiled = compiled(self._run)
 
     def run(
         self, shuffles: np.ndarray, seeds: np.ndarray, controls: np.ndarray, num_epochs: int, warming: int
@@ -122,19 +122,22 @@ class CompiledLoop:
             row = tf.cast(tf.stack([nll, kl, val_nll]), tf.float32)
             history = tf.tensor_scatter_nd_update(history, [[e]], [row])
             if self.patience:
-                loss = tf.cast(negative_elbo(val_nll, kl, step.num_data), tf.float32)
+                watched = val_nll if self.validates else nll
+                loss = tf.cast(negative_elbo(watched, kl, step.num_data), tf.float32)
                 better = ok & (e >= warming) & (loss < best_loss)
                 best_weights = [tf.where(better, v, b) for v, b in zip(step.weights, best_weights, strict=True)]
                 best_loss = tf.where(better, loss, best_loss)
                 stale = tf.where(better | (e < warming), 0, stale + 1)
-            return e + tf.cast(ok, tf.int32), ~ok, history, state, best_weights, best_loss, stale
+            return e + tf.cast(ok, tf.int32), tf.logical_not(ok), history, state, best_weights, best_loss, stale
 
         def goes_on(e: Any, failed: Any, *rest: Any) -> Any:
-            on = (e < num_epochs) & ~failed
+            on = (e < num_epochs) & tf.logical_not(failed)
             return on & (rest[-1] < self.patience) if self.patience else on
 
         history = tf.zeros([shuffles.shape[0], 3])
-        return tf.while_loop(goes_on, epoch, (0, False, history, state, best_weights, best_loss, stale))
+        return tf.while_loop(
+            goes_on, epoch, (tf.constant(0), tf.constant(False), history, state, best_weights, best_loss, stale)
+        )
 
     def shuffled(self, order: Any, data: Any = None) -> list[tf.Tensor | None]:
         """The training data in the order of one epoch."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from varbump._keras import keras, refuse_keras3
+from varbump.checks import check_number
 
 __all__ = ["kl_weights", "learning_rates"]
 
@@ -30,11 +31,13 @@ def learning_rates(learning_rate: Any, schedule: str | Callable[[np.ndarray], An
     refuse_keras3(learning_rate, "learning_rate")
     if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
         return np.array([float(learning_rate(step)) for step in range(num_steps)])
-    if not 0.0 < learning_rate < float("inf"):
-        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate!r}")
+    learning_rate = check_number(learning_rate, "learning_rate", strict=True)
     t = np.arange(num_steps) / num_steps
     if callable(schedule):
-        return learning_rate * np.broadcast_to(np.asarray(schedule(t), float), t.shape)
+        factors = np.broadcast_to(np.asarray(schedule(t), float), t.shape)
+        if not np.isfinite(factors).all() or (factors < 0).any():
+            raise ValueError("schedule must give finite factors that are not negative")
+        return learning_rate * factors
     if schedule == "cosine":
         return learning_rate * 0.5 * (1.0 + np.cos(np.pi * t))
     if schedule == "constant":
@@ -54,7 +57,7 @@ def kl_weights(kl_warmup: float, num_steps: int) -> np.ndarray:
     ----------
     Sonderby, Raiko, Maaloe, Sonderby and Winther (2016), "Ladder Variational Autoencoders", section 2.3.
     """
-    if not 0.0 <= kl_warmup < 1.0:
+    if check_number(kl_warmup, "kl_warmup") >= 1.0:
         raise ValueError(f"kl_warmup must be at least 0 and below 1, got {kl_warmup!r}")
     rising = int(round(kl_warmup * num_steps))
     return np.minimum(np.arange(num_steps) / max(rising, 1), 1.0) if rising else np.ones(num_steps)
