@@ -249,8 +249,13 @@ def table(title: str, unit: str, values: dict[str, float]) -> list[str]:
     """Markdown rows; the ratio says how many times longer than varbump."""
     ours = next(iter(values.values()))
     rows = [f"| {title} | {unit} | times varbump |", "|---|---:|---:|"]
-    rows += [f"| {name} | {value:,.3g} | {value / ours:,.3g} |" for name, value in values.items()]
+    rows += [f"| {name} | {figure(value)} | {figure(value / ours)} |" for name, value in values.items()]
     return [*rows, ""]
+
+
+def figure(value: float) -> str:
+    """Three digits, or all of a whole number."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":
