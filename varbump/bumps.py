@@ -59,7 +59,7 @@ def bump(x: Any, sigma: Any, support: str = "smooth") -> tf.Tensor:
     def function(x: tf.Tensor, sigma: tf.Tensor) -> tuple[tf.Tensor, Any]:
         dtype = x.dtype
         wide_x, wide_sigma = _widen(x), _widen(sigma)
-        inside, r, rho = _interior(wide_x, wide_sigma, support)
+        inside, r, _ = _interior(wide_x, wide_sigma, support)
         h = tf.exp(-0.5 / ((1.0 - r) * (1.0 + r)))
         value = tf.where(inside, tf.minimum(h * h, _largest_below(math.exp(-1.0), dtype)), 0.0)
         is_nan = tf.math.is_nan(wide_x) | tf.math.is_nan(wide_sigma)
@@ -72,7 +72,6 @@ def bump(x: Any, sigma: Any, support: str = "smooth") -> tf.Tensor:
             slope = g * r / rho  # d f / d sigma = slope^2, d f / d x = -2 g slope
             return _pull_back(upstream, [(-2.0 * g * slope, x), (tf.square(slope), sigma)])
 
-        del rho
         return tf.cast(value, dtype), gradient
 
     return function(*_alike(x, sigma))

@@ -44,6 +44,7 @@ class Sampler:
     ) -> None:
         self._programs = _programs(network, row_shape)
         self._num_draws, self._seed, self._chunk_size = num_draws, seed, chunk_size
+        self._drawn: tuple[slice, tuple[tf.Tensor, ...]] | None = None
 
     def draws(self, x: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """Pieces of the result for x (N, D): which draws, which rows, and their values (S', N', Q)."""
@@ -63,9 +64,12 @@ class Sampler:
             yield rows, np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def _weights(self, which: slice) -> tuple[tf.Tensor, ...]:
+        if self._drawn is not None and self._drawn[0] == which:  # the next rows of the same draws
+            return self._drawn[1]
         count = which.stop - which.start
         states = np.random.SeedSequence((self._seed, which.start)).generate_state(2 + 2 * count).view(np.int32)
-        return self._programs.draw(states[:2], states[2:].reshape(count, 2))
+        self._drawn = which, self._programs.draw(states[:2], states[2:].reshape(count, 2))
+        return self._drawn[1]
 
     def _rows(self, x: np.ndarray, weights: Any, count: int) -> Iterator[tuple[slice, np.ndarray]]:
         size = min(self._chunk_size or self._default_chunk(count), _rounded_up(len(x)))
