@@ -5,10 +5,21 @@ A test fails when one is exported that is not listed here.
 
 from varbump import likelihoods, posteriors, priors
 
-PRIORS = {"Normal": [priors.Normal(), priors.Normal(scale=0.3)]}
+PRIORS = {
+    "Normal": [priors.Normal(), priors.Normal(scale=0.3), priors.Normal(0.5, loc=0.2, fan_in=True)],
+    "Laplace": [priors.Laplace(), priors.Laplace(0.3, loc=0.2, fan_in=True)],
+    "ScaleMixtureNormal": [
+        priors.ScaleMixtureNormal(),
+        priors.ScaleMixtureNormal(2.0, narrow_scale=0.1, weight=0.2, fan_in=True),
+    ],
+    "TrainableNormal": [priors.TrainableNormal(), priors.TrainableNormal(scale=0.3, fan_in=True)],
+    "ARDNormal": [priors.ARDNormal(), priors.ARDNormal(scale=0.3, fan_in=True)],
+}
 
 POSTERIORS = {
     "FullCovarianceNormal": [posteriors.FullCovarianceNormal(), posteriors.FullCovarianceNormal(scale=0.2)],
+    "JointNormal": [posteriors.JointNormal(), posteriors.JointNormal(scale=0.2)],
+    "LowRankNormal": [posteriors.LowRankNormal(), posteriors.LowRankNormal(rank=2, scale=0.2)],
     "MeanFieldNormal": [posteriors.MeanFieldNormal(), posteriors.MeanFieldNormal(scale=0.2, loc_scale=0.5)],
 }
 

@@ -14,6 +14,8 @@ ROOT = Path(varbump.__file__).parent
 RANKS = {
     "_keras": 0,
     "triangles": 1,
+    "fan_in": 1,
+    "tempering": 1,
     "forward": 1,
     "elbo": 1,
     "bumps": 1,

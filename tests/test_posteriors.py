@@ -1,8 +1,12 @@
 """Laws of every posterior and prior factory."""
 
+import itertools
+
 import numpy as np
 import pytest
 import registry
+import scipy.integrate
+import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
@@ -12,6 +16,7 @@ import varbump as vb
 
 tfd = tfp.distributions
 FACTORIES = flatten(registry.POSTERIORS)
+NORMAL_PRIORS = flatten({n: registry.PRIORS[n] for n in ("Normal", "TrainableNormal", "ARDNormal")})
 ALL = FACTORIES + flatten(registry.PRIORS)
 
 each = pytest.mark.parametrize("factory", FACTORIES, ids=name)
@@ -46,18 +51,91 @@ def test_config_round_trips(factory):
 @each
 def test_transform_is_the_reparameterisation_of_the_distribution(factory):
     q = registry.perturbed(factory(6, 2, "float64", seed=0))
-    columns = np.stack([q.transform(tf.constant(e)) - q.transform(tf.zeros(8, tf.float64)) for e in np.eye(8)], 1)
+    zero = tf.zeros(q.num_noise, tf.float64)
+    columns = np.stack([q.transform(tf.constant(e)) - q.transform(zero) for e in np.eye(q.num_noise)], 1)
     # L L^T of the map that draws is the covariance of the distribution that the KL speaks of
     np.testing.assert_allclose(columns @ columns.T, q(None).covariance(), rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(q.transform(tf.zeros(8, tf.float64)), q(None).mean())
+    np.testing.assert_allclose(q.transform(zero), q(None).mean())
+    np.testing.assert_allclose(q.variances(), q(None).variance())
 
 
 @each
-@pytest.mark.parametrize("prior", flatten(registry.PRIORS), ids=name)
+def test_entropy_and_log_prob_are_those_of_the_distribution(factory):
+    q = registry.perturbed(factory(6, 2, "float64", seed=0))
+    dense = tfd.MultivariateNormalTriL(q(None).mean(), tf.linalg.cholesky(q(None).covariance()))
+    np.testing.assert_allclose(q.entropy(), dense.entropy(), rtol=1e-10)
+    noise = tf.constant(np.random.default_rng(0).normal(size=q.num_noise))
+    np.testing.assert_allclose(q.log_prob(noise), dense.log_prob(q.transform(noise)), rtol=1e-9)
+
+
+def expected_log_prob(p, loc, sd):
+    """E[log p(w)] under independent normals, by quadrature on both sides of the kink."""
+    total = 0.0
+    for m, s, one in zip(loc, sd, p, strict=True):
+        edges = sorted({m - 12 * s, m + 12 * s, min(max(one[1], m - 12 * s), m + 12 * s)})
+        for a, b in itertools.pairwise(edges):
+            total += scipy.integrate.quad(
+                lambda w, m=m, s=s, one=one: scipy.stats.norm.pdf(w, m, s) * one[0].logpdf(w), a, b, epsabs=1e-12
+            )[0]
+    return total
+
+
+@each
+def test_kl_to_a_laplace_prior_is_that_of_quadrature(factory):
+    q, factory_p = registry.perturbed(factory(3, 1, "float64", seed=0)), vb.priors.Laplace(0.4, loc=0.1)
+    p = factory_p(3, 1, "float64")(None)
+    each_weight = [(scipy.stats.laplace(0.1, 0.4), 0.1)] * 4
+    expected = -float(q.entropy()) - expected_log_prob(
+        each_weight, np.array(q(None).mean()), np.array(q(None).stddev())
+    )
+    np.testing.assert_allclose(q.kl(p), expected, rtol=1e-8)  # quadrature to 1e-10 a weight
+
+
+@each
+@pytest.mark.parametrize("prior", NORMAL_PRIORS, ids=name)
 def test_kl_is_that_of_tfp_on_dense_matrices(factory, prior):
     q, p = registry.perturbed(factory(6, 3, "float64", seed=0)), prior(6, 3, "float64")(None)
     dense = tfd.MultivariateNormalTriL(q(None).mean(), tf.linalg.cholesky(q(None).covariance()))
     np.testing.assert_allclose(q.kl_to_normal(p), tfd.kl_divergence(dense, p), rtol=1e-10)
+
+
+@each
+@pytest.mark.parametrize("prior", flatten({n: registry.PRIORS[n] for n in ("TrainableNormal", "ARDNormal")}), ids=name)
+def test_learned_scales_are_those_of_the_smallest_kl(factory, prior):
+    q = registry.perturbed(factory(6, 2, "float64", seed=0))  # three inputs, two units, a bias
+    best = prior(6, 2, "float64", num_inputs=3, posterior=q)
+    groups = [range(8)] if type(prior) is vb.priors.TrainableNormal else [(0, 1), (2, 3), (4, 5), (6, 7)]
+    factor = np.where(np.arange(8) < 6, 1 / np.sqrt(3) if prior.fan_in else 1.0, 1.0)
+    moments = (np.array(q(None).variance()) + np.array(q(None).mean()) ** 2) / factor**2
+    np.testing.assert_allclose(best.scales, [np.sqrt(np.mean(moments[list(g)])) for g in groups], rtol=1e-6)
+    variable = prior(6, 2, "float64", num_inputs=3)  # for layers that know no q
+    assert len(variable.trainable_variables) == 1
+    assert not getattr(best, "trainable_variables", [])
+    variable.trainable_variables[0].assign(np.log(best.scales))
+    np.testing.assert_allclose(q.kl(best(None)), q.kl(variable(None)))
+    for group in range(len(groups)):
+        for move in (-0.01, 0.01):
+            moved = np.log(best.scales)
+            moved[group] += move
+            variable.trainable_variables[0].assign(moved)
+            assert q.kl(variable(None)) > q.kl(best(None))
+
+
+@each
+def test_gradient_of_the_kl_to_a_learned_prior_is_that_of_finite_differences(factory):
+    q = registry.perturbed(factory(3, 1, "float64", seed=0))
+    p = vb.priors.ARDNormal()(3, 1, "float64", num_inputs=3, posterior=q)
+    with tf.GradientTape() as tape:
+        kl = q.kl(p(None))
+    variable = q.trainable_variables[0]
+    gradient, start = tape.gradient(kl, variable).numpy(), variable.numpy()
+    for i in range(4):
+        values = []
+        for step in (1e-5, -1e-5):
+            variable.assign(start + step * np.eye(4)[i])
+            values.append(float(q.kl(p(None))))
+        # the floor of the scales, 1e-8 in squares of about 1e-2, moves the optimum by 1e-6
+        assert gradient[i] == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-6)
 
 
 @each
@@ -110,7 +188,9 @@ def test_parameter_counts(n):
         return sum(int(np.prod(v.shape)) for v in factory(n)(None) and factory(n).trainable_variables)
 
     assert count(vb.posterior) == n + n * (n + 1) // 2
+    assert count(vb.posteriors.JointNormal()) == n + n * (n + 1) // 2
     assert count(vb.posteriors.MeanFieldNormal()) == 2 * n
+    assert count(vb.posteriors.LowRankNormal(rank=3)) == n * (2 + min(n, 3))
 
 
 @each

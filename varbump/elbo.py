@@ -46,6 +46,9 @@ def exact_kl(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor | None:
         return None
 
 
-def monte_carlo_kl(q: tfd.Distribution, p: tfd.Distribution, draw: tf.Tensor) -> tf.Tensor:
-    """Unbiased estimate log q(w) - log p(w) of KL(q || p) in nats, from one draw w ~ q."""
-    return tf.reduce_sum(q.log_prob(draw)) - tf.reduce_sum(p.log_prob(draw))  # either may be a batch of scalars
+def monte_carlo_kl(log_q: tf.Tensor, p: tfd.Distribution, draw: tf.Tensor) -> tf.Tensor:
+    """Unbiased estimate log q(w) - log p(w) of KL(q || p) in nats, from one draw w ~ q.
+
+    With q the exact posterior, log p(y | w) less this is the log evidence for every draw.
+    """
+    return log_q - tf.reduce_sum(p.log_prob(draw))  # p may be a batch of scalars

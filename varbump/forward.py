@@ -7,7 +7,7 @@ which they are called. A layer that is called outside of such a loop draws its o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -26,6 +26,7 @@ __all__ = [
     "rehearse",
     "run_pass",
     "standard_normal",
+    "value_of",
 ]
 
 ALGORITHM = "philox"
@@ -48,6 +49,8 @@ class ForwardPass:
         For distributions whose draws are not a function of standard normal noise.
     draws : sequence of Tensor, optional
         What another pass has drawn: the layers take these instead, and no noise.
+    values : mapping of variable reference to Tensor, optional
+        What variables are taken to be: those of one member of an ensemble.
 
     Attributes
     ----------
@@ -61,9 +64,18 @@ class ForwardPass:
         Inputs of the layers that diagnostics want to see.
     """
 
-    def __init__(self, noise: tf.Tensor | None, seed: Any = (0, 0), draws: Sequence[tf.Tensor] = ()) -> None:
+    def __init__(
+        self,
+        noise: tf.Tensor | None,
+        seed: Any = (0, 0),
+        draws: Sequence[tf.Tensor] = (),
+        values: Mapping[Any, tf.Tensor] | None = None,
+    ) -> None:
         self._noise = noise
         self._given = list(draws)
+        self.values = values or {}
+        self._joint: list[tf.Tensor] = []
+        self._signs: tf.Tensor | None = None
         self.drawn: list[tf.Tensor] = []
         self._seed = seed
         self._num_seeds = 0
@@ -78,6 +90,24 @@ class ForwardPass:
         if self._noise is None:
             return tf.zeros([size], dtype)
         return tf.cast(self._noise[start : self.taken], dtype)
+
+    def take_after(self, preceding: tuple[int, ...], size: int, dtype: tf.DType) -> tf.Tensor:
+        """The noise of the joint layers before, then `size` numbers that the ones after will see too."""
+        before = self._joint[: len(preceding)]
+        if tuple(noise.shape[0] for noise in before) != preceding:
+            raise ValueError(
+                f"A layer of a JointNormal comes after layers of {list(preceding)} weights, but was called after "
+                f"layers of {[noise.shape[0] for noise in before]}: use it in the network that build_network made"
+            )
+        if len(self._joint) == len(preceding):
+            self._joint.append(self.take(size, dtype))
+        return tf.concat(self._joint[: len(preceding) + 1], 0)
+
+    def take_signs(self, num_rows: int, dtype: tf.DType) -> tf.Tensor:
+        """A random sign for each row (num_rows,), the same for all joint layers of the pass."""
+        if self._signs is None:
+            self._signs = tf.sign(self.take(num_rows, dtype))
+        return self._signs
 
     def draw(self, make: Callable[[], tf.Tensor]) -> tf.Tensor:
         """The weights of the next layer: those that were given, or what `make` draws."""
@@ -114,6 +144,12 @@ def run_pass(forward: ForwardPass) -> Iterator[ForwardPass]:
 def active_pass() -> ForwardPass | None:
     """The pass of the enclosing `run_pass` block, or None outside of any."""
     return _active.get()
+
+
+def value_of(variable: Any) -> Any:
+    """The value that the active pass gives a variable, otherwise the variable itself."""
+    forward = active_pass()
+    return variable if forward is None else forward.values.get(variable.ref(), variable)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from varbump._keras import keras, refuse_keras3
 from varbump.checks import check_count
+from varbump.forward import host_seed
 from varbump.layers import DenseVariational
-from varbump.posteriors import PosteriorFactory, posterior
+from varbump.posteriors import JointNormal, PosteriorFactory, posterior
 from varbump.priors import prior
 
 __all__ = ["build_network"]
@@ -23,6 +24,7 @@ def build_network(
     make_prior_fn: Callable[..., Any] = prior,
     make_posterior_fn: Callable[..., Any] = posterior,
     kl_weight: float | None = None,
+    estimator: str = "shared",
     seed: int | None = None,
     dtype: str | None = None,
 ) -> keras.Model:
@@ -42,6 +44,8 @@ def build_network(
         Factories, called once for each layer; fixed N(0, I) and full-covariance normal by default.
     kl_weight : float, optional
         Only for training with Keras `fit`: 1 / number of training rows.
+    estimator : {"shared", "local", "flipout"}, default="shared"
+        Where the noise of a training step comes from, see `varbump.layers.DenseVariational`.
     seed : int, optional
         Seed of the start and of draws outside of `varbump.fit` and `varbump.predict_f`.
     dtype : str, optional
@@ -63,25 +67,39 @@ def build_network(
     hidden_units = [check_count(size, "hidden_units") for size in hidden_units]
     refuse_keras3(activation, "activation")
     widths = [*hidden_units, num_outputs]
-    if isinstance(make_posterior_fn, PosteriorFactory):  # before any memory is taken
-        for fan_in, units in zip([num_features, *hidden_units], widths, strict=True):
-            make_posterior_fn.check_size((fan_in + 1) * units)
+    sizes = [(fan_in + 1) * units for fan_in, units in zip([num_features, *hidden_units], widths, strict=True)]
+    factories = _by_layer(make_posterior_fn, sizes)
+    joint = isinstance(make_posterior_fn, JointNormal)
+    if joint:
+        seed = host_seed(seed)  # its layers share their noise, so they must agree on one
     network = keras.Sequential([keras.Input((num_features,), dtype=dtype)])
-    for index, units in enumerate(widths):
+    for index, (units, factory) in enumerate(zip(widths, factories, strict=True)):
         is_last = index == len(widths) - 1
         network.add(
             DenseVariational(
                 units,
-                make_posterior_fn,
+                factory,
                 make_prior_fn,
                 kl_weight=kl_weight,
                 activation=None if is_last else _copy_of(activation),
-                seed=None if seed is None else seed + index,
+                estimator=estimator,
+                seed=seed if seed is None or joint else seed + index,
                 dtype=dtype,
                 name=f"dense_variational_{index}" if not is_last else "output",
             )
         )
     return network
+
+
+def _by_layer(factory: Callable[..., Any], sizes: Sequence[int]) -> list[Callable[..., Any]]:
+    """The posterior factory of each layer; too large a layer is refused before any memory is taken."""
+    factories = []
+    for size in sizes:
+        factories.append(factory)
+        if isinstance(factory, PosteriorFactory):
+            factory.check_size(size)
+            factory = factory.after(size)
+    return factories
 
 
 def _copy_of(activation: Any) -> Any:

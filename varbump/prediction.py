@@ -118,12 +118,15 @@ class Bands:
         Of the draws, in the units of y.
     lower, upper : dict of float to ndarray (N, Q)
         Ends of the equal-tailed interval of each level.
+    temperature : float
+        At which the network was trained; other than 1, pictures say so.
     """
 
     mean: np.ndarray
     sd: np.ndarray
     lower: dict[float, np.ndarray]
     upper: dict[float, np.ndarray]
+    temperature: float = 1.0
 
     @property
     def levels(self) -> tuple[float, ...]:

@@ -16,8 +16,12 @@ from varbump.checks import check_count
 from varbump.diagnostics.printed import Printed
 from varbump.elbo import exact_kl
 from varbump.layers import DenseVariational
+from varbump.posteriors import Posterior
+from varbump.tempering import temperature_of
 
 __all__ = ["LayerReport", "ParameterReport", "parameter_report"]
+
+MAX_INPUTS_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,17 @@ class ParameterReport(Printed):
     layers : tuple of LayerReport
     num_data : int or None
         N.
+    relevance : ndarray (D,) or None
+        Of each input: the scale of its weights in the first layer, where the prior learns it
+        (`varbump.priors.ARDNormal`).
+    temperature : float
+        Of the last training.
     """
 
     layers: tuple[LayerReport, ...]
     num_data: int | None = None
+    relevance: np.ndarray | None = None
+    temperature: float = 1.0
 
     @property
     def num_weights(self) -> int:
@@ -133,7 +144,14 @@ class ParameterReport(Printed):
                 f"{self.num_data:,} data points: {self.weight_ratio:.3g} weights and {self.ratio:.3g} trainable "
                 f"parameters for each.\n"
             )
+        if self.relevance is not None:
+            yield _relevance_table(self.relevance)
         yield self.judgement
+        if self.temperature != 1.0:
+            yield (
+                f"Trained at temperature {self.temperature:.3g}: this is not the Bayesian posterior, whose temperature "
+                f"is 1."
+            )
 
 
 def parameter_report(network: keras.Model, *, num_data: int | None = None) -> ParameterReport:
@@ -168,7 +186,30 @@ def parameter_report(network: keras.Model, *, num_data: int | None = None) -> Pa
         num_data = check_count(num_data, "num_data")
     if not network.built:
         raise ValueError("network is not built, so its weights cannot be counted; call it on some x first")
-    return ParameterReport(tuple(_report(layer) for layer in _leaves(network) if layer.trainable_variables), num_data)
+    leaves = [layer for layer in _leaves(network) if layer.trainable_variables]
+    return ParameterReport(
+        tuple(_report(layer) for layer in leaves), num_data, _relevance(leaves), temperature_of(network)
+    )
+
+
+def _relevance_table(relevance: np.ndarray) -> Table:
+    table = Table(title="Relevance of the inputs", title_justify="left")
+    table.add_column("input")
+    table.add_column("scale of its weights", justify="right")
+    table.add_column("", min_width=20)
+    largest = float(np.max(relevance))
+    for index in np.argsort(-relevance, kind="stable")[:MAX_INPUTS_SHOWN]:
+        share = float(relevance[index]) / largest
+        table.add_row(str(index), f"{relevance[index]:.3g}", "\u2588" * round(20 * share))
+    if len(relevance) > MAX_INPUTS_SHOWN:
+        table.add_row(f"{len(relevance) - MAX_INPUTS_SHOWN:,} more", "below", "")
+    return table
+
+
+def _relevance(layers: Sequence[Any]) -> np.ndarray | None:
+    """Learned prior scales of the inputs of the first variational layer, if that is also the first with weights."""
+    prior: Any = getattr(layers[0], "_prior", None) if layers else None
+    return prior.groups.by_input(prior.scales) if hasattr(prior, "groups") else None
 
 
 def _leaves(network: keras.Model) -> Iterator[Any]:
@@ -184,19 +225,26 @@ def _report(layer: Any) -> LayerReport:
     num_trainable = _count(layer.trainable_variables)
     if not (hasattr(layer, "_posterior") and hasattr(layer, "_prior")):  # ours and TFP's have both
         return LayerReport(layer.name, num_trainable, num_trainable)
-    q, p = (layer._posterior(None), layer._prior(None)) if isinstance(layer, DenseVariational) else _stock(layer)
+    ours = isinstance(layer, DenseVariational)
+    q, p = (layer._posterior(None), layer._prior(None)) if ours else _stock(layer)
     size = int(q.event_shape.num_elements())
     num_posterior = _count(layer._posterior.trainable_variables)
     num_others = num_trainable - num_posterior - _count(getattr(layer._prior, "trainable_variables", []))
-    kl = exact_kl(q, p)
+    kl = layer._posterior.kl(p) if isinstance(layer._posterior, Posterior) else exact_kl(q, p)
     return LayerReport(
         name=layer.name,
         num_weights=size + num_others,  # an activation may have weights too
         num_trainable=num_trainable,
-        num_covariances=size * (size - 1) // 2 if num_posterior == size + size * (size + 1) // 2 else 0,
+        num_covariances=_covariances(layer._posterior, size, num_posterior),
         kl=None if kl is None else float(kl),
         num_effective=_effective(q, p),
     )
+
+
+def _covariances(posterior: Any, size: int, num_posterior: int) -> int:
+    if isinstance(posterior, Posterior):
+        return posterior.num_covariances
+    return size * (size - 1) // 2 if num_posterior == size + size * (size + 1) // 2 else 0
 
 
 def _stock(layer: Any) -> tuple[Any, Any]:

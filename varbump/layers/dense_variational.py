@@ -12,11 +12,15 @@ from tensorflow_probability import distributions as tfd
 from varbump._keras import deserialize, keras, refuse_keras3, register, serialize
 from varbump.checks import check_number
 from varbump.elbo import exact_kl, monte_carlo_kl
-from varbump.forward import active_pass, host_seed, standard_normal
+from varbump.forward import ForwardPass, active_pass, host_seed
 from varbump.layers.by_name import resolve_activation
+from varbump.layers.noise import OwnNoise, noise_of
 from varbump.posteriors import Posterior, PosteriorFactory
+from varbump.priors import PriorFactory
 
 __all__ = ["DenseVariational"]
+
+ESTIMATORS = ("shared", "local", "flipout")
 
 
 @register("DenseVariational")
@@ -47,6 +51,13 @@ class DenseVariational(keras.layers.Layer):
         Whether there is a bias.
     activity_regularizer : optional
         As in Keras.
+    estimator : {"shared", "local", "flipout"}, default="shared"
+        Where the noise of a training call comes from. "shared": one draw of the weights for all rows. "local": the
+        outputs are drawn row by row from the normal that q implies for them (local reparameterisation; families whose
+        covariance is a diagonal, or that and a few directions). "flipout": one draw, whose deviation from the mean
+        gets random signs for each row: of each kernel entry where the weights are independent, otherwise of the draw
+        as a whole, since other signs would change the covariance. All estimate the same ELBO; the latter two with
+        less variance. Calls outside of training are always one function: "shared".
     seed : int, optional
         Makes the start and the sequence of draws reproducible: eagerly, under `tf.function` and under XLA.
     **kwargs
@@ -55,14 +66,19 @@ class DenseVariational(keras.layers.Layer):
     Raises
     ------
     ValueError
-        If `units` is not a positive integer, if the last axis of the inputs is unknown, or if `kl_use_exact` is
-        True and the pair has no closed form.
+        If `units` is not a positive integer, if the last axis of the inputs is unknown, if `kl_use_exact` is True and
+        the pair has no closed form, or if the posterior cannot have the `estimator`.
     TypeError
         If a Keras 3 object is passed.
 
     Notes
     -----
     Input shape (..., D), output shape (..., units).
+
+    References
+    ----------
+    Kingma, Salimans and Welling (2015), "Variational Dropout and the Local Reparameterization Trick".
+    Wen, Vicol, Ba, Tran and Grosse (2018), "Flipout", eq. 3 and 4.
     """
 
     def __init__(
@@ -76,6 +92,7 @@ class DenseVariational(keras.layers.Layer):
         use_bias: bool = True,
         activity_regularizer: Any = None,
         *,
+        estimator: str = "shared",
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -97,6 +114,9 @@ class DenseVariational(keras.layers.Layer):
         self.kl_use_exact = kl_use_exact
         self.activation = resolve_activation(activation)
         self.use_bias = bool(use_bias)
+        if estimator not in ESTIMATORS:
+            raise ValueError(f"estimator must be one of {ESTIMATORS}, got {estimator!r}")
+        self.estimator = estimator
         self.seed = seed
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
         self.add_loss(self._keras_loss)
@@ -120,9 +140,13 @@ class DenseVariational(keras.layers.Layer):
         seed = host_seed(self.seed)
         self._generator = tf.random.Generator.from_seed(seed, alg="philox")
         sizes = (self._kernel_size, self.units if self.use_bias else 0, dtype)
-        options = {"seed": seed} if isinstance(self.make_posterior_fn, PosteriorFactory) else {}
-        self._posterior = self.make_posterior_fn(*sizes, **options)
-        self._prior = self.make_prior_fn(*sizes)
+        options = {"num_inputs": num_inputs}
+        for_q = {**options, "seed": seed} if isinstance(self.make_posterior_fn, PosteriorFactory) else {}
+        self._posterior = self.make_posterior_fn(*sizes, **for_q)
+        if isinstance(self._posterior, Posterior):
+            options["posterior"] = self._posterior
+        self._prior = self.make_prior_fn(*sizes, **(options if isinstance(self.make_prior_fn, PriorFactory) else {}))
+        self._check_estimator()
         with tf.init_scope():
             inputs = tf.zeros([1, num_inputs], dtype)
             self._check_sizes(inputs)
@@ -133,6 +157,17 @@ class DenseVariational(keras.layers.Layer):
                 f"{self.name!r}; leave kl_use_exact unset for the Monte Carlo estimate."
             )
         super().build(input_shape)
+
+    def _check_estimator(self) -> None:
+        """Rows can have noise of their own only in a family that says how."""
+        q, made_by = self._posterior, type(self.make_posterior_fn).__name__
+        if self.estimator != "shared" and not isinstance(q, Posterior):
+            raise ValueError(f"estimator={self.estimator!r} needs a family of varbump.posteriors, got {made_by}")
+        if self.estimator == "local" and not q.has_affine:
+            raise ValueError(
+                f"estimator='local' needs a posterior whose outputs can be drawn row by row, MeanFieldNormal or "
+                f"LowRankNormal; {made_by} has a covariance between all weights: use estimator='flipout'"
+            )
 
     def _check_sizes(self, inputs: tf.Tensor) -> None:
         """Both factories must have made distributions over as many numbers as the layer has weights."""
@@ -147,14 +182,48 @@ class DenseVariational(keras.layers.Layer):
                     f"{name} made a distribution over {size} numbers for the {expected} weights of {self.name!r}"
                 )
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Outputs (..., units) for one draw of the weights."""
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Outputs (..., units) for one draw of the weights; in training, the noise is that of the `estimator`."""
         inputs = tf.cast(inputs, self.dtype)
-        w = self._draw(inputs)
-        kernel = tf.reshape(w[: self._kernel_size], self._kernel_shape)
-        bias = w[self._kernel_size :] if self.use_bias else None
+        if training and self.estimator != "shared":
+            return self.activation(self._row_by_row(inputs))
+        kernel, bias = self._kernel_and_bias(self._draw(inputs))
         outputs = _affine_rows_last(inputs, kernel, bias) if _rows_last(inputs) else _affine(inputs, kernel, bias)
         return self.activation(outputs)
+
+    def _kernel_and_bias(self, w: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        kernel = tf.reshape(w[: self._kernel_size], self._kernel_shape)
+        return kernel, w[self._kernel_size :] if self.use_bias else None
+
+    def _row_by_row(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Outputs before the activation, with noise of its own for each row."""
+        rows = tf.reshape(inputs, [-1, self._kernel_shape[0]])
+        if inputs.shape.rank == 2:
+            rows = inputs  # with its static shape
+        source = active_pass() or OwnNoise(self._next_seed())
+        if self.estimator == "local":
+            outputs = self._posterior.affine(rows, self.units, source.take)
+        else:
+            outputs = self._flipout(rows, source)
+        if isinstance(source, ForwardPass):
+            exact = self.uses_exact_kl
+            source.report_kl(self, self._exact_kl(inputs) if exact else self._monte_carlo_kl(inputs, source))
+        return (
+            outputs if inputs.shape.rank == 2 else tf.reshape(outputs, [*tf.unstack(tf.shape(inputs))[:-1], self.units])
+        )
+
+    def _flipout(self, rows: tf.Tensor, source: Any) -> tf.Tensor:
+        q, num_rows = self._posterior, rows.shape[0] or tf.shape(rows)[0]
+        mean = q.mean
+        kernel, bias = self._kernel_and_bias(mean)
+        d_kernel, d_bias = self._kernel_and_bias(q.transform(noise_of(q, source)) - mean)
+        if q.independent:
+            signs_in = tf.reshape(tf.sign(source.take(num_rows * self._kernel_shape[0], rows.dtype)), [num_rows, -1])
+            signs = tf.reshape(tf.sign(source.take(num_rows * self.units, rows.dtype)), [num_rows, self.units])
+            return _affine(rows, kernel, bias) + signs * _affine(signs_in * rows, d_kernel, d_bias)
+        joint = q.preceding is not None  # the covariance reaches over layers, so one sign must too
+        signs = source.take_signs(num_rows, rows.dtype) if joint else tf.sign(source.take(num_rows, rows.dtype))
+        return _affine(rows, kernel, bias) + signs[:, None] * _affine(rows, d_kernel, d_bias)
 
     @property
     def posterior(self) -> Callable[..., tfd.Distribution]:
@@ -175,33 +244,43 @@ class DenseVariational(keras.layers.Layer):
         """One draw of w (kernel, then bias), its KL reported to whoever adds it up."""
         forward = active_pass()
         if forward is None:
-            return self._own_draw(inputs)
-        w = forward.draw(lambda: self._sample(inputs, forward.take, forward.take_seed))
-        forward.report_kl(self, self._exact_kl(inputs) if self.uses_exact_kl else self._monte_carlo_kl(inputs, w))
+            return self._sample(inputs, OwnNoise(self._next_seed()))[0]
+        log_q: list[Callable[[], tf.Tensor]] = []
+
+        def make() -> tf.Tensor:
+            w, log_prob = self._sample(inputs, forward)
+            log_q.append(log_prob)
+            return w
+
+        w = forward.draw(make)
+        if self.uses_exact_kl:
+            forward.report_kl(self, self._exact_kl(inputs))
+        elif log_q:  # a pass that was given its weights asks for no KL
+            forward.report_kl(self, monte_carlo_kl(log_q[0](), self._prior(inputs), w))
         return w
 
-    def _own_draw(self, inputs: tf.Tensor) -> tf.Tensor:
-        """A draw with the layer's own generator."""
-        return self._sample(
-            inputs, lambda size, dtype: standard_normal([size], self._next_seed(), dtype), self._next_seed
-        )
-
-    def _sample(self, inputs: tf.Tensor, noise: Callable[..., tf.Tensor], seed: Callable[[], tf.Tensor]) -> tf.Tensor:
+    def _sample(self, inputs: tf.Tensor, source: Any) -> tuple[tf.Tensor, Callable[[], tf.Tensor]]:
+        """A draw w ~ q, and what gives log q(w)."""
         if isinstance(self._posterior, Posterior):
-            return self._posterior.transform(noise(self._posterior.num_weights, inputs.dtype))
-        return self._posterior(inputs).sample(seed=seed())
+            noise = noise_of(self._posterior, source)
+            return self._posterior.transform(noise), lambda: self._posterior.log_prob(noise)
+        q = self._posterior(inputs)
+        w = q.sample(seed=source.take_seed())
+        return w, lambda: tf.reduce_sum(q.log_prob(w))  # it may be a batch of scalars
 
     def _next_seed(self) -> tf.Tensor:
         return tf.cast(self._generator.make_seeds(1)[:, 0], tf.int32)  # what TFP takes
 
     def _exact_kl(self, inputs: Any) -> tf.Tensor | None:
         p = self._prior(inputs)
-        if isinstance(self._posterior, Posterior) and isinstance(p, tfd.MultivariateNormalDiag):
-            return self._posterior.kl_to_normal(p)  # the same number, without the dense covariance
+        if isinstance(self._posterior, Posterior):
+            return self._posterior.kl(p)  # without the dense covariance
         return exact_kl(self._posterior(inputs), p)
 
-    def _monte_carlo_kl(self, inputs: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
-        return monte_carlo_kl(self._posterior(inputs), self._prior(inputs), w)
+    def _monte_carlo_kl(self, inputs: tf.Tensor, source: Any) -> tf.Tensor:
+        """The estimate for this layer's share of the KL, from a draw of its own."""
+        w, log_q = self._sample(inputs, source)
+        return monte_carlo_kl(log_q(), self._prior(inputs), w)
 
     def _weighted(self, kl: tf.Tensor) -> tf.Tensor:
         return kl if self.kl_weight is None else self.kl_weight * kl
@@ -220,7 +299,7 @@ class DenseVariational(keras.layers.Layer):
         inputs = tf.zeros([1, self._kernel_shape[0]], self.dtype)
         if self.uses_exact_kl:
             return self._weighted(self._exact_kl(inputs))
-        return self._weighted(self._monte_carlo_kl(inputs, self._own_draw(inputs)))
+        return self._weighted(self._monte_carlo_kl(inputs, OwnNoise(self._next_seed())))
 
     def compute_output_shape(self, input_shape: Any) -> tf.TensorShape:
         """Shape (..., units)."""
@@ -239,6 +318,7 @@ class DenseVariational(keras.layers.Layer):
             "activation": serialize(self.activation) if is_layer else keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
+            "estimator": self.estimator,
             "seed": self.seed,
         }
 

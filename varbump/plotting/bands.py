@@ -9,6 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
 from varbump.plotting.style import BLUE, GREY, ORANGE, finish, level_label, new_axes
+from varbump.tempering import temperature_label
 
 __all__ = ["BandsDisplay", "FunctionsDisplay"]
 
@@ -68,7 +69,7 @@ class BandsDisplay:
             upper = self.bands.upper[level][order, self.output]
             alpha = 0.10 if predictive else 0.18 + 0.22 * rank
             style = (":" if predictive else "--") if rank == 0 else "-"
-            label = level_label(level, self.kind)
+            label = level_label(level, self.kind) + temperature_label(self.bands.temperature)
             self.areas_[level] = ax.fill_between(x, lower, upper, color=color, alpha=alpha, linewidth=0, label=label)
             for edge in (lower, upper):
                 ax.plot(x, edge, color=color, linestyle=style, linewidth=0.8, alpha=0.9)

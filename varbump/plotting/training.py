@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from varbump.plotting.style import BLUE, GREY, ORANGE, finish, new_axes
+from varbump.tempering import temperature_label
 
 __all__ = ["TrainingDisplay"]
 
@@ -46,6 +47,6 @@ class TrainingDisplay:
             (self.lines_[name],) = ax.plot(epochs, values, color=color, linestyle=style, linewidth=1.2, label=name)
         if log and min(min(values) for values, _, _ in curves.values()) > 0:
             ax.set_yscale("log")
-        finish(ax, "epoch", "nats per observation", {})
+        finish(ax, "epoch", f"nats per observation{temperature_label(self.history.temperature)}", {})
         self.ax_, self.figure_ = ax, ax.figure
         return self

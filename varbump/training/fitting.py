@@ -12,6 +12,7 @@ from varbump._keras import keras
 from varbump.checks import check_array, check_count, check_data, check_likelihood, check_network, check_rows_match
 from varbump.elbo import negative_elbo
 from varbump.forward import host_seed
+from varbump.tempering import note_temperature
 from varbump.training.batches import BatchPlan
 from varbump.training.failure import NonFiniteLossError, first_culprit
 from varbump.training.history import History
@@ -35,6 +36,8 @@ def fit(
     learning_rate: Any = None,
     schedule: str | Callable[[np.ndarray], Any] = "cosine",
     kl_warmup: float = 0.1,
+    temperature: float = 1.0,
+    num_samples: int = 1,
     optimizer: Any = None,
     sample_weight: Any = None,
     validation_data: tuple[Any, Any] | None = None,
@@ -65,6 +68,12 @@ def fit(
     kl_warmup : float, default=0.1
         Fraction of the run over which the KL weight rises from 0 to 1, where it stays. 0 switches it off. Without
         it the KL prunes units before the data can claim them. Everything reported is at weight 1.
+    temperature : float, default=1.0
+        The KL weight once it is warm. Other than 1, what is trained is not the Bayesian posterior but a colder (below
+        1) or warmer one, and is labelled so in the history, in reports and in pictures. The history still speaks of
+        the ELBO, at weight 1.
+    num_samples : int, default=1
+        Draws of the weights a step: less noise in the gradient, for as many times the work.
     optimizer : str or tf_keras optimizer, optional
         Instead of the built-in Adam.
     sample_weight : array-like (N,), optional
@@ -111,18 +120,19 @@ def fit(
             raise ValueError("validation_data must be a pair (x, y)")
         validation = check_data(network, validation_data[0], validation_data[1], of="validation ")
 
-    step = Step(network, likelihood, total_weight)
+    step = Step(network, likelihood, total_weight, check_count(num_samples, "num_samples"))
     stepper = make_optimizer(optimizer, step.variables)
     plan = BatchPlan(len(x), min(batch_size, len(x)))
     rates = learning_rates(0.01 if learning_rate is None else learning_rate, schedule, epochs * plan.steps)
-    kl = kl_weights(kl_warmup, epochs * plan.steps)
+    kl = kl_weights(kl_warmup, epochs * plan.steps, temperature)
     controls = np.stack([stepper.step_sizes(rates), kl], -1).reshape(epochs, plan.steps, 2).astype(np.float32)
     columns = {"kl_weight": kl[plan.steps - 1 :: plan.steps]}
     if optimizer is None:
         columns["learning_rate"] = rates[plan.steps - 1 :: plan.steps]
     loop = CompiledLoop(step, stepper, (x, y, weights), validation, plan, patience)
-    history = History(num_data=len(x), steps_per_epoch=plan.steps)
-    _train(loop, history, controls, columns, host_seed(seed), TrainingProgress(epochs, verbose))
+    history = History(num_data=len(x), steps_per_epoch=plan.steps, temperature=float(temperature))
+    note_temperature(network, temperature)
+    _train(loop, history, controls, columns, host_seed(seed), TrainingProgress(epochs, verbose, temperature))
     return history
 
 
@@ -137,7 +147,7 @@ def _train(
     """Run all epochs, a few a call, and record them."""
     plan, epochs = loop.plan, len(controls)
     a_call = min(epochs, _epochs_a_call(loop))
-    warming = int(np.sum(columns["kl_weight"] < 1.0))
+    warming = int(np.sum(columns["kl_weight"] < history.temperature))
     stale = 0
     with progress:
         try:

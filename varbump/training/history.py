@@ -25,6 +25,8 @@ class History:
     steps_per_epoch : int
     seconds, timed_steps : float, int
         Wall time of the compiled calls after the first, which compiles, and the steps in them.
+    temperature : float
+        The KL weight of the training once it was warm; other than 1, the result is not the Bayesian posterior.
     stopped : str or None
         None when all epochs ran, otherwise why they did not: "interrupted" or "patience".
     best_epoch : int or None
@@ -36,6 +38,7 @@ class History:
     steps_per_epoch: int = 0
     seconds: float = 0.0
     timed_steps: int = 0
+    temperature: float = 1.0
     stopped: str | None = None
     best_epoch: int | None = None
 

@@ -45,13 +45,13 @@ def learning_rates(learning_rate: Any, schedule: str | Callable[[np.ndarray], An
     raise ValueError(f"schedule must be 'cosine', 'constant' or a callable, got {schedule!r}")
 
 
-def kl_weights(kl_warmup: float, num_steps: int) -> np.ndarray:
-    """KL weight of each step, (num_steps,): linear from 0 over the fraction `kl_warmup` of the run, then 1.
+def kl_weights(kl_warmup: float, num_steps: int, temperature: float = 1.0) -> np.ndarray:
+    """KL weight of each step, (num_steps,): linear from 0 over the fraction `kl_warmup` of the run, then `temperature`.
 
     Raises
     ------
     ValueError
-        If `kl_warmup` is not in [0, 1): the weight must reach 1.
+        If `kl_warmup` is not in [0, 1), since the weight must reach its end, or `temperature` is not positive.
 
     References
     ----------
@@ -59,5 +59,6 @@ def kl_weights(kl_warmup: float, num_steps: int) -> np.ndarray:
     """
     if check_number(kl_warmup, "kl_warmup") >= 1.0:
         raise ValueError(f"kl_warmup must be at least 0 and below 1, got {kl_warmup!r}")
+    temperature = check_number(temperature, "temperature", strict=True)
     rising = int(round(kl_warmup * num_steps))
-    return np.minimum(np.arange(num_steps) / max(rising, 1), 1.0) if rising else np.ones(num_steps)
+    return temperature * (np.minimum(np.arange(num_steps) / max(rising, 1), 1.0) if rising else np.ones(num_steps))

@@ -23,10 +23,13 @@ class Step:
         Weights of its own, where it has any, are trained too.
     num_data : float
         N of the ELBO.
+    num_samples : int, default=1
+        Draws of the weights a step, over which the gradient is averaged.
     """
 
-    def __init__(self, network: keras.Model, likelihood: Any, num_data: float) -> None:
+    def __init__(self, network: keras.Model, likelihood: Any, num_data: float, num_samples: int = 1) -> None:
         self.network, self.likelihood, self.num_data = network, likelihood, num_data
+        self._num_samples = num_samples
         self.weights = [*network.variables, *getattr(likelihood, "variables", [])]
         self.variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
         self.dtype = tf.as_dtype(float_dtype(network))
@@ -46,10 +49,25 @@ class Step:
     ) -> tuple[list[tf.Tensor | None], tf.Tensor, tf.Tensor]:
         """Gradient of the loss with respect to `variables`, the nll with the penalties, and the KL."""
         with tf.GradientTape() as tape:
-            nll, kl, penalty = self.terms(x, y, weights, noise, seed, training=True)
+            nll, kl, penalty = self._averaged(x, y, weights, noise, seed)
             loss = negative_elbo(nll + penalty, kl, self.num_data, tf.cast(kl_weight, nll.dtype))
         return tape.gradient(loss, self.variables), nll + penalty, kl
 
+    def _averaged(self, x: Any, y: Any, weights: Any, noise: Any, seed: Any) -> list[tf.Tensor]:
+        """The terms, averaged over the draws of a step."""
+        size = noise.shape[0] // self._num_samples
+        draws = [
+            self.terms(x, y, weights, noise[s * size : (s + 1) * size], seed + tf.constant([0, s << 16]), training=True)
+            for s in range(self._num_samples)
+        ]
+        return [
+            tf.add_n(terms) / self._num_samples if len(terms) > 1 else terms[0] for terms in zip(*draws, strict=True)
+        ]
+
     def count_noise(self, shape: list[int]) -> int:
-        """Standard normal numbers that a forward pass over a batch of this shape takes."""
-        return rehearse(lambda: self.network(tf.zeros(shape, self.dtype), training=True)).taken
+        """Standard normal numbers that a step, or an evaluation, over a batch of this shape takes."""
+
+        def count(training: bool) -> int:
+            return rehearse(lambda: self.network(tf.zeros(shape, self.dtype), training=training)).taken
+
+        return max(count(training=True), count(training=False)) * self._num_samples

@@ -1,0 +1,191 @@
+"""Normals with a covariance over the weights of a layer, or of a whole network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from varbump import triangles
+from varbump._keras import register
+from varbump.checks import check_count
+from varbump.forward import value_of
+from varbump.posteriors.base import DrawsOnConversion, Posterior, PosteriorFactory, softplus_inverse
+
+__all__ = ["FullCovarianceNormal", "JointNormal", "posterior"]
+
+
+class _NormalTriL(DrawsOnConversion, tfd.MultivariateNormalTriL):
+    pass
+
+
+class _FullCovariance(Posterior):
+    r"""Cholesky factor :math:`L = \operatorname{diag}(s) (I + U / \sqrt n)`, U strictly lower triangular.
+
+    Optimisers such as Adam move every parameter by about the learning rate a step. Relative to s, and divided by
+    :math:`\sqrt n`, the noise in the n(n-1)/2 entries of U adds up to no more than that in s; a Cholesky factor that
+    is trained entry by entry drowns the posterior in it.
+
+    With preceding layers, these are the rows of the factor of the whole network that belong to this layer: a block
+    of covariances with the weights of those layers, then the triangle. So each layer has its own variables, its own
+    configuration and its own share of the KL, and their sum is that of the joint normal.
+    """
+
+    def __init__(
+        self, loc: np.ndarray, scale: float, dtype: tf.DType, preceding: tuple[int, ...] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(loc, scale, dtype, **kwargs)
+        self.preceding = preceding
+        self._num_preceding = sum(preceding or ())
+        self._unit = 1.0 / float(np.sqrt(self.num_weights + self._num_preceding))
+        self._rectangle = self._block = None
+        if self.num_weights > 1:
+            self._rectangle = self._variable("triangle", np.zeros(triangles.rectangle_shape(self.num_weights)))
+        if self._num_preceding:
+            self._block = self._variable("block", np.zeros((self.num_weights, self._num_preceding)))
+
+    @property
+    def num_covariances(self) -> int:
+        return self.num_weights * (self.num_weights - 1) // 2 + self.num_weights * self._num_preceding
+
+    def __call__(self, inputs: Any = None) -> _NormalTriL:
+        scale_tril = tf.linalg.diag(self.diag)
+        if self._rectangle is not None:
+            strict = triangles.to_dense(tf.convert_to_tensor(value_of(self._rectangle)), self.num_weights)
+            scale_tril += self._unit * self.diag[:, None] * strict
+        if self._block is not None:  # the marginal of this layer
+            rows = tf.concat([self._unit * self.diag[:, None] * value_of(self._block), scale_tril], 1)
+            scale_tril = tf.linalg.cholesky(tf.matmul(rows, rows, transpose_b=True))
+        return _NormalTriL(loc=tf.convert_to_tensor(self.mean), scale_tril=scale_tril)
+
+    def transform(self, noise: tf.Tensor) -> tf.Tensor:
+        before, noise = noise[: self._num_preceding], noise[self._num_preceding :]
+        total = noise
+        if self._rectangle is not None:
+            total += self._unit * triangles.matvec(value_of(self._rectangle), noise)
+        if self._block is not None:
+            total += self._unit * tf.linalg.matvec(value_of(self._block), before)
+        return self.mean + self.diag * total
+
+    def assign(self, loc: Any, covariance: Any) -> None:
+        if self._block is not None:
+            raise NotImplementedError("the covariance of a layer after others is only a part of that of the network")
+        factor = np.linalg.cholesky(np.asarray(covariance))
+        diag = np.diag(factor)
+        self.loc.assign(loc)
+        self._raw_scale.assign(softplus_inverse(diag))
+        if self._rectangle is not None:
+            self._rectangle.assign(triangles.fold(factor / diag[:, None]) / self._unit)
+
+    def variances(self) -> tf.Tensor:
+        relative = tf.ones([self.num_weights], self.diag.dtype)
+        if self._rectangle is not None:
+            ones = tf.ones([self.num_weights], self.diag.dtype)
+            relative += self._unit**2 * triangles.matvec(tf.square(value_of(self._rectangle)), ones)
+        if self._block is not None:
+            relative += self._unit**2 * tf.reduce_sum(tf.square(value_of(self._block)), 1)
+        return tf.square(self.diag) * relative
+
+    def weighted_variance(self, precision: tf.Tensor) -> tf.Tensor:
+        """As `variances`, cell by cell: no sums by row, which are slow on a CPU."""
+        weights = precision * tf.square(self.diag)
+        total = tf.reduce_sum(weights)
+        if self._rectangle is not None:
+            squares = tf.square(value_of(self._rectangle))
+            total += self._unit**2 * tf.reduce_sum(triangles.by_row(weights) * squares)
+        if self._block is not None:
+            total += self._unit**2 * tf.reduce_sum(weights[:, None] * tf.square(value_of(self._block)))
+        return total
+
+
+@register("FullCovarianceNormal")
+class FullCovarianceNormal(PosteriorFactory):
+    """Normal with full covariance, :math:`q(w) = N(w; m, L L^T)`: n + n(n+1)/2 parameters for n weights.
+
+    Parameters
+    ----------
+    max_parameters : int, default=100,000,000
+        A layer that would need more than this is refused before any memory is taken.
+
+    Other parameters are those of `PosteriorFactory`.
+    """
+
+    _whose = "the {size:,} weights of one layer"
+
+    def __init__(self, *, scale: float = 0.05, loc_scale: float = 1.0, max_parameters: int = 100_000_000) -> None:
+        super().__init__(scale=scale, loc_scale=loc_scale)
+        self.max_parameters = int(max_parameters)
+
+    def _make(self, loc: np.ndarray, dtype: tf.DType) -> _FullCovariance:
+        return _FullCovariance(loc, self.scale, dtype)
+
+    def check_size(self, size: int) -> None:
+        """Raise a ValueError where the covariance would need more than `max_parameters`."""
+        needed = size + size * (size + 1) // 2
+        if needed > self.max_parameters:
+            gibibytes = 4 * 4 * needed / 2**30  # float32; the parameter, its gradient and Adam's two moments
+            raise ValueError(
+                f"A full covariance over {self._whose.format(size=size)} has {needed:,} parameters, about "
+                f"{gibibytes:,.1f} GiB in training, more than max_parameters={self.max_parameters:,}. Use "
+                f"varbump.posteriors.MeanFieldNormal() ({2 * size:,} parameters), fewer units, or raise max_parameters."
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal object."""
+        return {**super().get_config(), "max_parameters": self.max_parameters}
+
+
+@register("JointNormal")
+class JointNormal(FullCovarianceNormal):
+    r"""One normal over the weights of ALL layers of a network: M + M(M+1)/2 parameters for M weights.
+
+    The Cholesky factor of the whole network is cut into the rows of each layer. A layer draws
+    :math:`w_k = m_k + L_{k,1} z_1 + \dots + L_{k,k} z_k` from the noise of all layers up to its own. Its share of the
+    KL is :math:`\operatorname{E}\,\mathrm{KL}(q(w_k | w_{<k}) || p(w_k))`; the shares add up to the KL of the whole.
+    `varbump.build_network` hands each layer its part.
+
+    Parameters
+    ----------
+    preceding : sequence of int, default=()
+        Numbers of weights of the layers before this one; `build_network` fills it in.
+
+    Other parameters are those of `FullCovarianceNormal`; `max_parameters` bounds the whole network.
+    """
+
+    _whose = "the {size:,} weights of the network so far"
+
+    def __init__(
+        self,
+        *,
+        scale: float = 0.05,
+        loc_scale: float = 1.0,
+        max_parameters: int = 100_000_000,
+        preceding: Sequence[int] = (),
+    ) -> None:
+        super().__init__(scale=scale, loc_scale=loc_scale, max_parameters=max_parameters)
+        self.preceding = tuple(check_count(size, "preceding") for size in preceding)
+
+    def _make(self, loc: np.ndarray, dtype: tf.DType) -> _FullCovariance:
+        return _FullCovariance(loc, self.scale, dtype, self.preceding)
+
+    def _seed(self, seed: int) -> Any:
+        return (seed, len(self.preceding))  # all layers have the same seed, that of the noise that they share
+
+    def check_size(self, size: int) -> None:
+        """Raise a ValueError where the layers so far would need more than `max_parameters`."""
+        super().check_size(size + sum(self.preceding))
+
+    def after(self, size: int) -> JointNormal:
+        """The factory of the next layer."""
+        return JointNormal(**{**self.get_config(), "preceding": [*self.preceding, size]})
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal object."""
+        return {**super().get_config(), "preceding": list(self.preceding)}
+
+
+posterior = FullCovarianceNormal()
+"""The posterior that everyone starts with: a trainable normal with full covariance."""

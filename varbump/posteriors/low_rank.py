@@ -1,0 +1,117 @@
+"""Normals whose covariance is a diagonal and a few directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from varbump._keras import register
+from varbump.checks import check_count
+from varbump.forward import value_of
+from varbump.posteriors.base import DrawsOnConversion, Noise, Posterior, PosteriorFactory
+from varbump.posteriors.mean_field import row_noise
+
+__all__ = ["LowRankNormal"]
+
+
+class _NormalLowRank(DrawsOnConversion, tfd.MultivariateNormalDiagPlusLowRankCovariance):
+    family: _LowRank  # whose distribution it is
+
+
+class _LowRank(Posterior):
+    r"""Draws :math:`w = m + s \odot (\epsilon + V \eta / \sqrt r)` with noise epsilon (n,) and eta (r,).
+
+    The directions V (n, r) start small and at random: at zero the ELBO has a saddle in them.
+    """
+
+    def __init__(self, loc: np.ndarray, scale: float, dtype: tf.DType, rank: int, seed: Any, **kwargs: Any) -> None:
+        self.rank = min(rank, len(loc))
+        self._unit = 1.0 / float(np.sqrt(self.rank))
+        start = np.random.default_rng(seed).normal(scale=0.1, size=(len(loc), self.rank))
+        super().__init__(loc, scale / np.sqrt(1.0 + self._unit**2 * np.sum(start**2, 1)), dtype, **kwargs)
+        self.num_noise = self.num_weights + self.rank
+        self._directions = self._variable("directions", start)
+
+    @property
+    def num_covariances(self) -> int:
+        return self.num_weights * self.rank
+
+    def __call__(self, inputs: Any = None) -> _NormalLowRank:
+        q = _NormalLowRank(
+            loc=tf.convert_to_tensor(self.mean),
+            cov_diag_factor=tf.square(self.diag),
+            cov_perturb_factor=self.diag[:, None] * self._unit * value_of(self._directions),
+        )
+        q.family = self
+        return q
+
+    def transform(self, noise: tf.Tensor) -> tf.Tensor:
+        n = self.num_weights
+        along = self._unit * tf.linalg.matvec(value_of(self._directions), noise[n:])
+        return self.mean + self.diag * (noise[:n] + along)
+
+    def affine(self, inputs: tf.Tensor, num_units: int, noise: Noise) -> tf.Tensor:
+        outputs = row_noise(inputs, self.mean, tf.square(self.diag), num_units, noise)
+        rows = inputs.shape[0] if inputs.shape[0] is not None else tf.shape(inputs)[0]
+        eta = tf.reshape(noise(rows * self.rank, outputs.dtype), [rows, 1, self.rank])
+        directions = self.diag[:, None] * self._unit * value_of(self._directions)
+        kernel_size = inputs.shape[-1] * num_units
+        kernel = tf.reshape(directions[:kernel_size], [-1, num_units * self.rank])
+        moved = tf.reshape(tf.matmul(inputs, kernel), [rows, num_units, self.rank])
+        if self.num_weights > kernel_size:
+            moved += directions[kernel_size:]
+        return outputs + tf.reduce_sum(moved * eta, -1)
+
+    def log_prob(self, noise: tf.Tensor) -> tf.Tensor:
+        """By the density: there is more noise than there are weights."""
+        return self(None).log_prob(self.transform(noise))
+
+    def variances(self) -> tf.Tensor:
+        along = self._unit**2 * tf.reduce_sum(tf.square(value_of(self._directions)), 1)
+        return tf.square(self.diag) * (1.0 + along)
+
+    def log_det(self) -> tf.Tensor:
+        r"""By the determinant lemma, :math:`\sum_i \log s_i + \tfrac12 \log\det(I_r + V^T V / r)`."""
+        directions = self._unit * value_of(self._directions)
+        small = tf.eye(self.rank, dtype=directions.dtype) + tf.matmul(directions, directions, transpose_a=True)
+        half = tf.reduce_sum(tf.math.log(tf.linalg.diag_part(tf.linalg.cholesky(small))))
+        return super().log_det() + half
+
+
+@tfd.RegisterKL(_NormalLowRank, tfd.MultivariateNormalDiag)
+def _kl(q: _NormalLowRank, p: tfd.MultivariateNormalDiag, name: str | None = None) -> tf.Tensor:
+    """What TFP lacks, for its own layers."""
+    del name
+    return q.family.kl_to_normal(p)
+
+
+@register("LowRankNormal")
+class LowRankNormal(PosteriorFactory):
+    r"""Normal with covariance :math:`S (I + V V^T / r) S`, S diagonal and V (n, r): n (2 + r) parameters.
+
+    Parameters
+    ----------
+    rank : int, default=4
+        r, columns of V; at most the number of weights of the layer is used.
+
+    Other parameters are those of `PosteriorFactory`.
+
+    References
+    ----------
+    Ong, Nott and Smith (2018), "Gaussian Variational Approximation with a Factor Covariance Structure".
+    """
+
+    def __init__(self, *, rank: int = 4, scale: float = 0.05, loc_scale: float = 1.0) -> None:
+        super().__init__(scale=scale, loc_scale=loc_scale)
+        self.rank = check_count(rank, "rank")
+
+    def _make(self, loc: np.ndarray, dtype: tf.DType) -> _LowRank:
+        seed = np.abs(loc).view(np.uint64)[:1].tolist()  # a function of the seed of the means
+        return _LowRank(loc, self.scale, dtype, self.rank, seed)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal object."""
+        return {"rank": self.rank, **super().get_config()}

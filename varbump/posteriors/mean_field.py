@@ -1,0 +1,62 @@
+"""Independent normals: the cheapest family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from varbump._keras import register
+from varbump.posteriors.base import DrawsOnConversion, Noise, Posterior, PosteriorFactory, softplus_inverse
+
+__all__ = ["MeanFieldNormal", "row_noise"]
+
+SMALLEST_VARIANCE = 1e-20
+"""Under the root, so that its derivative is finite for a row of zeros."""
+
+
+class _NormalDiag(DrawsOnConversion, tfd.MultivariateNormalDiag):
+    pass
+
+
+class _MeanField(Posterior):
+    independent = True
+
+    def __call__(self, inputs: Any = None) -> _NormalDiag:
+        return _NormalDiag(loc=tf.convert_to_tensor(self.mean), scale_diag=self.diag)
+
+    def transform(self, noise: tf.Tensor) -> tf.Tensor:
+        return self.mean + self.diag * noise
+
+    def assign(self, loc: Any, covariance: Any) -> None:
+        self.loc.assign(loc)
+        self._raw_scale.assign(softplus_inverse(np.sqrt(np.diag(covariance))))
+
+    def variances(self) -> tf.Tensor:
+        return tf.square(self.diag)
+
+    def affine(self, inputs: tf.Tensor, num_units: int, noise: Noise) -> tf.Tensor:
+        return row_noise(inputs, self.mean, self.variances(), num_units, noise)
+
+
+def row_noise(inputs: tf.Tensor, loc: tf.Tensor, variances: tf.Tensor, num_units: int, noise: Noise) -> tf.Tensor:
+    """Outputs (B, num_units) whose weights are independent normals, drawn for each row by itself."""
+    kernel_size = inputs.shape[-1] * num_units
+    moments = []
+    for x, weights in [(inputs, loc), (tf.square(inputs), variances)]:
+        outputs = tf.matmul(x, tf.reshape(weights[:kernel_size], [-1, num_units]))
+        moments.append(outputs if weights.shape[0] == kernel_size else outputs + weights[kernel_size:])
+    mean, variance = moments
+    shape = tf.shape(mean) if None in mean.shape else mean.shape
+    draws = tf.reshape(noise(tf.reduce_prod(shape) if None in mean.shape else int(np.prod(shape)), mean.dtype), shape)
+    return mean + tf.sqrt(variance + SMALLEST_VARIANCE) * draws
+
+
+@register("MeanFieldNormal")
+class MeanFieldNormal(PosteriorFactory):
+    r"""Independent normals, :math:`q(w) = \prod_i N(w_i; m_i, s_i^2)`: 2n parameters for n weights."""
+
+    def _make(self, loc: np.ndarray, dtype: tf.DType) -> _MeanField:
+        return _MeanField(loc, self.scale, dtype)

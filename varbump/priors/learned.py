@@ -1,0 +1,140 @@
+"""Priors whose scales are learned from the data (empirical Bayes)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from varbump._keras import keras, register
+from varbump.priors.base import PriorFactory
+
+__all__ = ["ARDNormal", "TrainableNormal"]
+
+SMALLEST_VARIANCE = 1e-8
+"""Of a learned scale: a group that the data do not need shrinks for ever, and its logarithm with it."""
+
+
+@register("TrainableNormal")
+class TrainableNormal(PriorFactory):
+    r"""Normal prior whose scale is learned, one for each layer (empirical Bayes).
+
+    .. math:: p(w) = \prod_i N(w_i; 0, c_i^2 t^2), \quad
+              t^2 = \operatorname{mean}_i \operatorname{E}_q[w_i^2] / c_i^2
+
+    Inside `varbump.layers.DenseVariational` t is the optimum above, in closed form, at every step: there is nothing to
+    train, and t follows q without delay. In other layers, t is a trainable variable. c is 1, or :math:`1/\sqrt D`
+    for the kernel with `fan_in`.
+
+    Parameters
+    ----------
+    scale : float, default=1.0
+        Where t starts, if it is a variable.
+    fan_in : bool, default=False
+
+    References
+    ----------
+    Graves (2011), "Practical Variational Inference for Neural Networks", eq. 18.
+    """
+
+    def _make(
+        self, factor: np.ndarray, sizes: tuple[int, int], num_inputs: int, dtype: tf.DType, posterior: Any
+    ) -> LearnedScales | OptimalScales:
+        groups = Groups(self._blocks(*sizes, num_inputs), factor.astype(dtype.as_numpy_dtype))
+        return LearnedScales(groups, self.scale) if posterior is None else OptimalScales(groups, posterior)
+
+    def _blocks(self, kernel_size: int, bias_size: int, num_inputs: int) -> list[tuple[int, int]]:
+        """Number and size of the groups of weights that share a scale, in the order of the weights."""
+        del num_inputs
+        return [(1, kernel_size + bias_size)]
+
+
+@register("ARDNormal")
+class ARDNormal(TrainableNormal):
+    r"""Normal prior with a learned scale for each input of each layer: automatic relevance determination.
+
+    As `TrainableNormal`, with one scale for each row of the kernel and one for the bias:
+    :math:`t_d^2 = \operatorname{mean}_u \operatorname{E}_q[w_{du}^2]`. An input that the data do not need gets a scale
+    near 0; in the first layer, after training, the scales are the relevance of each feature (of standardised inputs),
+    which `varbump.parameter_report` shows.
+
+    Parameters
+    ----------
+    scale : float, default=1.0
+        Where the scales start, if they are variables.
+    fan_in : bool, default=False
+
+    References
+    ----------
+    MacKay (1994), "Bayesian Nonlinear Modeling for the Prediction Competition"; Neal (1996), section 1.2.3.
+    """
+
+    def _blocks(self, kernel_size: int, bias_size: int, num_inputs: int) -> list[tuple[int, int]]:
+        rows = num_inputs if kernel_size % num_inputs == 0 else 1  # a fan-in that was guessed may not divide it
+        return [(rows, kernel_size // rows), *([(1, bias_size)] if bias_size else [])]
+
+
+class Groups:
+    """Weights in groups that share a scale, lying one after the other, and the fixed factor of each weight."""
+
+    def __init__(self, blocks: list[tuple[int, int]], factor: np.ndarray) -> None:
+        self.blocks, self.factor = blocks, factor
+        self.count = sum(count for count, _ in blocks)
+
+    def means(self, moments: tf.Tensor) -> tf.Tensor:
+        """Mean of each group (G,), of second moments (n,) in units of the squared factors."""
+        parts = tf.split(moments / self.factor**2, [count * size for count, size in self.blocks])
+        means = [tf.reduce_mean(tf.reshape(p, block), 1) for p, block in zip(parts, self.blocks, strict=True)]
+        return tf.concat(means, 0)
+
+    def normal(self, scales: tf.Tensor) -> tfd.MultivariateNormalDiag:
+        """The prior with these scales (G,)."""
+        parts = tf.split(scales, [count for count, _ in self.blocks])
+        spread = [tf.repeat(p, size) for p, (_, size) in zip(parts, self.blocks, strict=True)]
+        scale = tf.concat(spread, 0) * self.factor
+        return tfd.MultivariateNormalDiag(loc=tf.zeros_like(scale), scale_diag=scale)
+
+    def by_input(self, scales: Any) -> np.ndarray | None:
+        """Scale of each input (D,), where there is one for each."""
+        count, _ = self.blocks[0]
+        return np.asarray(scales)[:count] if len(self.blocks) > 1 or count > 1 else None
+
+
+class OptimalScales:
+    """Normal prior whose scales are, at any time, those that minimise KL(q || p).
+
+    At the optimum the derivative of the KL with respect to the scales is zero, so none is taken through them.
+    """
+
+    def __init__(self, groups: Groups, posterior: Any) -> None:
+        self.groups, self._posterior = groups, posterior
+
+    @property
+    def scales(self) -> tf.Tensor:
+        """Learned scale of each group (G,)."""
+        moments = self._posterior.variances() + tf.square(self._posterior.mean)
+        return tf.stop_gradient(tf.sqrt(self.groups.means(moments) + SMALLEST_VARIANCE))
+
+    def __call__(self, inputs: Any = None) -> tfd.MultivariateNormalDiag:
+        return self.groups.normal(self.scales)
+
+
+class LearnedScales(keras.layers.Layer):
+    """Normal prior whose scales are trainable variables; a Keras layer, so that its holder tracks and saves them."""
+
+    def __init__(self, groups: Groups, scale: float) -> None:
+        super().__init__(dtype=groups.factor.dtype.name)
+        self.groups = groups
+        start = keras.initializers.Constant(np.log(scale))
+        self._log_scales = self.add_weight(name="log_scales", shape=(groups.count,), initializer=start)
+        self.built = True
+
+    @property
+    def scales(self) -> tf.Tensor:
+        """Learned scale of each group (G,)."""
+        return tf.exp(self._log_scales)
+
+    def __call__(self, inputs: Any = None) -> tfd.MultivariateNormalDiag:
+        return self.groups.normal(self.scales)
