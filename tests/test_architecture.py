@@ -27,6 +27,7 @@ RANKS = {
     "layers": 3,
     "sampler": 3,
     "network": 4,
+    "evidence": 4,
     "training": 4,
     "prediction": 4,
     "diagnostics": 4,

@@ -3,18 +3,21 @@
 from varbump import datasets, layers, likelihoods, posteriors, priors
 from varbump.bumps import bump, gaussian_bump
 from varbump.diagnostics import bump_report, parameter_report
+from varbump.evidence import ElboEstimate, estimate_elbo
 from varbump.network import build_network
 from varbump.plotting import BandsDisplay, FunctionsDisplay, TrainingDisplay
 from varbump.posteriors import posterior
 from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, predict_y
 from varbump.priors import prior
-from varbump.training import History, NonFiniteLossError, fit
+from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Bands",
     "BandsDisplay",
+    "ElboEstimate",
+    "Ensemble",
     "FunctionsDisplay",
     "History",
     "NonFiniteLossError",
@@ -24,7 +27,9 @@ __all__ = [
     "bump_report",
     "credible_bands",
     "datasets",
+    "estimate_elbo",
     "fit",
+    "fit_ensemble",
     "gaussian_bump",
     "layers",
     "likelihoods",

@@ -51,6 +51,8 @@ class ForwardPass:
         What another pass has drawn: the layers take these instead, and no noise.
     values : mapping of variable reference to Tensor, optional
         What variables are taken to be: those of one member of an ensemble.
+    exact_kl : bool, default=True
+        False has every layer report the estimate of its KL from the draw.
 
     Attributes
     ----------
@@ -70,10 +72,11 @@ class ForwardPass:
         seed: Any = (0, 0),
         draws: Sequence[tf.Tensor] = (),
         values: Mapping[Any, tf.Tensor] | None = None,
+        exact_kl: bool = True,
     ) -> None:
         self._noise = noise
         self._given = list(draws)
-        self.values = values or {}
+        self.values, self.exact_kl = values or {}, exact_kl
         self._joint: list[tf.Tensor] = []
         self._signs: tf.Tensor | None = None
         self.drawn: list[tf.Tensor] = []
@@ -109,11 +112,11 @@ class ForwardPass:
             self._signs = tf.sign(self.take(num_rows, dtype))
         return self._signs
 
-    def draw(self, make: Callable[[], tf.Tensor]) -> tf.Tensor:
-        """The weights of the next layer: those that were given, or what `make` draws."""
-        w = self._given[len(self.drawn)] if self._given else make()
+    def draw(self, make: Callable[[], tuple[tf.Tensor, Any]]) -> tuple[tf.Tensor, Any]:
+        """The weights of the next layer, and what gives their log q(w): what `make` returns; given ones have None."""
+        w, log_q = (self._given[len(self.drawn)], None) if self._given else make()
         self.drawn.append(w)
-        return w
+        return w, log_q
 
     def take_seed(self) -> tf.Tensor:
         """A stateless seed of its own for each call, shape (2,), int32."""

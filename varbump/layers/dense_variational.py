@@ -141,8 +141,8 @@ class DenseVariational(keras.layers.Layer):
         self._generator = tf.random.Generator.from_seed(seed, alg="philox")
         sizes = (self._kernel_size, self.units if self.use_bias else 0, dtype)
         options = {"num_inputs": num_inputs}
-        for_q = {**options, "seed": seed} if isinstance(self.make_posterior_fn, PosteriorFactory) else {}
-        self._posterior = self.make_posterior_fn(*sizes, **for_q)
+        ours = isinstance(self.make_posterior_fn, PosteriorFactory)
+        self._posterior = self.new_posterior(seed) if ours else self.make_posterior_fn(*sizes)
         if isinstance(self._posterior, Posterior):
             options["posterior"] = self._posterior
         self._prior = self.make_prior_fn(*sizes, **(options if isinstance(self.make_prior_fn, PriorFactory) else {}))
@@ -157,6 +157,18 @@ class DenseVariational(keras.layers.Layer):
                 f"{self.name!r}; leave kl_use_exact unset for the Monte Carlo estimate."
             )
         super().build(input_shape)
+
+    def new_posterior(self, seed: int) -> Posterior:
+        """Another start of the family of this layer."""
+        bias_size, (num_inputs, _) = self.units if self.use_bias else 0, self._kernel_shape
+        dtype = tf.as_dtype(self.dtype)
+        return self.make_posterior_fn(self._kernel_size, bias_size, dtype, num_inputs=num_inputs, seed=seed)
+
+    @property
+    def can_be_one_of_many(self) -> bool:
+        """Whether all variables of the layer are its posterior's, and that can be started anew."""
+        ours = isinstance(self._posterior, Posterior) and isinstance(self.make_posterior_fn, PosteriorFactory)
+        return ours and not getattr(self._prior, "variables", None)
 
     def _check_estimator(self) -> None:
         """Rows can have noise of their own only in a family that says how."""
@@ -245,18 +257,12 @@ class DenseVariational(keras.layers.Layer):
         forward = active_pass()
         if forward is None:
             return self._sample(inputs, OwnNoise(self._next_seed()))[0]
-        log_q: list[Callable[[], tf.Tensor]] = []
-
-        def make() -> tf.Tensor:
-            w, log_prob = self._sample(inputs, forward)
-            log_q.append(log_prob)
-            return w
-
-        w = forward.draw(make)
-        if self.uses_exact_kl:
-            forward.report_kl(self, self._exact_kl(inputs))
-        elif log_q:  # a pass that was given its weights asks for no KL
-            forward.report_kl(self, monte_carlo_kl(log_q[0](), self._prior(inputs), w))
+        w, log_q = forward.draw(lambda: self._sample(inputs, forward))
+        if log_q is not None:  # a pass that was given its weights asks for no KL
+            exact = self.uses_exact_kl and forward.exact_kl
+            forward.report_kl(
+                self, self._exact_kl(inputs) if exact else monte_carlo_kl(log_q(), self._prior(inputs), w)
+            )
         return w
 
     def _sample(self, inputs: tf.Tensor, source: Any) -> tuple[tf.Tensor, Callable[[], tf.Tensor]]:

@@ -1,7 +1,8 @@
 """The compiled loop."""
 
+from varbump.training.ensemble import Ensemble, fit_ensemble
 from varbump.training.failure import NonFiniteLossError
 from varbump.training.fitting import fit
 from varbump.training.history import History
 
-__all__ = ["History", "NonFiniteLossError", "fit"]
+__all__ = ["Ensemble", "History", "NonFiniteLossError", "fit", "fit_ensemble"]

@@ -22,7 +22,7 @@ from varbump.training.progress import TrainingProgress
 from varbump.training.schedules import kl_weights, learning_rates
 from varbump.training.step import Step
 
-__all__ = ["fit"]
+__all__ = ["fit", "run_fit"]
 
 
 def fit(
@@ -103,6 +103,50 @@ def fit(
     NonFiniteLossError
         If the loss becomes nan or infinite; the network then holds the last finite weights.
     """
+    return run_fit(
+        Step,
+        network,
+        likelihood,
+        x,
+        y,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        kl_warmup=kl_warmup,
+        temperature=temperature,
+        num_samples=num_samples,
+        optimizer=optimizer,
+        sample_weight=sample_weight,
+        validation_data=validation_data,
+        patience=patience,
+        seed=seed,
+        verbose=verbose,
+    )
+
+
+def run_fit(
+    make_step: Callable[..., Any],
+    network: keras.Model,
+    likelihood: Any,
+    x: Any,
+    y: Any,
+    *,
+    epochs: int = 200,
+    batch_size: int = 32,
+    learning_rate: Any = None,
+    schedule: str | Callable[[np.ndarray], Any] = "cosine",
+    kl_warmup: float = 0.1,
+    temperature: float = 1.0,
+    num_samples: int = 1,
+    optimizer: Any = None,
+    sample_weight: Any = None,
+    validation_data: tuple[Any, Any] | None = None,
+    patience: int | None = None,
+    seed: int | None = None,
+    verbose: int = 1,
+) -> History:
+    """Check the arguments of `fit`, and train the step that ``make_step(network, likelihood, N, samples)`` makes."""
     check_network(network)
     check_likelihood(likelihood)
     epochs, batch_size = check_count(epochs, "epochs"), check_count(batch_size, "batch_size")
@@ -120,7 +164,7 @@ def fit(
             raise ValueError("validation_data must be a pair (x, y)")
         validation = check_data(network, validation_data[0], validation_data[1], of="validation ")
 
-    step = Step(network, likelihood, total_weight, check_count(num_samples, "num_samples"))
+    step = make_step(network, likelihood, total_weight, check_count(num_samples, "num_samples"))
     stepper = make_optimizer(optimizer, step.variables)
     plan = BatchPlan(len(x), min(batch_size, len(x)))
     rates = learning_rates(0.01 if learning_rate is None else learning_rate, schedule, epochs * plan.steps)

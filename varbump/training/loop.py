@@ -14,6 +14,7 @@ import tensorflow as tf
 from varbump.elbo import negative_elbo
 from varbump.forward import compiled, standard_normal
 from varbump.training.batches import BatchPlan
+from varbump.training.ensemble_step import EnsembleStep
 from varbump.training.optimizers import Adam, KerasOptimizer
 from varbump.training.step import Step
 
@@ -39,7 +40,7 @@ class CompiledLoop:
 
     Parameters
     ----------
-    step : Step
+    step : Step or EnsembleStep
     optimizer : Adam or KerasOptimizer
     data : (x, y, sample_weight)
         Training data, ndarray (N, ...); the weights are None or of mean 1.
@@ -51,7 +52,7 @@ class CompiledLoop:
 
     def __init__(
         self,
-        step: Step,
+        step: Step | EnsembleStep,
         optimizer: Adam | KerasOptimizer,
         data: tuple[np.ndarray, np.ndarray, np.ndarray | None],
         validation: tuple[np.ndarray, np.ndarray] | None,
@@ -60,7 +61,7 @@ class CompiledLoop:
     ) -> None:
         self.step, self.plan = step, plan
         self.state = optimizer.initial_state()
-        self.keep = [*step.network.variables, *getattr(step.likelihood, "variables", []), *optimizer.variables]
+        self.keep = [*step.weights, *optimizer.variables]
         self._optimizer, self.patience = optimizer, patience
         self._data = [None if array is None else tf.constant(array) for array in data]
         self._validation = None if validation is None else [tf.constant(array) for array in validation]

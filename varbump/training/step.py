@@ -34,30 +34,39 @@ class Step:
         self.variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
         self.dtype = tf.as_dtype(float_dtype(network))
 
-    def terms(self, x: Any, y: Any, weights: Any, noise: Any, seed: Any, training: bool) -> tuple[tf.Tensor, ...]:
+    def terms(
+        self, x: Any, y: Any, weights: Any, noise: Any, seed: Any, training: bool, values: Any = None
+    ) -> tuple[tf.Tensor, ...]:
         """Mean nll over the batch, KL in nats, and the penalties of the layers, for one draw of the weights."""
-        with run_pass(ForwardPass(noise, seed)) as forward:
+        with run_pass(ForwardPass(noise, seed, values=values)) as forward:
             f = self.network(x, training=training)
             losses = self.network.losses
-        nll = self.likelihood.nll(y, f)
+            nll = self.likelihood.nll(y, f)
         mean = tf.reduce_mean(nll) if weights is None else tf.reduce_sum(tf.cast(weights, nll.dtype) * nll)
         penalty = tf.add_n(losses) if losses else tf.zeros([], mean.dtype)
         return mean, tf.cast(forward.kl, mean.dtype), penalty
 
     def gradient(
-        self, x: Any, y: Any, weights: Any, noise: Any, seed: Any, kl_weight: Any
+        self, x: Any, y: Any, weights: Any, noise: Any, seed: Any, kl_weight: Any, at: Any = None
     ) -> tuple[list[tf.Tensor | None], tf.Tensor, tf.Tensor]:
-        """Gradient of the loss with respect to `variables`, the nll with the penalties, and the KL."""
-        with tf.GradientTape() as tape:
-            nll, kl, penalty = self._averaged(x, y, weights, noise, seed)
-            loss = negative_elbo(nll + penalty, kl, self.num_data, tf.cast(kl_weight, nll.dtype))
-        return tape.gradient(loss, self.variables), nll + penalty, kl
+        """Gradient of the loss with respect to `variables`, the nll with the penalties, and the KL.
 
-    def _averaged(self, x: Any, y: Any, weights: Any, noise: Any, seed: Any) -> list[tf.Tensor]:
+        `at` are tensors to take for the variables, in their order.
+        """
+        with tf.GradientTape() as tape:
+            values = None
+            if at is not None:
+                tape.watch(at)
+                values = {variable.ref(): value for variable, value in zip(self.variables, at, strict=True)}
+            nll, kl, penalty = self._averaged(x, y, weights, noise, seed, values)
+            loss = negative_elbo(nll + penalty, kl, self.num_data, tf.cast(kl_weight, nll.dtype))
+        return tape.gradient(loss, self.variables if at is None else at), nll + penalty, kl
+
+    def _averaged(self, x: Any, y: Any, weights: Any, noise: Any, seed: Any, values: Any) -> list[tf.Tensor]:
         """The terms, averaged over the draws of a step."""
         size = noise.shape[0] // self._num_samples
         draws = [
-            self.terms(x, y, weights, noise[s * size : (s + 1) * size], seed + tf.constant([0, s << 16]), training=True)
+            self.terms(x, y, weights, noise[s * size : (s + 1) * size], seed + tf.constant([0, s << 16]), True, values)
             for s in range(self._num_samples)
         ]
         return [

@@ -1,0 +1,95 @@
+"""How large the evidence lower bound of a trained network is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from varbump._keras import float_dtype, keras
+from varbump.checks import check_count, check_data, check_likelihood, check_network
+from varbump.elbo import negative_elbo
+from varbump.forward import ForwardPass, compiled, host_seed, rehearse, run_pass, standard_normal
+
+__all__ = ["ElboEstimate", "estimate_elbo"]
+
+
+@dataclass(frozen=True)
+class ElboEstimate:
+    """Result of `varbump.estimate_elbo`.
+
+    Attributes
+    ----------
+    elbo : float
+        Nats, of all N observations together; a lower bound on the log evidence log p(y | x).
+    standard_error : float
+        Of `elbo`, from the spread over the draws (nats).
+    loss, nll : float
+        ``-elbo / N`` and the mean negative log-likelihood (nats per observation).
+    kl : float
+        Nats.
+    """
+
+    elbo: float
+    standard_error: float
+    loss: float
+    nll: float
+    kl: float
+
+
+def estimate_elbo(
+    network: keras.Model, likelihood: Any, x: Any, y: Any, *, num_draws: int = 100, seed: int | None = None
+) -> ElboEstimate:
+    r"""Estimate the ELBO of the weights as they are from draws w ~ q, each over all of the data.
+
+    .. math:: \mathrm{ELBO} = \operatorname{E}_q[\log p(y | x, w) + \log p(w) - \log q(w)]
+
+    Densities are taken at the draws, also where the KL has a closed form: the closer q is to the exact posterior, the
+    less the terms vary from draw to draw, and at the exact posterior each draw gives the log evidence.
+
+    Parameters
+    ----------
+    network, likelihood, x, y
+        As in `varbump.fit`.
+    num_draws : int, default=100
+    seed : int, optional
+
+    Returns
+    -------
+    ElboEstimate
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `varbump.fit`.
+    """
+    check_network(network)
+    check_likelihood(likelihood)
+    check_count(num_draws, "num_draws", minimum=2)
+    x, y = check_data(network, x, y)
+    if not network.built:
+        network(x[:1])
+    dtype = tf.as_dtype(float_dtype(network))
+    size = rehearse(lambda: network(tf.zeros(x.shape, dtype), training=False)).taken
+
+    def one(args: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        with run_pass(ForwardPass(*args, exact_kl=False)) as forward:
+            nll = tf.reduce_sum(likelihood.nll(y, network(x, training=False)))
+        return tf.cast(nll, dtype), tf.cast(forward.kl, dtype)
+
+    def all_draws(seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        noise = standard_normal([num_draws, size], seeds[0], dtype)
+        return tf.map_fn(one, (noise, seeds), fn_output_signature=(dtype, dtype))
+
+    states = np.random.SeedSequence((host_seed(seed), 2)).generate_state(2 * num_draws).view(np.int32)
+    nll, kl = (np.asarray(v, float) for v in compiled(all_draws)(states.reshape(num_draws, 2)))
+    elbos = -(nll + kl)
+    return ElboEstimate(
+        elbo=float(elbos.mean()),
+        standard_error=float(elbos.std(ddof=1) / np.sqrt(num_draws)),
+        loss=float(negative_elbo(nll.mean() / len(x), kl.mean(), len(x))),
+        nll=float(nll.mean() / len(x)),
+        kl=float(kl.mean()),
+    )
