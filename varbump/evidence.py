@@ -75,7 +75,8 @@ def estimate_elbo(
     size = rehearse(lambda: network(tf.zeros(x.shape, dtype), training=False)).taken
 
     def one(args: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        with run_pass(ForwardPass(*args, exact_kl=False)) as forward:
+        noise, seed_of_draw = args
+        with run_pass(ForwardPass(noise, seed_of_draw, exact_kl=False)) as forward:
             nll = tf.reduce_sum(likelihood.nll(y, network(x, training=False)))
         return tf.cast(nll, dtype), tf.cast(forward.kl, dtype)
 
