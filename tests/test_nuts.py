@@ -44,7 +44,7 @@ def exact(request):
 def test_a_linear_network_has_the_closed_form(exact):
     mean, covariance, _ = truth(X, Y)
     w = np.moveaxis(exact.weights[0], 0, 1)
-    assert w.dtype == exact.network.dtype
+    assert w.dtype == exact.network.output.dtype
     assert w.shape == (1000, 4, 3)
     sd = np.sqrt(np.diag(covariance))
     # 5 standard errors of a mean, and of a variance: a false alarm in 1 of 200,000 over 18 numbers

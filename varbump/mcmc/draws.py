@@ -111,7 +111,7 @@ class PosteriorDraws(Printed):
 
     @property
     def _bad(self) -> np.ndarray:
-        return ~((self.rhat <= MAX_RHAT) & (self.ess >= MIN_ESS))  # nan is bad too
+        return np.logical_not((self.rhat <= MAX_RHAT) & (self.ess >= MIN_ESS))  # nan is bad too
 
     def sampler(
         self, row_shape: tuple[int, ...], num_draws: int, seed: int = 0, chunk_size: int | None = None
@@ -155,13 +155,13 @@ class PosteriorDraws(Printed):
                 f"The {self.num_chains} chains agree about f at all {len(self.x_test)} test points: the draws can be "
                 f"used as draws from the posterior.{diverged}"
             )
-        rows = bad.reshape(len(bad), -1).any(1)
-        where = "only outside the range of the data" if not (rows & self.in_range).any() else "inside the data too"
+        rows = bad.reshape(len(self.x_test), -1).any(1)
+        where = "only outside the range of the data" if not np.any(rows & self.in_range) else "inside the data too"
         doubled = f"num_draws={2 * self.num_draws}, num_warmup={2 * self.num_warmup}"
         deeper = " or a higher max_tree_depth, which most trajectories reached" if self.saturated.mean() > 0.5 else ""
         return (
-            f"Not converged: at {rows.sum()} of {len(rows)} test points, {where}, R-hat is above {MAX_RHAT} or the "
-            f"effective sample size below {MIN_ESS:.0f}. Means and bands there are not yet those of the posterior. "
+            f"Not converged: at {rows.sum()} of {len(self.x_test)} test points, {where}, R-hat is above {MAX_RHAT} or "
+            f"the effective sample size below {MIN_ESS:.0f}. Means and bands there are not yet those of the posterior. "
             f"Sample longer, {doubled}{deeper}.{diverged}"
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -55,9 +55,9 @@ def sample_nuts(
     likelihood such as a learned noise scale, learned scales of priors, trainable weights of other layers and of
     activations. Penalties that layers add to a Keras loss are no part of the posterior and are left out.
 
-    Chains start at draws of the network's present q, so fit it first, and move in the coordinates in which q is a
-    standard normal. The warm-up adapts the scale of each coordinate and the step size. Chains run beside each other,
-    one a thread, in an XLA program that makes 25 draws a call.
+    Chains start at draws of the network's present q, so fit it first, and move in coordinates in which q has scale 1.
+    The warm-up adapts the scale of each coordinate and the step size. Chains run beside each other, one a thread, in
+    an XLA program that makes 25 draws a call.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def sample_nuts(
     target = Target(network, likelihood, x, y)
     coordinates = Coordinates(target.layers, target.dtype)
     generator = np.random.default_rng(seed)
-    starts = generator.standard_normal((num_chains, coordinates.num_weights)).astype(target.dtype.as_numpy_dtype)
+    starts = [coordinates.draw(generator) for _ in range(num_chains)]
     num_threads = min(num_chains, os.cpu_count() or 1)
     num_gradients = num_chains * (num_warmup + num_draws) * (2**max_tree_depth - 1)
     began = time.perf_counter()
@@ -158,7 +158,7 @@ def sample_nuts(
 class _Chains:
     """All chains, stretch by stretch."""
 
-    def __init__(self, program: ChainProgram, starts: np.ndarray, seed: int, num_threads: int) -> None:
+    def __init__(self, program: ChainProgram, starts: Sequence[np.ndarray], seed: int, num_threads: int) -> None:
         self._program, self._seed, self._num_stretches = program, seed, 0
         self.states = [ChainState.start(z, FIRST_STEP_SIZE) for z in starts]
         self.scale = np.ones_like(starts[0])
