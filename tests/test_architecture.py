@@ -31,6 +31,7 @@ RANKS = {
     "training": 4,
     "prediction": 4,
     "diagnostics": 4,
+    "mcmc": 5,
     "plotting": 5,
 }
 

@@ -4,6 +4,7 @@ from varbump import datasets, layers, likelihoods, posteriors, priors
 from varbump.bumps import bump, gaussian_bump
 from varbump.diagnostics import bump_report, parameter_report
 from varbump.evidence import ElboEstimate, estimate_elbo
+from varbump.mcmc import PosteriorDraws, sample_nuts
 from varbump.network import build_network
 from varbump.plotting import BandsDisplay, FunctionsDisplay, TrainingDisplay
 from varbump.posteriors import posterior
@@ -21,6 +22,7 @@ __all__ = [
     "FunctionsDisplay",
     "History",
     "NonFiniteLossError",
+    "PosteriorDraws",
     "TrainingDisplay",
     "build_network",
     "bump",
@@ -41,4 +43,5 @@ __all__ = [
     "predict_y",
     "prior",
     "priors",
+    "sample_nuts",
 ]

@@ -12,13 +12,18 @@ import tensorflow as tf
 from varbump._keras import keras
 from varbump.checks import check_count, check_inputs, check_likelihood, check_network
 from varbump.forward import host_seed
-from varbump.sampler import Sampler
+from varbump.sampler import DrawSource, Sampler, sampler_of
 
 __all__ = ["Bands", "credible_bands", "predict_bands", "predict_f", "predict_y"]
 
 
 def predict_f(
-    network: keras.Model, x: Any, *, num_draws: int = 100, seed: int | None = None, chunk_size: int | None = None
+    network: keras.Model | DrawSource,
+    x: Any,
+    *,
+    num_draws: int = 100,
+    seed: int | None = None,
+    chunk_size: int | None = None,
 ) -> np.ndarray:
     """Draw functions f(x; w), w ~ q: the epistemic uncertainty only.
 
@@ -28,7 +33,8 @@ def predict_f(
 
     Parameters
     ----------
-    network : tf_keras.Model
+    network : tf_keras.Model or source of draws
+        A source such as what `varbump.sample_nuts` returns has draws of its own, which take the place of q.
     x : array-like (N, D)
         One-dimensional arrays are taken as one column.
     num_draws : int, default=100
@@ -46,7 +52,8 @@ def predict_f(
     Raises
     ------
     ValueError
-        If x is empty, not finite, not numeric or of the wrong width, or a count is below 1.
+        If x is empty, not finite, not numeric or of the wrong width, a count is below 1, or a source has fewer draws
+        than `num_draws`.
     """
     x, sampler = _prepare(network, x, num_draws, seed, chunk_size)
     result = np.empty((0,))
@@ -60,7 +67,7 @@ def predict_f(
 
 
 def predict_y(
-    network: keras.Model,
+    network: keras.Model | DrawSource,
     likelihood: Any,
     x: Any,
     *,
@@ -91,8 +98,9 @@ def predict_y(
 
 
 def _prepare(
-    network: keras.Model, x: Any, num_draws: int, seed: int | None, chunk_size: int | None
+    source: keras.Model | DrawSource, x: Any, num_draws: int, seed: int | None, chunk_size: int | None
 ) -> tuple[np.ndarray, Sampler]:
+    network = source.network if isinstance(source, DrawSource) else source
     check_network(network)
     check_count(num_draws, "num_draws")
     if chunk_size is not None:
@@ -100,7 +108,7 @@ def _prepare(
     x = check_inputs(network, x)
     if not network.built:
         network(x[:1])
-    return x, Sampler(network, x.shape[1:], num_draws, host_seed(seed), chunk_size)
+    return x, sampler_of(source, x.shape[1:], num_draws, host_seed(seed), chunk_size)
 
 
 def _observe(likelihood: Any, f: np.ndarray, seed: int, first_row: int) -> np.ndarray:
@@ -174,7 +182,7 @@ def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95)) -> Band
 
 
 def predict_bands(
-    network: keras.Model,
+    network: keras.Model | DrawSource,
     x: Any,
     *,
     likelihood: Any = None,

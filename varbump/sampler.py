@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
@@ -11,13 +11,37 @@ import tensorflow as tf
 from varbump._keras import float_dtype, keras
 from varbump.forward import ForwardPass, compiled, rehearse, run_pass, standard_normal
 
-__all__ = ["Sampler"]
+__all__ = ["DrawSource", "Sampler", "StoredSampler", "sampler_of"]
 
 MAX_BYTES = 64 * 2**20
 """Bound on the result of one compiled call."""
 
 NOISE_BYTES = 64 * 2**20
 """Bound on the noise that is held at a time. Part of what defines draw s, so not a setting."""
+
+
+@runtime_checkable
+class DrawSource(Protocol):
+    """What functions can be drawn from besides the q of a network: weights that were sampled before, for instance.
+
+    Prediction takes any object with these two, and knows of no class that has them.
+    """
+
+    @property
+    def network(self) -> keras.Model:
+        """The network that says which inputs fit, and of which type."""
+
+    def sampler(self, row_shape: tuple[int, ...], num_draws: int, seed: int, chunk_size: int | None) -> Sampler:
+        """What draws f for rows of this shape; its arguments are those of `Sampler`."""
+
+
+def sampler_of(
+    source: keras.Model | DrawSource, row_shape: tuple[int, ...], num_draws: int, seed: int, chunk_size: int | None
+) -> Sampler:
+    """The sampler of a network, which draws from its q, or the one that any other source of draws has."""
+    if isinstance(source, keras.Model):
+        return Sampler(source, row_shape, num_draws, seed, chunk_size)
+    return source.sampler(row_shape, num_draws, seed, chunk_size)
 
 
 class Sampler:
@@ -82,6 +106,31 @@ class Sampler:
 
     def _default_chunk(self, count: int) -> int:
         return max(MAX_BYTES // (count * self._programs.bytes_a_value), 1)
+
+
+class StoredSampler(Sampler):
+    """Evaluates f(x; w_s) for weights that are there already.
+
+    Parameters
+    ----------
+    network : tf_keras.Model
+        Built.
+    row_shape : tuple of int
+        Shape of a row of x.
+    weights : sequence of ndarray (S, n)
+        Of each variational layer, in the order in which they are called.
+    chunk_size : int or None
+        Rows a compiled call.
+    """
+
+    def __init__(
+        self, network: keras.Model, row_shape: tuple[int, ...], weights: Sequence[np.ndarray], chunk_size: int | None
+    ) -> None:
+        super().__init__(network, row_shape, len(weights[0]), 0, chunk_size)
+        self._stored = weights
+
+    def _weights(self, which: slice) -> tuple[tf.Tensor, ...]:
+        return (tf.range(which.stop - which.start), *(tf.constant(w[which]) for w in self._stored))
 
 
 def _rounded_up(size: int) -> int:

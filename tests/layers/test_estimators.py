@@ -121,10 +121,17 @@ def test_a_family_that_cannot_is_refused():
 
 def test_the_layers_of_a_joint_posterior_draw_together():
     """The mean of f depends on the covariance between the weights of two layers: of draws, and of bare calls."""
+    posterior = vb.posteriors.JointNormal(scale=0.8)
     network = vb.build_network(
-        1, hidden_units=(1,), make_posterior_fn=vb.posteriors.JointNormal(), activation=None, dtype="float64", seed=0
+        1,
+        hidden_units=(1,),
+        make_posterior_fn=vb.posteriors.JointNormal(scale=0.8),
+        activation=None,
+        dtype="float64",
+        seed=0,
     )
     qs = [registry.perturbed(layer.posterior, seed) for seed, layer in enumerate(network.layers)]
+    qs[1]._block.assign(2.0 * np.ones((2, 2)))
 
     def draw(noise):
         return np.concatenate([q.transform(tf.constant(noise[:end])) for q, end in zip(qs, (2, 4), strict=True)])

@@ -1,0 +1,6 @@
+"""The posterior over the weights without a family: Markov chain Monte Carlo, for networks that are small enough."""
+
+from varbump.mcmc.draws import PosteriorDraws
+from varbump.mcmc.nuts import sample_nuts
+
+__all__ = ["PosteriorDraws", "sample_nuts"]

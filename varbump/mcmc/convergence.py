@@ -1,0 +1,77 @@
+"""Whether chains agree, asked of the function: the weights of a network are not identified."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import mcmc
+
+__all__ = ["default_test_points", "ess_of", "rhat_of"]
+
+MAX_TEST_POINTS = 64
+
+
+def default_test_points(x: np.ndarray) -> np.ndarray:
+    """At most 64 rows over the range of x widened by half its width on either side.
+
+    With one column an even grid; with more, rows of x, every other one stretched to twice its distance from the
+    middle of the range.
+    """
+    low, high = x.min(0), x.max(0)
+    middle, half = (low + high) / 2, (high - low) / 2
+    if x[0].size == 1:
+        steps = np.linspace(-2.0, 2.0, MAX_TEST_POINTS).reshape(-1, *[1] * (x.ndim - 1))
+        return (middle + half * steps).astype(x.dtype)
+    rows = x[np.linspace(0, len(x) - 1, min(len(x), MAX_TEST_POINTS)).astype(int)]
+    stretch = np.where(np.arange(len(rows)) % 2, 2.0, 1.0).reshape(-1, *[1] * (x.ndim - 1))
+    return (middle + stretch * (rows - middle)).astype(x.dtype)
+
+
+def rhat_of(f: np.ndarray) -> np.ndarray:
+    """Split R-hat of draws (S, C, ...) of C chains: sd of all draws over that within half chains, 1 if they agree.
+
+    References
+    ----------
+    Gelman et al. (2013), "Bayesian Data Analysis", eq. 11.4, with each chain cut in two.
+    """
+    even = f[: len(f) // 2 * 2]
+    rhat = mcmc.potential_scale_reduction(tf.constant(even, tf.float64), 1, split_chains=True).numpy()
+    return np.where(_is_constant(f), 1.0, rhat)
+
+
+def ess_of(f: np.ndarray) -> np.ndarray:
+    """Effective sample size of the mean of draws (S, C, ...) over all C chains: independent draws that do as well.
+
+    Autocorrelations are cut off by Geyer's criterion of positive pairs.
+    """
+    with _without_cast_warnings():
+        ess = mcmc.effective_sample_size(
+            tf.constant(f, tf.float64),
+            filter_beyond_positive_pairs=True,
+            cross_chain_dims=1 if f.shape[1] > 1 else None,
+        ).numpy()
+    return np.where(_is_constant(f), f.shape[0] * f.shape[1], ess if f.shape[1] > 1 else ess[0])
+
+
+def _is_constant(f: np.ndarray) -> np.ndarray:
+    """Where no draw differs from another, as those of a function without bias at 0: there is nothing to agree about."""
+    return (f == f[0, 0]).all((0, 1))
+
+
+@contextmanager
+def _without_cast_warnings() -> Iterator[None]:
+    """TFP casts the complex result of a Fourier transform that is real, and TensorFlow warns of that."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "casting an input of type" not in record.getMessage()
+
+    logger = tf.get_logger()
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
