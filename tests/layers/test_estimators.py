@@ -121,7 +121,6 @@ def test_a_family_that_cannot_is_refused():
 
 def test_the_layers_of_a_joint_posterior_draw_together():
     """The mean of f depends on the covariance between the weights of two layers: of draws, and of bare calls."""
-    posterior = vb.posteriors.JointNormal(scale=0.8)
     network = vb.build_network(
         1,
         hidden_units=(1,),
