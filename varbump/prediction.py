@@ -18,7 +18,13 @@ __all__ = ["Bands", "credible_bands", "predict_bands", "predict_f", "predict_y"]
 
 
 def predict_f(
-    network: keras.Model, x: Any, *, num_draws: int = 100, seed: int | None = None, chunk_size: int | None = None
+    network: keras.Model,
+    x: Any,
+    *,
+    likelihood: Any = None,
+    num_draws: int = 100,
+    seed: int | None = None,
+    chunk_size: int | None = None,
 ) -> np.ndarray:
     """Draw functions f(x; w), w ~ q: the epistemic uncertainty only.
 
@@ -31,6 +37,10 @@ def predict_f(
     network : tf_keras.Model
     x : array-like (N, D)
         One-dimensional arrays are taken as one column.
+    likelihood : likelihood, optional
+        With it the draws are those of E[y | f], ``likelihood.mean(f)``. Without it they are all outputs of the
+        network, of which a network for `varbump.likelihoods.HeteroscedasticNormal` has 2 Q: its first Q columns are
+        the function, the others raw scales of the noise.
     num_draws : int, default=100
         S.
     seed : int, optional
@@ -48,9 +58,12 @@ def predict_f(
     ValueError
         If x is empty, not finite, not numeric or of the wrong width, or a count is below 1.
     """
+    if likelihood is not None:
+        check_likelihood(likelihood, "mean")
     x, sampler = _prepare(network, x, num_draws, seed, chunk_size)
     result = np.empty((0,))
     for draws, rows, f in sampler.draws(x):
+        f = f if likelihood is None else np.asarray(likelihood.mean(f))
         if f.shape[:2] == (num_draws, len(x)):
             return np.ascontiguousarray(f)
         if not result.size:
@@ -185,7 +198,8 @@ def predict_bands(
     Parameters
     ----------
     likelihood : likelihood, optional
-        Without it the bands are epistemic, those of `predict_f`; with it predictive, those of `predict_y`.
+        Without it the bands are epistemic, those of `predict_f` over all network outputs; with it predictive,
+        those of `predict_y`.
     network, x, num_draws, seed, chunk_size
         As in `predict_f`.
     levels : sequence of float

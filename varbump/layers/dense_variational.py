@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from varbump._keras import deserialize, keras, refuse_keras3, register, serialize
-from varbump.checks import check_number
+from varbump.checks import check_count, check_number
 from varbump.elbo import exact_kl, monte_carlo_kl
 from varbump.forward import active_pass, host_seed, standard_normal
 from varbump.layers.by_name import resolve_activation
@@ -47,6 +47,9 @@ class DenseVariational(keras.layers.Layer):
         Whether there is a bias.
     activity_regularizer : optional
         As in Keras.
+    num_detached : int, default=0
+        The last so many outputs pass no gradient to the inputs: their own weights learn, the layers below do not
+        learn from them. Stirn et al. (2023), "Faithful Heteroscedastic Regression with Neural Networks", section 3.
     seed : int, optional
         Makes the start and the sequence of draws reproducible: eagerly, under `tf.function` and under XLA.
     **kwargs
@@ -76,6 +79,7 @@ class DenseVariational(keras.layers.Layer):
         use_bias: bool = True,
         activity_regularizer: Any = None,
         *,
+        num_detached: int = 0,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -83,6 +87,8 @@ class DenseVariational(keras.layers.Layer):
         refuse_keras3(activity_regularizer, "activity_regularizer")
         if int(units) != units or units < 1:
             raise ValueError(f"units must be a positive integer, got {units!r}")
+        if check_count(num_detached, "num_detached", minimum=0) > units:
+            raise ValueError(f"num_detached must be at most units, {units}, got {num_detached}")
         for name, factory in [("make_posterior_fn", make_posterior_fn), ("make_prior_fn", make_prior_fn)]:
             if not callable(factory) or isinstance(factory, type):
                 raise ValueError(
@@ -97,6 +103,7 @@ class DenseVariational(keras.layers.Layer):
         self.kl_use_exact = kl_use_exact
         self.activation = resolve_activation(activation)
         self.use_bias = bool(use_bias)
+        self.num_detached = num_detached
         self.seed = seed
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
         self.add_loss(self._keras_loss)
@@ -153,7 +160,11 @@ class DenseVariational(keras.layers.Layer):
         w = self._draw(inputs)
         kernel = tf.reshape(w[: self._kernel_size], self._kernel_shape)
         bias = w[self._kernel_size :] if self.use_bias else None
-        outputs = _affine_rows_last(inputs, kernel, bias) if _rows_last(inputs) else _affine(inputs, kernel, bias)
+        affine = _affine_rows_last if _rows_last(inputs) else _affine
+        outputs = affine(inputs, kernel, bias)
+        if self.num_detached:  # twice the same numbers, which XLA computes once
+            detached = affine(tf.stop_gradient(inputs), kernel, bias)[..., -self.num_detached :]
+            outputs = tf.concat([outputs[..., : -self.num_detached], detached], -1)
         return self.activation(outputs)
 
     @property
@@ -239,6 +250,7 @@ class DenseVariational(keras.layers.Layer):
             "activation": serialize(self.activation) if is_layer else keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
+            "num_detached": self.num_detached,
             "seed": self.seed,
         }
 
