@@ -81,9 +81,7 @@ def check_rows_match(x: np.ndarray, y: np.ndarray, name_x: str = "x", name_y: st
         raise ValueError(f"{name_x} has {len(x):,} rows but {name_y} has {len(y):,}; they must be equal")
 
 
-def check_data(
-    network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = ""
-) -> tuple[np.ndarray, np.ndarray]:
+def check_data(network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = "") -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets as arrays that fit network, likelihood and each other; `of` precedes their names in messages."""
     x = check_inputs(network, x, f"{of}x")
     y = check_array(y, f"{of}y", float_dtype(network))

@@ -94,7 +94,9 @@ class HeteroscedasticNormal(Likelihood):
         loc, raw = self._split(f)
         y = tf.cast(y, loc.dtype)
         if y.shape[-1] != loc.shape[-1]:
-            raise ValueError(f"y has {y.shape[-1]} columns, which need twice as many outputs; f has {2 * loc.shape[-1]}")
+            raise ValueError(
+                f"y has {y.shape[-1]} columns, which need twice as many outputs; f has {2 * loc.shape[-1]}"
+            )
         nll = normal_nll(y - loc, log_scale(raw, self.min_scale), beta=self.beta, faithful=self.faithful)
         return tf.reduce_sum(nll, axis=-1)
 

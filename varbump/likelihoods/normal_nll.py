@@ -10,9 +10,7 @@ import tensorflow as tf
 __all__ = ["normal_nll"]
 
 
-def normal_nll(
-    residual: tf.Tensor, log_scale: tf.Tensor, *, beta: float = 0.0, faithful: bool = False
-) -> tf.Tensor:
+def normal_nll(residual: tf.Tensor, log_scale: tf.Tensor, *, beta: float = 0.0, faithful: bool = False) -> tf.Tensor:
     r"""Negative log-density of each residual, in nats, elementwise.
 
     .. math:: \tfrac12 z^2 + \log \mathrm{scale} + \tfrac12 \log 2\pi, \quad z = \mathrm{residual} / \mathrm{scale}
