@@ -10,9 +10,8 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 
@@ -52,8 +51,7 @@ def likelihoods() -> dict[str, Any]:
     }
 
 
-@dataclass
-class Result:
+class Result(NamedTuple):
     """One fit, seen on fresh points."""
 
     coverage: np.ndarray  # (level, overall and thirds), fractions

@@ -82,7 +82,7 @@ def check_rows_match(x: np.ndarray, y: np.ndarray, name_x: str = "x", name_y: st
 
 
 def check_data(network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and targets as arrays that fit network, likelihood and each other; `of` precedes their names in messages."""
+    """Inputs and targets as arrays that fit the network, the likelihood and each other; messages say `of` x and y."""
     x = check_inputs(network, x, f"{of}x")
     y = check_array(y, f"{of}y", float_dtype(network))
     check_rows_match(x, y, f"{of}x", f"{of}y")
