@@ -30,19 +30,19 @@ THIRDS = ("left", "middle", "right")
 INK = "#202020"
 # Okabe and Ito (2008), "Color Universal Design", each with a line style and a marker of its own
 STYLES = {
-    "fixed": ("#8C8C8C", (0, (1, 1)), "s"),
+    "fixed, 0.25": ("#8C8C8C", (0, (1, 1)), "s"),
     "learned": ("#E69F00", (0, (5, 1.5)), "D"),
     "Student t": ("#CC79A7", (0, (3, 1, 1, 1)), "v"),
     "heteroscedastic": ("#0072B2", "-", "o"),
     "beta-NLL": ("#009E73", (0, (7, 2)), "^"),
-    "faithful": ("#D55E00", (0, (2, 1)), "P"),
+    "faithful": ("#D55E00", (0, (2, 1)), "X"),
 }
 
 
 def likelihoods() -> dict[str, Any]:
     """New ones for each fit: some of them learn."""
     return {
-        "fixed": vb.likelihoods.Normal(0.25),
+        "fixed, 0.25": vb.likelihoods.Normal(0.25),
         "learned": vb.likelihoods.LearnedNormal(),
         "Student t": vb.likelihoods.StudentT(learn_df=True),
         "heteroscedastic": vb.likelihoods.HeteroscedasticNormal(),
@@ -98,7 +98,8 @@ def measure(options: argparse.Namespace, likelihood: Any, seed: int, grid: np.nd
     vb.fit(network, likelihood, x, y, epochs=options.epochs, seed=seed, verbose=0)
     x, y = fresh(options.num_fresh, seed)
     bands = vb.predict_bands(network, x, likelihood=likelihood, levels=tuple(LEVELS), num_draws=1000, seed=seed)
-    f = vb.predict_f(network, x, num_draws=200, seed=seed)
+    f = vb.predict_f(network, np.concatenate([x, grid[:, None]]), num_draws=200, seed=seed)
+    f, on_grid = f[:, : len(x)], f[:, len(x) :]
     log_likelihood = logsumexp(-likelihood.nll(y, f).numpy(), axis=0) - np.log(len(f))
     mean = likelihood.mean(f).numpy().mean(0)
     inside = [((y >= bands.lower[level]) & (y <= bands.upper[level]))[:, 0] for level in LEVELS]
@@ -107,7 +108,7 @@ def measure(options: argparse.Namespace, likelihood: Any, seed: int, grid: np.nd
         rmse=float(np.sqrt(np.mean((mean - y) ** 2))),
         error=float(np.sqrt(np.mean((mean - x**3) ** 2))),
         log_likelihood=float(np.mean(log_likelihood)),
-        sd=likelihood.stddev(vb.predict_f(network, grid, num_draws=200, seed=seed)).numpy().mean(0)[:, 0],
+        sd=likelihood.stddev(on_grid).numpy().mean(0)[:, 0],
     )
 
 
@@ -175,10 +176,15 @@ def draw(options: argparse.Namespace, results: dict[str, list[Result]], grid: np
     axes = figure.subplot_mosaic([["sd", "sd"], [0.5, 0.95]], height_ratios=(1.15, 1))
     ax = axes["sd"]
     ax.plot(grid, vb.datasets.cubic_noise(grid), color=INK, linewidth=4.5, alpha=0.22, label="true noise sd")
-    for name, (color, style, _) in STYLES.items():
-        ax.plot(grid, results[name][0].sd, color=color, linestyle=style, linewidth=1.6, label=name)
+    for offset, (name, (color, style, marker)) in enumerate(STYLES.items()):
+        every = {"marker": marker, "markersize": 5, "markevery": (4 + 4 * offset, 25), "markeredgewidth": 0}
+        ax.plot(grid, results[name][0].sd, color=color, linestyle=style, linewidth=1.5, label=name, **every)
     ax.set(xlabel="x", ylabel="sd of the noise, units of y", xlim=(grid[0], grid[-1]), ylim=(0, None))
-    ax.set_title(f"What each likelihood takes the noise to be, {options.num_data:,} points", fontsize=10)
+    ax.set_title(
+        f"What each likelihood takes the noise to be, first of {options.repeats} data sets of "
+        f"{options.num_data:,} points",
+        fontsize=10,
+    )
     ax.legend(frameon=False, fontsize=9, loc="upper left")
     offsets = np.linspace(-0.3, 0.3, len(STYLES))
     for index, (level, allowed) in enumerate(LEVELS.items()):
@@ -195,7 +201,7 @@ def draw(options: argparse.Namespace, results: dict[str, list[Result]], grid: np
         edges = np.linspace(low, high, 4)
         ax.set_xticks(range(3), [f"{a:g} to {b:g}" for a, b in zip(edges[:-1], edges[1:], strict=True)])
         ax.set(xlim=(-0.5, 2.5), xlabel="third of the range of x", ylabel="points inside, %")
-        ax.set_title(f"{100 * level:g} % intervals; shaded: within {100 * allowed:g} points", fontsize=10)
+        ax.set_title(f"{100 * level:g} % intervals, a mark a data set; shaded: ±{100 * allowed:g} %", fontsize=10)
     for ax in axes.values():
         ax.spines[["top", "right"]].set_visible(False)
     figure.savefig(options.out, dpi=130)

@@ -18,7 +18,7 @@ from varbump.likelihoods.scales import LearnedScale
 __all__ = ["StudentT"]
 
 MAX_LEARNED_DF = 200.0
-"""Beyond it the density is that of a normal to 0.004 nats within three sd, and nothing is left to learn."""
+"""Beyond it the density is all but that of a normal, and nothing is left to learn."""
 
 RAW_DF = (-10.0, MAX_LEARNED_DF - 2.0)
 """Range of the weight behind learned degrees of freedom: they stay above 2, where the sd is finite."""
