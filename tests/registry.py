@@ -23,7 +23,21 @@ POSTERIORS = {
     "MeanFieldNormal": [posteriors.MeanFieldNormal(), posteriors.MeanFieldNormal(scale=0.2, loc_scale=0.5)],
 }
 
-LIKELIHOODS = {"Normal": [likelihoods.Normal(), likelihoods.Normal(scale=0.07)]}
+LIKELIHOODS = {
+    "Normal": [likelihoods.Normal(), likelihoods.Normal(scale=0.07)],
+    "LearnedNormal": [likelihoods.LearnedNormal(), likelihoods.LearnedNormal(0.07, min_scale=0.01, dtype="float64")],
+    "HeteroscedasticNormal": [
+        likelihoods.HeteroscedasticNormal(),
+        likelihoods.HeteroscedasticNormal(0.01, beta=0.5),
+        likelihoods.HeteroscedasticNormal(beta=1.0),
+        likelihoods.HeteroscedasticNormal(faithful=True),
+    ],
+    "StudentT": [
+        likelihoods.StudentT(),
+        likelihoods.StudentT(0.07, df=2.5),
+        likelihoods.StudentT(0.3, df=9.0, learn_df=True),
+    ],
+}
 
 
 def flatten(registry):
@@ -33,7 +47,8 @@ def flatten(registry):
 
 def name(item):
     """Readable test id."""
-    return f"{type(item).__name__}{item.get_config()}"
+    config = {key: value for key, value in item.get_config().items() if key not in ("name", "reduction")}
+    return f"{type(item).__name__}{config}"
 
 
 def perturbed(posterior, seed=0):

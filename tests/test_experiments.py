@@ -12,6 +12,7 @@ RUNS = {
     "bump_sigma": ["--num-data", "1000", "--epochs", "1"],
     "cubic": ["--num-data", "200", "--epochs", "2"],
     "nan_loss": ["--num-data", "64", "--epochs", "1"],
+    "noise": ["--num-data", "64", "--num-fresh", "50", "--epochs", "1", "--repeats", "1"],
     "benchmark": ["--epochs", "1", "--repeats", "1", "--num-draws", "2"],
 }
 SLOW = {"benchmark"}
@@ -20,6 +21,7 @@ SAYS = {
     "bump": ["bump_sigma.gif"],
     "bump_sigma": ["[-1, 1]", "[-5, 5]", "[-20, 20]", "threshold", "with inner where", "nan"],
     "cubic": ["38,130", "321", "epistemic sd", "steps a second", "out.png"],
+    "noise": ["heteroscedastic", "beta-NLL", "faithful", "Student t", "the truth", "Table: ", "out.png"],
     "nan_loss": ["38,589", "38,130", "scale floor", "out.png"],
 }
 

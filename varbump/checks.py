@@ -18,6 +18,7 @@ __all__ = [
     "check_network",
     "check_number",
     "check_rows_match",
+    "outputs_needed",
 ]
 
 
@@ -80,16 +81,23 @@ def check_rows_match(x: np.ndarray, y: np.ndarray, name_x: str = "x", name_y: st
         raise ValueError(f"{name_x} has {len(x):,} rows but {name_y} has {len(y):,}; they must be equal")
 
 
-def check_data(network: keras.Model, x: Any, y: Any, of: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and targets as arrays that fit the network and each other; `of` goes before their names in messages."""
+def check_data(network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets as arrays that fit the network, the likelihood and each other; messages say `of` x and y."""
     x = check_inputs(network, x, f"{of}x")
     y = check_array(y, f"{of}y", float_dtype(network))
     check_rows_match(x, y, f"{of}x", f"{of}y")
     shape = _shape(network, "output_shape")
     if shape is not None and y.ndim != len(shape):
         raise ValueError(f"{of}y has shape {y.shape}, but the network gives {len(shape)} axes: {shape}")
-    if shape is not None and y.shape[1:] != shape[1:] and None not in shape[1:]:
-        raise ValueError(f"{of}y has {y.shape[-1]} columns, but the network has {shape[-1]} outputs")
+    needed = outputs_needed(likelihood, y.shape[-1])
+    if shape is not None and (*y.shape[1:-1], needed) != shape[1:] and None not in shape[1:]:
+        message = f"{of}y has {y.shape[-1]} columns, but the network has {shape[-1]} outputs"
+        if needed != y.shape[-1]:
+            message += (
+                f" and {type(likelihood).__name__} needs {needed}; build it with "
+                f"build_network(num_outputs={y.shape[-1]}, likelihood=...)"
+            )
+        raise ValueError(message)
     return x, y
 
 
@@ -113,11 +121,17 @@ def _shape(network: keras.Model, which: str) -> tuple[int | None, ...] | None:
     return shape if isinstance(shape, tuple) and not isinstance(shape[0], tuple) else None
 
 
-def check_likelihood(likelihood: Any) -> None:
-    """Raise a TypeError unless `likelihood` has what training and prediction call."""
+def check_likelihood(likelihood: Any, *also: str) -> None:
+    """Raise a TypeError unless `likelihood` has what training and prediction call, and the methods named in `also`."""
     refuse_keras3(likelihood, "likelihood")
-    if isinstance(likelihood, type) or not all(hasattr(likelihood, name) for name in ("nll", "sample")):
+    if isinstance(likelihood, type) or not all(hasattr(likelihood, name) for name in ("nll", "sample", *also)):
         raise TypeError(f"likelihood must be one of varbump.likelihoods, such as Normal(scale=0.3), got {likelihood!r}")
+
+
+def outputs_needed(likelihood: Any, num_targets: int) -> int:
+    """Network outputs for so many columns of y: as many, unless the likelihood says otherwise."""
+    check_likelihood(likelihood)
+    return likelihood.num_outputs(num_targets) if hasattr(likelihood, "num_outputs") else num_targets
 
 
 def check_number(value: Any, argument: str, *, minimum: float = 0.0, strict: bool = False) -> float:

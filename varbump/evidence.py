@@ -68,7 +68,7 @@ def estimate_elbo(
     check_network(network)
     check_likelihood(likelihood)
     check_count(num_draws, "num_draws", minimum=2)
-    x, y = check_data(network, x, y)
+    x, y = check_data(network, likelihood, x, y)
     if not network.built:
         network(x[:1])
     dtype = tf.as_dtype(float_dtype(network))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from varbump._keras import keras, refuse_keras3
-from varbump.checks import check_count
+from varbump.checks import check_count, outputs_needed
 from varbump.forward import host_seed
 from varbump.layers import DenseVariational
 from varbump.posteriors import JointNormal, PosteriorFactory, posterior
@@ -20,6 +20,7 @@ def build_network(
     *,
     hidden_units: Sequence[int] = (16, 16),
     num_outputs: int = 1,
+    likelihood: Any = None,
     activation: Any = "relu",
     make_prior_fn: Callable[..., Any] = prior,
     make_posterior_fn: Callable[..., Any] = posterior,
@@ -38,6 +39,9 @@ def build_network(
         Units of each hidden layer; ``()`` gives one linear layer.
     num_outputs : int, default=1
         Q, columns of y.
+    likelihood : likelihood, optional
+        The one to train with, where it needs more than one output for each column of y: the network then has
+        ``likelihood.num_outputs(num_outputs)`` of them, K, such as 2 Q for `HeteroscedasticNormal`.
     activation : str, callable or tf_keras layer, default="relu"
         Of the hidden layers. A layer is copied from its configuration for each of them.
     make_prior_fn, make_posterior_fn : callable
@@ -54,19 +58,22 @@ def build_network(
     Returns
     -------
     tf_keras.Sequential
-        Maps (N, D) to (N, Q); each call is one draw of all weights.
+        Maps (N, D) to (N, Q), or (N, K) for a likelihood; each call is one draw of all weights.
 
     Raises
     ------
     ValueError
         If a size is not a positive integer, or a layer is too large for its posterior.
+    TypeError
+        If `likelihood` is none.
     """
     num_features, num_outputs = check_count(num_features, "num_features"), check_count(num_outputs, "num_outputs")
     if not isinstance(hidden_units, Sequence) or isinstance(hidden_units, str):
         raise ValueError(f"hidden_units must be a sequence of integers such as (16, 16), got {hidden_units!r}")
     hidden_units = [check_count(size, "hidden_units") for size in hidden_units]
     refuse_keras3(activation, "activation")
-    widths = [*hidden_units, num_outputs]
+    widths = [*hidden_units, num_outputs if likelihood is None else outputs_needed(likelihood, num_outputs)]
+    num_detached = num_outputs if getattr(likelihood, "faithful", False) else 0
     sizes = [(fan_in + 1) * units for fan_in, units in zip([num_features, *hidden_units], widths, strict=True)]
     factories = _by_layer(make_posterior_fn, sizes)
     joint = isinstance(make_posterior_fn, JointNormal)
@@ -83,6 +90,7 @@ def build_network(
                 kl_weight=kl_weight,
                 activation=None if is_last else _copy_of(activation),
                 estimator=estimator,
+                num_detached=num_detached if is_last else 0,
                 seed=seed if seed is None or joint else seed + index,
                 dtype=dtype,
                 name=f"dense_variational_{index}" if not is_last else "output",

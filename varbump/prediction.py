@@ -13,6 +13,7 @@ from varbump._keras import keras
 from varbump.checks import check_count, check_inputs, check_likelihood, check_network
 from varbump.forward import host_seed
 from varbump.sampler import DrawSource, Sampler, sampler_of
+from varbump.tempering import temperature_of
 
 __all__ = ["Bands", "credible_bands", "predict_bands", "predict_f", "predict_y"]
 
@@ -21,6 +22,7 @@ def predict_f(
     network: keras.Model | DrawSource,
     x: Any,
     *,
+    likelihood: Any = None,
     num_draws: int = 100,
     seed: int | None = None,
     chunk_size: int | None = None,
@@ -37,6 +39,10 @@ def predict_f(
         A source such as what `varbump.sample_nuts` returns has draws of its own, which take the place of q.
     x : array-like (N, D)
         One-dimensional arrays are taken as one column.
+    likelihood : likelihood, optional
+        With it the draws are those of E[y | f], ``likelihood.mean(f)``. Without it they are all outputs of the
+        network, of which a network for `varbump.likelihoods.HeteroscedasticNormal` has 2 Q: its first Q columns are
+        the function, the others raw scales of the noise.
     num_draws : int, default=100
         S.
     seed : int, optional
@@ -55,9 +61,12 @@ def predict_f(
         If x is empty, not finite, not numeric or of the wrong width, a count is below 1, or a source has fewer draws
         than `num_draws`.
     """
+    if likelihood is not None:
+        check_likelihood(likelihood, "mean")
     x, sampler = _prepare(network, x, num_draws, seed, chunk_size)
     result = np.empty((0,))
     for draws, rows, f in sampler.draws(x):
+        f = f if likelihood is None else np.asarray(likelihood.mean(f))
         if f.shape[:2] == (num_draws, len(x)):
             return np.ascontiguousarray(f)
         if not result.size:
@@ -94,7 +103,7 @@ def predict_y(
     check_likelihood(likelihood)
     seed = host_seed(seed)
     f = predict_f(network, x, num_draws=num_draws, seed=seed, chunk_size=chunk_size)
-    return _observe(likelihood, f, seed, 0)
+    return _observe(network, likelihood, f, seed, 0)
 
 
 def _prepare(
@@ -111,9 +120,11 @@ def _prepare(
     return x, sampler_of(source, x.shape[1:], num_draws, host_seed(seed), chunk_size)
 
 
-def _observe(likelihood: Any, f: np.ndarray, seed: int, first_row: int) -> np.ndarray:
-    noise_seed = np.random.SeedSequence((seed, 1, first_row)).generate_state(2).view(np.int32)
-    return likelihood.sample(f, tf.constant(noise_seed)).numpy()
+def _observe(source: Any, likelihood: Any, f: np.ndarray, seed: int, first_row: int) -> np.ndarray:
+    noise_seed = tf.constant(np.random.SeedSequence((seed, 1, first_row)).generate_state(2).view(np.int32))
+    if hasattr(source, "observe"):  # each member of an ensemble has learned a noise of its own
+        return source.observe(likelihood, f, noise_seed)
+    return likelihood.sample(f, noise_seed).numpy()
 
 
 @dataclass(frozen=True)
@@ -142,7 +153,7 @@ class Bands:
         return tuple(sorted(self.lower))
 
 
-def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95)) -> Bands:
+def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95), temperature: float = 1.0) -> Bands:
     r"""Mean, standard deviation and equal-tailed intervals of draws, point by point.
 
     The interval of level c runs from the :math:`(1 - c) / 2` to the :math:`(1 + c) / 2` quantile of the S draws.
@@ -153,6 +164,8 @@ def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95)) -> Band
         From `predict_f`: epistemic bands. From `predict_y`: predictive bands.
     levels : sequence of float, default=(0.5, 0.95)
         Each in (0, 1).
+    temperature : float, default=1.0
+        At which the network was trained, if not at 1: pictures of the bands then say so.
 
     Returns
     -------
@@ -178,6 +191,7 @@ def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95)) -> Band
         sd=draws.std(axis=0, ddof=1),
         lower={level: quantile[round((1 - level) / 2, 12)] for level in levels},
         upper={level: quantile[round((1 + level) / 2, 12)] for level in levels},
+        temperature=float(temperature),
     )
 
 
@@ -196,7 +210,8 @@ def predict_bands(
     Parameters
     ----------
     likelihood : likelihood, optional
-        Without it the bands are epistemic, those of `predict_f`; with it predictive, those of `predict_y`.
+        Without it the bands are epistemic, those of `predict_f` over all network outputs; with it predictive,
+        those of `predict_y`.
     network, x, num_draws, seed, chunk_size
         As in `predict_f`.
     levels : sequence of float
@@ -212,11 +227,12 @@ def predict_bands(
     parts = []
     x, sampler = _prepare(network, x, num_draws, seed, chunk_size)
     for rows, f in sampler.chunks(x):
-        draws = f if likelihood is None else _observe(likelihood, f, seed, rows.start)
+        draws = f if likelihood is None else _observe(network, likelihood, f, seed, rows.start)
         parts.append(credible_bands(draws, levels=levels))
     return Bands(
         mean=np.concatenate([part.mean for part in parts]),
         sd=np.concatenate([part.sd for part in parts]),
         lower={level: np.concatenate([part.lower[level] for part in parts]) for level in parts[0].lower},
         upper={level: np.concatenate([part.upper[level] for part in parts]) for level in parts[0].upper},
+        temperature=temperature_of(network),
     )

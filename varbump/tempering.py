@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from varbump._keras import keras
 
 __all__ = ["note_temperature", "temperature_label", "temperature_of"]
@@ -12,9 +14,9 @@ def note_temperature(network: keras.Model, temperature: float) -> None:
     object.__setattr__(network, "_varbump_temperature", float(temperature))  # past the attribute tracking of Keras
 
 
-def temperature_of(network: keras.Model) -> float:
-    """Temperature of the last training, 1 for a network that was not trained."""
-    return getattr(network, "_varbump_temperature", 1.0)
+def temperature_of(source: Any) -> float:
+    """Temperature of the last training of a network, or of that of an ensemble; 1 where there was none."""
+    return getattr(source, "temperature", getattr(source, "_varbump_temperature", 1.0))
 
 
 def temperature_label(temperature: float) -> str:

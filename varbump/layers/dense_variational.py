@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from varbump._keras import deserialize, keras, refuse_keras3, register, serialize
-from varbump.checks import check_number
+from varbump.checks import check_count, check_number
 from varbump.elbo import exact_kl, monte_carlo_kl
 from varbump.forward import ForwardPass, active_pass, host_seed
 from varbump.layers.by_name import resolve_activation
@@ -58,6 +58,9 @@ class DenseVariational(keras.layers.Layer):
         gets random signs for each row: of each kernel entry where the weights are independent, otherwise of the draw
         as a whole, since other signs would change the covariance. All estimate the same ELBO; the latter two with
         less variance. Calls outside of training are always one function: "shared".
+    num_detached : int, default=0
+        The last so many outputs pass no gradient to the inputs: their own weights learn, the layers below do not
+        learn from them. Stirn et al. (2023), "Faithful Heteroscedastic Regression with Neural Networks", section 3.
     seed : int, optional
         Makes the start and the sequence of draws reproducible: eagerly, under `tf.function` and under XLA.
     **kwargs
@@ -93,6 +96,7 @@ class DenseVariational(keras.layers.Layer):
         activity_regularizer: Any = None,
         *,
         estimator: str = "shared",
+        num_detached: int = 0,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -100,6 +104,8 @@ class DenseVariational(keras.layers.Layer):
         refuse_keras3(activity_regularizer, "activity_regularizer")
         if int(units) != units or units < 1:
             raise ValueError(f"units must be a positive integer, got {units!r}")
+        if check_count(num_detached, "num_detached", minimum=0) > units:
+            raise ValueError(f"num_detached must be at most units, {units}, got {num_detached}")
         for name, factory in [("make_posterior_fn", make_posterior_fn), ("make_prior_fn", make_prior_fn)]:
             if not callable(factory) or isinstance(factory, type):
                 raise ValueError(
@@ -117,6 +123,7 @@ class DenseVariational(keras.layers.Layer):
         if estimator not in ESTIMATORS:
             raise ValueError(f"estimator must be one of {ESTIMATORS}, got {estimator!r}")
         self.estimator = estimator
+        self.num_detached = num_detached
         self.seed = seed
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
         self.add_loss(self._keras_loss)
@@ -173,6 +180,8 @@ class DenseVariational(keras.layers.Layer):
     def _check_estimator(self) -> None:
         """Rows can have noise of their own only in a family that says how."""
         q, made_by = self._posterior, type(self.make_posterior_fn).__name__
+        if self.estimator != "shared" and self.num_detached:
+            raise ValueError(f"estimator={self.estimator!r} cannot detach outputs (num_detached); use 'shared'")
         if self.estimator != "shared" and not isinstance(q, Posterior):
             raise ValueError(f"estimator={self.estimator!r} needs a family of varbump.posteriors, got {made_by}")
         if self.estimator == "local" and not q.has_affine:
@@ -200,7 +209,11 @@ class DenseVariational(keras.layers.Layer):
         if training and self.estimator != "shared":
             return self.activation(self._row_by_row(inputs))
         kernel, bias = self._kernel_and_bias(self._draw(inputs))
-        outputs = _affine_rows_last(inputs, kernel, bias) if _rows_last(inputs) else _affine(inputs, kernel, bias)
+        affine = _affine_rows_last if _rows_last(inputs) else _affine
+        outputs = affine(inputs, kernel, bias)
+        if self.num_detached:  # twice the same numbers, which XLA computes once
+            detached = affine(tf.stop_gradient(inputs), kernel, bias)[..., -self.num_detached :]
+            outputs = tf.concat([outputs[..., : -self.num_detached], detached], -1)
         return self.activation(outputs)
 
     def _kernel_and_bias(self, w: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
@@ -325,6 +338,7 @@ class DenseVariational(keras.layers.Layer):
             "use_bias": self.use_bias,
             "activity_regularizer": keras.regularizers.serialize(self.activity_regularizer),
             "estimator": self.estimator,
+            "num_detached": self.num_detached,
             "seed": self.seed,
         }
 

@@ -116,7 +116,7 @@ def sample_nuts(
         raise ValueError(f"target_accept must lie between 0 and 1, got {target_accept!r}")
     if max_minutes is not None:
         max_minutes = check_number(max_minutes, "max_minutes", strict=True)
-    x, y = check_data(network, x, y)
+    x, y = check_data(network, likelihood, x, y)
     x_test = default_test_points(x) if x_test is None else check_inputs(network, x_test, "x_test")
     seed = host_seed(seed)
 

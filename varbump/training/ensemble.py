@@ -13,6 +13,7 @@ from varbump._keras import keras
 from varbump.checks import check_count, check_likelihood, check_network
 from varbump.forward import host_seed
 from varbump.layers import Bump, DenseVariational, GaussianBump
+from varbump.sampler import Sampler
 from varbump.training.ensemble_step import EnsembleStep
 from varbump.training.fitting import fit, run_fit
 from varbump.training.history import History
@@ -45,6 +46,27 @@ class Ensemble:
         """K."""
         return len(self._values[0])
 
+    @property
+    def temperature(self) -> float:
+        """Of the training."""
+        return self.history.temperature
+
+    def sampler(
+        self, row_shape: tuple[int, ...], num_draws: int, seed: int, chunk_size: int | None = None
+    ) -> EnsembleSampler:
+        """Draws functions from the members in turn: draw s is of member s mod K."""
+        return EnsembleSampler(self, row_shape, num_draws, seed, chunk_size)
+
+    def observe(self, likelihood: Any, f: np.ndarray, seed: Any) -> np.ndarray:
+        """Draws of y for draws f (S, ...) of the members in turn, each with the noise that it has learned."""
+        y = None
+        for index in range(min(self.num_members, len(f))):
+            with self.member(index):
+                part = likelihood.sample(f[index :: self.num_members], seed + np.array([0, index], np.int32)).numpy()
+            y = np.empty((len(f), *part.shape[1:]), part.dtype) if y is None else y
+            y[index :: self.num_members] = part
+        return y
+
     @contextmanager
     def member(self, index: int) -> Iterator[keras.Model]:
         """Inside the block, network and likelihood hold the member with this index."""
@@ -58,6 +80,41 @@ class Ensemble:
     def _assign(self, values: list[np.ndarray]) -> None:
         for variable, value in zip(self._variables, values, strict=True):
             variable.assign(value)
+
+
+class EnsembleSampler(Sampler):
+    """The sampler of each member, one after the other, with its weights in the network."""
+
+    def __init__(
+        self, ensemble: Ensemble, row_shape: tuple[int, ...], num_draws: int, seed: int, chunk_size: int | None
+    ) -> None:
+        super().__init__(ensemble.network, row_shape, num_draws, seed, chunk_size)
+        self._ensemble = ensemble
+        counts = [len(range(index, num_draws, ensemble.num_members)) for index in range(ensemble.num_members)]
+        self._samplers = [
+            Sampler(ensemble.network, row_shape, count, seed + index, chunk_size)
+            for index, count in enumerate(counts)
+            if count
+        ]
+
+    def draws(self, x: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """Pieces of the result; which draws, in steps of K."""
+        step = self._ensemble.num_members
+        for index, sampler in enumerate(self._samplers):
+            with self._ensemble.member(index):
+                for which, rows, values in sampler.draws(x):
+                    yield slice(index + step * which.start, index + step * which.stop, step), rows, values
+
+    def chunks(self, x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """All draws of some rows together."""
+        size = self._chunk_size or self._default_chunk(self._num_draws)
+        for start in range(0, len(x), size):
+            rows = slice(start, min(start + size, len(x)))
+            parts = [(which, values) for which, _, values in self.draws(x[rows])]
+            f = np.empty((self._num_draws, *parts[0][1].shape[1:]), parts[0][1].dtype)
+            for which, values in parts:
+                f[which] = values
+            yield rows, f
 
 
 def fit_ensemble(

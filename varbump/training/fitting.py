@@ -55,7 +55,7 @@ def fit(
     network : tf_keras.Model
         Holds `varbump.layers.DenseVariational`, beside any layers of tf_keras that XLA can compile.
     likelihood : likelihood
-        For instance `varbump.likelihoods.Normal`.
+        For instance `varbump.likelihoods.Normal`. Weights of its own, such as a learned scale, are trained too.
     x, y : array-like (N, D), (N, Q)
         Training data; one-dimensional arrays are taken as one column.
     epochs : int, default=200
@@ -154,7 +154,7 @@ def run_fit(
         patience = check_count(patience, "patience")
     if optimizer is not None and learning_rate is not None:
         raise ValueError("learning_rate belongs to the built-in Adam; set that of `optimizer` on the optimizer itself")
-    x, y = check_data(network, x, y)
+    x, y = check_data(network, likelihood, x, y)
     weights, total_weight = _check_weights(sample_weight, x)
     if not network.built:
         network(x[:1])
@@ -162,7 +162,7 @@ def run_fit(
     if validation_data is not None:
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
             raise ValueError("validation_data must be a pair (x, y)")
-        validation = check_data(network, validation_data[0], validation_data[1], of="validation ")
+        validation = check_data(network, likelihood, validation_data[0], validation_data[1], of="validation ")
 
     step = make_step(network, likelihood, total_weight, check_count(num_samples, "num_samples"))
     stepper = make_optimizer(optimizer, step.variables)

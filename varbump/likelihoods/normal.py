@@ -1,4 +1,4 @@
-"""Observation models: how y scatters around f."""
+"""Normal noise of a fixed scale."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump._keras import keras, register
+from varbump._keras import register
 from varbump.checks import check_number
 from varbump.forward import standard_normal
+from varbump.likelihoods.base import Likelihood
 
 __all__ = ["Normal"]
 
 
 @register("NormalLikelihood")
-class Normal(keras.losses.Loss):
+class Normal(Likelihood):
     r"""Normal noise of a fixed scale, :math:`p(y | f) = N(y; f, \mathrm{scale}^2)`.
 
     With the scale fixed, the negative log-likelihood of finite input is finite: nothing in it can reach
@@ -38,12 +39,8 @@ class Normal(keras.losses.Loss):
         super().__init__(reduction=reduction, name=name)
         self.scale = check_number(scale, "scale, a standard deviation,", strict=True)
 
-    def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
-        """Negative log-likelihood of each observation, as a Keras loss."""
-        return self.nll(y_true, y_pred)
-
     def nll(self, y: Any, f: Any) -> tf.Tensor:
-        r"""Negative log-likelihood of each observation, in nats, summed over outputs.
+        r"""Negative log-likelihood of each observation, in nats, summed over targets.
 
         .. math:: \sum_q \tfrac12 ((y_q - f_q) / \mathrm{scale})^2 + \log \mathrm{scale} + \tfrac12 \log 2\pi
 

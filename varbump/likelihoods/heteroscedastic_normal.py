@@ -1,0 +1,131 @@
+"""Normal noise whose scale the network predicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from varbump._keras import register
+from varbump.checks import check_number
+from varbump.forward import standard_normal
+from varbump.likelihoods.base import Likelihood
+from varbump.likelihoods.normal_nll import normal_nll
+from varbump.likelihoods.scales import check_min_scale, log_scale
+
+__all__ = ["HeteroscedasticNormal"]
+
+
+@register("HeteroscedasticNormalLikelihood")
+class HeteroscedasticNormal(Likelihood):
+    r"""Normal noise of a scale that depends on x, the second half of the network's outputs.
+
+    .. math:: p(y | f) = N(y; \mathrm{loc}, \mathrm{scale}^2), \quad
+              \mathrm{scale} = \mathrm{min\_scale} + \mathrm{softplus}(raw), \quad f = (\mathrm{loc}, raw)
+
+    The network needs 2 Q outputs, Q locations first: ``build_network(likelihood=HeteroscedasticNormal())``. With
+    the floor the loss of finite input is never nan. Where rows that are fitted badly are given a large scale and
+    with it a small gradient, so that they stay fitted badly, one of two options weighs the gradient otherwise. Both
+    leave the VALUE of `nll` as it is, so that histories, early stopping and comparisons speak of the ELBO.
+
+    Parameters
+    ----------
+    min_scale : float, default=1e-3
+        Floor of the scale, in the units of y: about 1e-3 of the sd of y.
+    beta : float, default=0.0
+        In [0, 1]. The gradient of each target is weighted by scale^(2 beta), itself held constant: 0 is the
+        likelihood, 1 fits the location as a constant scale would, 0.5 is what the reference recommends.
+    faithful : bool, default=False
+        The location is fitted as with a scale of 1 and the scale given the location: its gradient does not reach
+        the layers below the last, see `num_detached` of `varbump.layers.DenseVariational`, which
+        `build_network(likelihood=...)` sets. Standardise y: the bands of the function are then those of noise of
+        sd 1, too wide where the noise is smaller.
+
+    Raises
+    ------
+    ValueError
+        If `min_scale` or `beta` is out of range, or `beta` and `faithful` are both given.
+
+    References
+    ----------
+    Seitzer, Tavakoli, Antic and Martius (2022), "On the Pitfalls of Heteroscedastic Uncertainty Estimation with
+    Probabilistic Neural Networks", eq. 5 (beta). Stirn, Wessels, Schertzer, Pereira, Sanjana and Knowles (2023),
+    "Faithful Heteroscedastic Regression with Neural Networks", section 3 (faithful).
+    """
+
+    def __init__(
+        self,
+        min_scale: float = 1e-3,
+        *,
+        beta: float = 0.0,
+        faithful: bool = False,
+        reduction: str = "auto",
+        name: str = "heteroscedastic_normal_nll",
+    ) -> None:
+        super().__init__(reduction=reduction, name=name)
+        self.min_scale = check_min_scale(min_scale)
+        self.beta, self.faithful = check_number(beta, "beta"), bool(faithful)
+        if self.beta > 1.0:
+            raise ValueError(f"beta must lie between 0 and 1, got {beta!r}")
+        if self.beta and self.faithful:
+            raise ValueError("beta and faithful exclude each other: each says how the location's gradient is weighted")
+
+    def num_outputs(self, num_targets: int) -> int:
+        """Network outputs for so many columns of y: two for each, its location and its raw scale."""
+        return 2 * num_targets
+
+    def nll(self, y: Any, f: Any) -> tf.Tensor:
+        r"""Negative log-likelihood of each observation, in nats, summed over targets.
+
+        .. math:: \sum_q \tfrac12 ((y_q - \mathrm{loc}_q) / \mathrm{scale}_q)^2 + \log \mathrm{scale}_q
+                  + \tfrac12 \log 2\pi
+
+        Parameters
+        ----------
+        y : Tensor (..., Q)
+            Observations.
+        f : Tensor (..., 2 Q)
+            Network outputs: locations, then raw scales.
+
+        Returns
+        -------
+        Tensor (...)
+        """
+        loc, raw = self._split(f)
+        y = tf.cast(y, loc.dtype)
+        if y.shape[-1] != loc.shape[-1]:
+            raise ValueError(
+                f"y has {y.shape[-1]} columns, which need twice as many outputs; f has {2 * loc.shape[-1]}"
+            )
+        nll = normal_nll(y - loc, log_scale(raw, self.min_scale), beta=self.beta, faithful=self.faithful)
+        return tf.reduce_sum(nll, axis=-1)
+
+    def mean(self, f: Any) -> tf.Tensor:
+        """E[y | f], shape (..., Q): the first half of f."""
+        return self._split(f)[0]
+
+    def stddev(self, f: Any) -> tf.Tensor:
+        """Standard deviation of y given f, shape (..., Q), units of y."""
+        return tf.exp(log_scale(self._split(f)[1], self.min_scale))
+
+    def sample(self, f: Any, seed: Any) -> tf.Tensor:
+        """One draw of y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
+        loc = self.mean(f)
+        return loc + self.stddev(f) * standard_normal(tf.shape(loc), seed, loc.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal object."""
+        own = {"min_scale": self.min_scale, "beta": self.beta, "faithful": self.faithful}
+        return {**super().get_config(), **own}
+
+    @staticmethod
+    def _split(f: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Locations and raw scales, (..., Q) each."""
+        f = tf.convert_to_tensor(f)
+        num_outputs = f.shape[-1]
+        if num_outputs is None or num_outputs % 2:
+            raise ValueError(
+                f"HeteroscedasticNormal needs two network outputs for each column of y, a location and a scale, got "
+                f"{num_outputs}; build the network with build_network(likelihood=...)"
+            )
+        return f[..., : num_outputs // 2], f[..., num_outputs // 2 :]
