@@ -59,11 +59,11 @@ class Ensemble:
 
     def observe(self, likelihood: Any, f: np.ndarray, seed: Any) -> np.ndarray:
         """Draws of y for draws f (S, ...) of the members in turn, each with the noise that it has learned."""
-        y = None
+        y = np.empty(0)
         for index in range(min(self.num_members, len(f))):
             with self.member(index):
                 part = likelihood.sample(f[index :: self.num_members], seed + np.array([0, index], np.int32)).numpy()
-            y = np.empty((len(f), *part.shape[1:]), part.dtype) if y is None else y
+            y = np.empty((len(f), *part.shape[1:]), part.dtype) if not y.size else y
             y[index :: self.num_members] = part
         return y
 
