@@ -47,9 +47,8 @@ def linear(make_posterior_fn, prior_scale=1.0, estimator="flipout", dtype=None, 
 def fitted(x, y, make_posterior_fn, prior_scale=1.0, estimator="flipout", num_samples=8):
     """Trained with little noise in the gradient: what is left of it at the optimum bounds the tolerances below."""
     network = linear(make_posterior_fn, prior_scale, estimator)
-    vb.fit(
-        network, LIKELIHOOD, x, y, epochs=3000, batch_size=len(x), num_samples=num_samples, seed=0, verbose=0, kl_warmup=0.0
-    )  # fmt: skip
+    options = {"epochs": 3000, "batch_size": len(x), "num_samples": num_samples, "kl_warmup": 0.0}
+    vb.fit(network, LIKELIHOOD, x, y, seed=0, verbose=0, **options)
     return network
 
 
