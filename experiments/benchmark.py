@@ -61,6 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     for family in FAMILIES:
         lines += table(f"Training, {family}", "microseconds a step", training(family, x, y, options))
+    lines += table("Training, ensembles of mean field", "microseconds a step", ensembles(x, y, options))
     for family in FAMILIES:
         title = f"{options.num_draws} draws at {NUM_DATA:,} points, {family}"
         lines += table(title, "milliseconds", prediction(family, x, y, options))
@@ -85,6 +86,14 @@ def training(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namesp
             values = [step() * 1e6 for _ in range(options.repeats)]
             result[f"NumPyro svi.run, {name}"] = statistics.median(values)
     return result
+
+
+def ensembles(x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
+    """Microseconds a step of one network, and of several at once."""
+    steps = -(-NUM_DATA // BATCH)
+    sizes = {"varbump.fit, 1 network": 1, "varbump.fit_ensemble, 4": 4, "varbump.fit_ensemble, 8": 8}
+    runs = {name: ours("mean field", x, y, options.epochs, num_members) for name, num_members in sizes.items()}
+    return {name: value / (options.epochs * steps) * 1e6 for name, value in medians(runs, options.repeats).items()}
 
 
 def activations(options: argparse.Namespace) -> dict[str, float]:
@@ -121,15 +130,18 @@ def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float
     return times
 
 
-def ours(family: str, x: np.ndarray, y: np.ndarray, epochs: int) -> Callable[[], None]:
+def ours(family: str, x: np.ndarray, y: np.ndarray, epochs: int, num_members: int = 1) -> Callable[[], None]:
     """The compiled loop of varbump.fit, compiled once, so that what is timed is epochs as for the others."""
     from varbump.training.batches import BatchPlan
+    from varbump.training.ensemble_step import EnsembleStep
     from varbump.training.loop import CompiledLoop
     from varbump.training.optimizers import make_optimizer
     from varbump.training.step import Step
 
     network = vb.build_network(hidden_units=HIDDEN, make_posterior_fn=FAMILIES[family], seed=0)
-    step = Step(network, vb.likelihoods.Normal(SCALE), NUM_DATA)
+    step: Any = Step(network, vb.likelihoods.Normal(SCALE), NUM_DATA)
+    if num_members > 1:
+        step = EnsembleStep(step, [[v.numpy() for v in step.variables]] * num_members)
     plan = BatchPlan(NUM_DATA, BATCH)
     loop = CompiledLoop(step, make_optimizer(None, step.variables), (x, y, None), None, plan, None)
     controls = np.ones((epochs, plan.steps, 2), np.float32)
