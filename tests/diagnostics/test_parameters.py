@@ -71,3 +71,30 @@ def test_bad_arguments_are_named():
         vb.parameter_report(vb.build_network(), num_data=0)
     with pytest.raises(ValueError, match="not built"):
         vb.parameter_report(tf_keras.Sequential([tf_keras.layers.Dense(1)]))
+
+
+def test_relevance_is_that_of_the_inputs_that_matter():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(300, 4)).astype("float32")
+    y = np.sin(2 * x[:, :1]) + 0.5 * x[:, 2:3] + 0.1 * generator.normal(size=(300, 1)).astype("float32")
+    network = vb.build_network(
+        4,
+        hidden_units=(20,),
+        make_prior_fn=vb.priors.ARDNormal(),
+        make_posterior_fn=vb.posteriors.MeanFieldNormal(),
+        estimator="local",
+        seed=0,
+    )
+    vb.fit(network, vb.likelihoods.LearnedNormal(), x, y, epochs=400, batch_size=50, kl_warmup=0.5, seed=0, verbose=0)
+    report = vb.parameter_report(network, num_data=300)
+    assert report.relevance.shape == (4,)
+    assert min(report.relevance[[0, 2]]) > 3 * max(report.relevance[[1, 3]])
+    shown = str(report)
+    assert "Relevance of the inputs" in shown
+    assert shown.index(f"{report.relevance.max():.3g}") < shown.index(f"{report.relevance.min():.3g}")
+
+
+def test_there_is_no_relevance_without_a_prior_that_learns_it():
+    assert vb.parameter_report(vb.build_network(3, seed=0)).relevance is None
+    one_scale = vb.build_network(3, make_prior_fn=vb.priors.TrainableNormal(), seed=0)
+    assert vb.parameter_report(one_scale).relevance is None
