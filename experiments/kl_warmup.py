@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is impor
 import argparse
 import itertools
 import multiprocessing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,8 +33,8 @@ WARMUPS = (0.0, 0.1, 0.25, 0.5, 0.75)
 BATCH = 64
 FIXED = "N(0, 1)"
 PRIORS = {FIXED: vb.prior, "TrainableNormal": vb.priors.TrainableNormal(), "ARDNormal": vb.priors.ARDNormal()}
-CUBICS = {"cubic, 200 points": 200, "cubic, 5,000 points": 5000}
-TABLES = ("bostonHousing", "concrete", "energy", "yacht")
+CUBICS = {"cubic-200": 200, "cubic-5000": 5000}
+SETS = (*CUBICS, "bostonHousing", "concrete", "energy", "yacht")
 
 
 class Split(NamedTuple):
@@ -68,17 +68,17 @@ class Result(NamedTuple):
 def main(arguments: list[str] | None = None) -> None:
     """Each row of the tables with each warm-up."""
     options = parse(arguments)
-    rows = [(data, FIXED) for data in CUBICS]
+    rows = [(data, FIXED) for data in options.sets if data in CUBICS]
     if options.data is not None and options.data.is_dir():
-        rows += list(itertools.product(options.tables, PRIORS))
+        rows += itertools.product([data for data in options.sets if data not in CUBICS], PRIORS)
     else:
         print(f"No tables: --data is {options.data}, which is no folder.")
-    jobs = [Job(*row, r, w, options) for r in range(options.repeats) for row in rows for w in WARMUPS]
+    jobs = [Job(*row, r, w, options) for r in range(options.repeats) for row in rows for w in options.warmups]
     measured: dict[tuple[str, str], list[Result]] = {row: [] for row in rows}
     for job, result in zip(jobs, run(jobs, options.jobs), strict=True):
         measured[job.data, job.prior].append(result)
         print(job.repeat, job.data, job.prior, job.warmup, *(f"{value:.4f}" for value in result), flush=True)
-    shape = options.repeats, len(WARMUPS), len(Result._fields)
+    shape = options.repeats, len(options.warmups), len(Result._fields)
     text = report(options, {row: np.reshape(values, shape) for row, values in measured.items()})
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(text)
@@ -99,7 +99,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Command-line options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of the tables; without it there is the cubic only")
-    parser.add_argument("--tables", nargs="+", default=TABLES, help="which of them (default %(default)s)")
+    parser.add_argument("--sets", nargs="+", default=SETS, help="cubics and names of tables (default: all)")
+    parser.add_argument("--warmups", nargs="+", type=float, default=WARMUPS, help="default: %(default)s")
     parser.add_argument("--steps", type=int, default=20_000, help="steps of a fit (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=2, help="seeds, or splits of a table (default %(default)s)")
     parser.add_argument("--num-draws", type=int, default=500, help="draws to judge by (default %(default)s)")
@@ -183,19 +184,19 @@ def report(options: argparse.Namespace, results: dict[tuple[str, str], np.ndarra
             "",
             "Loss, -ELBO / N at full weight, mean over the last twentieth of the run (nats per observation):",
             "",
-            *table({row: (mean, np.argmin(mean), 3) for row, mean in losses.items()}),
+            *table(options.warmups, {row: (mean, np.argmin(mean), 3) for row, mean in losses.items()}),
             "",
             "Held-out RMSE (units of y):",
             "",
-            *table({row: figures(values[..., 1], np.argmin) for row, values in results.items()}),
+            *table(options.warmups, {row: figures(values[..., 1], np.argmin) for row, values in results.items()}),
             "",
             "Held-out log-likelihood (nats per point, of the mixture over draws, units of y):",
             "",
-            *table({row: figures(values[..., 2], np.argmax) for row, values in results.items()}),
+            *table(options.warmups, {row: figures(values[..., 2], np.argmax) for row, values in results.items()}),
             "",
             "What a warm-up loses against the best of its row (nats per observation), mean and worst over the rows:",
             "",
-            *regrets(losses),
+            *regrets(options.warmups, losses),
             "",
         ]
     )
@@ -207,21 +208,21 @@ def figures(values: np.ndarray, best: Callable[..., Any]) -> tuple[np.ndarray, i
     return mean, best(mean), 3
 
 
-def table(rows: dict[tuple[str, str], tuple[np.ndarray, int, int]]) -> list[str]:
+def table(warmups: Sequence[float], rows: dict[tuple[str, str], tuple[np.ndarray, int, int]]) -> list[str]:
     """One row a case, one column a warm-up."""
-    lines = ["| data | prior | " + " | ".join(f"{w:g}" for w in WARMUPS) + " |", "|---|---|" + "---:|" * len(WARMUPS)]
+    lines = ["| data | prior | " + " | ".join(f"{w:g}" for w in warmups) + " |", "|---|---|" + "---:|" * len(warmups)]
     for (data, prior), (values, best, digits) in rows.items():
         cells = [f"**{v:.{digits}f}**" if i == best else f"{v:.{digits}f}" for i, v in enumerate(values)]
         lines.append(f"| {data} | {prior} | " + " | ".join(cells) + " |")
     return lines
 
 
-def regrets(losses: dict[tuple[str, str], np.ndarray]) -> list[str]:
+def regrets(warmups: Sequence[float], losses: dict[tuple[str, str], np.ndarray]) -> list[str]:
     """By kind of prior: how much more than the best of its row each warm-up ends with."""
-    lines = ["| rows | " + " | ".join(f"{w:g}" for w in WARMUPS) + " |", "|---|" + "---:|" * len(WARMUPS)]
+    lines = ["| rows | " + " | ".join(f"{w:g}" for w in warmups) + " |", "|---|" + "---:|" * len(warmups)]
     groups = {
-        "fixed prior, cubic": [v for (data, prior), v in losses.items() if data.startswith("cubic")],
-        "fixed prior, tables": [v for (d, prior), v in losses.items() if prior == FIXED and not d.startswith("cubic")],
+        "fixed prior, cubic": [v for (data, prior), v in losses.items() if data in CUBICS],
+        "fixed prior, tables": [v for (d, prior), v in losses.items() if prior == FIXED and d not in CUBICS],
         "learned prior, tables": [v for (_, prior), v in losses.items() if prior != FIXED],
         "all": list(losses.values()),
     }
