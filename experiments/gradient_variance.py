@@ -6,7 +6,8 @@ estimator can do something about, the second that of the batch, which is the sam
 covariance, over the means (loc) and over everything else (scale: diagonals, directions and triangles).
 
 All estimators have the same ELBO, so their mean gradients must agree: for each parameter, z is the difference from
-"shared" with one draw in units of its Monte Carlo error.
+"shared" with one draw in units of its Monte Carlo error. A weight behind a unit that seldom fires has nearly all of its
+variance in one batch or two; where few draws met it, its error is underrated and the largest z exceeds that of a normal.
 
 python experiments/gradient_variance.py
 """
@@ -64,7 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
         f"{options.repeats} gradients at each of {options.batches} batches. Variances are traces of the covariance, in "
         'units of that of "shared" with one draw a step at a fixed batch, ± their standard error; "with the '
         'batch" adds the variance of the batches to both. Microseconds are CPU time of a step of training, the least '
-        f"of {TIMED} runs. z: mean gradient against that of the first row, parameter by parameter.",
+        f"of {TIMED} runs. z: mean gradient against that of the first row, parameter by parameter; weights behind units that "
+        "seldom fire have a heavier tail than a normal.",
         "",
     ]
     for family in options.families:
