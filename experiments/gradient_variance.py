@@ -6,8 +6,8 @@ estimator can do something about, the second that of the batch, which is the sam
 covariance, over the means (loc) and over everything else (scale: diagonals, directions and triangles).
 
 All estimators have the same ELBO, so their mean gradients must agree: for each parameter, z is the difference from
-"shared" with one draw in units of its Monte Carlo error. A weight behind a unit that seldom fires has nearly all of its
-variance in one batch or two; where few draws met it, its error is underrated and the largest z exceeds that of a normal.
+"shared" with one draw in units of its Monte Carlo error. A weight behind a unit that seldom fires has nearly
+all of its variance in one batch or two; where few draws met it, its error is underrated and its z too large.
 
 python experiments/gradient_variance.py
 """
@@ -65,13 +65,14 @@ def main(arguments: list[str] | None = None) -> None:
         f"{options.repeats} gradients at each of {options.batches} batches. Variances are traces of the covariance, in "
         'units of that of "shared" with one draw a step at a fixed batch, ± their standard error; "with the '
         'batch" adds the variance of the batches to both. Microseconds are CPU time of a step of training, the least '
-        f"of {TIMED} runs. z: mean gradient against that of the first row, parameter by parameter; weights behind units that "
-        "seldom fire have a heavier tail than a normal.",
+        f"of {TIMED} runs. z: mean gradient against that of the first row, parameter by parameter; weights behind "
+        "units that seldom fire have a heavier tail than a normal.",
         "",
     ]
     for family in options.families:
-        lines += [*table(family, options), ""]
-        print("\n".join(lines[-20:]), flush=True)
+        rows = table(family, options)
+        print("\n".join(rows), flush=True)
+        lines += [*rows, ""]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text("\n".join(lines))
     print(f"Table: {options.out}")
@@ -83,7 +84,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="default: all")
     parser.add_argument("--draws", nargs="+", type=int, default=DRAWS, help="a step; the first is 1 (default 1 and 4)")
     parser.add_argument("--epochs", type=int, default=40, help="of the fit before (default %(default)s)")
-    parser.add_argument("--batches", type=int, default=40, help="to take gradients at (default %(default)s)")
+    parser.add_argument("--batches", type=int, default=30, help="to take gradients at (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=100, help="gradients at each batch (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     out = PLOTS / "gradient_variance.md"
