@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
@@ -14,13 +15,29 @@ RUNS = {
     "nan_loss": ["--num-data", "64", "--epochs", "1"],
     "noise": ["--num-data", "64", "--num-fresh", "50", "--epochs", "1", "--repeats", "1"],
     "benchmark": ["--epochs", "1", "--repeats", "1", "--num-draws", "2"],
+    "gradient_variance": [
+        "--epochs",
+        "1",
+        "--batches",
+        "2",
+        "--repeats",
+        "3",
+        "--draws",
+        "1",
+        "--families",
+        "MeanFieldNormal",
+    ],
+    "kl_warmup": ["--steps", "4", "--repeats", "1", "--num-draws", "2", "--warmups", "0", "--sets", "cubic-200"],
 }
 SLOW = {"benchmark"}
+TABLES = {"benchmark", "gradient_variance", "kl_warmup"}
 SAYS = {
     "benchmark": ["varbump.fit", "[model(x) for _ in range(100)]", "tf.nn.gelu"],
     "bump": ["bump_sigma.gif"],
     "bump_sigma": ["[-1, 1]", "[-5, 5]", "[-20, 20]", "threshold", "with inner where", "nan"],
     "cubic": ["38,130", "321", "epistemic sd", "steps a second", "out.png"],
+    "gradient_variance": ["MeanFieldNormal, 642", "| shared | 1 |", "| local | 1 |", "| flipout | 1 |", "Table: "],
+    "kl_warmup": ["No tables: --data is None", "| cubic-200 | N(0, 1) |", "Held-out RMSE", "Table: "],
     "noise": ["heteroscedastic", "beta-NLL", "faithful", "Student t", "the truth", "Table: ", "out.png"],
     "nan_loss": ["38,589", "38,130", "scale floor", "out.png"],
 }
@@ -41,7 +58,7 @@ def test_every_experiment_is_listed():
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in RUNS]
 )
 def test_runs_and_leaves_its_result(name, tmp_path, capsys):
-    out = tmp_path / ("out.md" if name == "benchmark" else "out.png")
+    out = tmp_path / ("out.md" if name in TABLES else "out.png")
     load(name).main([*RUNS[name], "--out", str(out)])
     assert out.stat().st_size > 500
     text = " ".join(capsys.readouterr().out.split())
@@ -55,3 +72,23 @@ def test_cubic_says_what_a_bump_network_does_far_away(tmp_path, capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "the last bias where there is one hidden layer" in text
     assert "To have it grow" in text
+
+
+def test_kl_warmup_reads_tables_and_standardises_them_by_the_training_rows(tmp_path, capsys):
+    folder = tmp_path / "tiny" / "data"
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    table = np.column_stack([generator.normal(3.0, 2.0, (30, 2)), np.full(30, 7.0), generator.normal(50.0, 9.0, 30)])
+    np.savetxt(folder / "data.txt", table)
+    rows = generator.permutation(30)
+    files = {"features": [0, 1, 2], "target": [3], "train_0": rows[:25], "test_0": rows[25:]}
+    for name, values in files.items():
+        np.savetxt(folder / f"index_{name}.txt", values, fmt="%d")
+    script = load("kl_warmup")
+    split = script.standardised(folder, 0)
+    np.testing.assert_allclose(np.mean(split.x, 0), 0.0, atol=1e-5)
+    np.testing.assert_allclose(np.std(split.x, 0), [1.0, 1.0, 0.0], atol=1e-5)
+    np.testing.assert_allclose(split.y_test[:, 0] * split.unit + table[rows[:25], 3].mean(), table[rows[25:], 3], 1e-5)
+    options = ["--steps", "2", "--repeats", "1", "--num-draws", "2", "--warmups", "0.5", "--sets", "tiny"]
+    script.main([*options, "--data", str(tmp_path), "--out", str(tmp_path / "out.md")])
+    assert "| tiny | ARDNormal |" in capsys.readouterr().out

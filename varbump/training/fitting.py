@@ -67,7 +67,12 @@ def fit(
         Factor of the learning rate over the run; a callable takes the fraction of the run, an array in [0, 1).
     kl_warmup : float, default=0.1
         Fraction of the run over which the KL weight rises from 0 to 1, where it stays. 0 switches it off. Without
-        it the KL prunes units before the data can claim them. Everything reported is at weight 1.
+        it the KL prunes units before the data can claim them. Everything reported is at weight 1. Of 0, 0.1, 0.25,
+        0.5 and 0.75 the default ends closest to the best ELBO: on 14 fits of two cubics and four tables, with fixed
+        and with learned priors, it loses 0.01 nats per observation on average and 0.07 at worst, where 0 loses 0.16
+        and 1.04, and 0.5 loses 0.12 and 0.50 (``python experiments/kl_warmup.py --data FOLDER``). Raise it to 0.5 or
+        0.75 where held-out likelihood counts for more than the ELBO: from 0.1 to 0.75 that of energy rose from -0.65
+        to -0.52 nats per point with N(0, 1), and that of concrete from -3.13 to -2.98 with `ARDNormal`.
     temperature : float, default=1.0
         The KL weight once it is warm. Other than 1, what is trained is not the Bayesian posterior but a colder (below
         1) or warmer one, and is labelled so in the history, in reports and in pictures. The history still speaks of
