@@ -14,14 +14,17 @@ RUNS = {
     "nan_loss": ["--num-data", "64", "--epochs", "1"],
     "noise": ["--num-data", "64", "--num-fresh", "50", "--epochs", "1", "--repeats", "1"],
     "benchmark": ["--epochs", "1", "--repeats", "1", "--num-draws", "2"],
+    "truth": ["--only", "two clusters", "--families", "mean field", "4 joints", "--jobs", "1", "--epochs", "2"]
+    + ["--num-draws", "4", "--num-warmup", "10"],
 }
-SLOW = {"benchmark"}
+SLOW = {"benchmark", "truth"}
 SAYS = {
     "benchmark": ["varbump.fit", "[model(x) for _ in range(100)]", "tf.nn.gelu"],
     "bump": ["bump_sigma.gif"],
     "bump_sigma": ["[-1, 1]", "[-5, 5]", "[-20, 20]", "threshold", "with inner where", "nan"],
     "cubic": ["38,130", "321", "epistemic sd", "steps a second", "out.png"],
     "noise": ["heteroscedastic", "beta-NLL", "faithful", "Student t", "the truth", "Table: ", "out.png"],
+    "truth": ["mean field", "4 joints", "two clusters: R-hat of f", "Lambda_ii^(-1/2)", "Table: ", "out.png"],
     "nan_loss": ["38,589", "38,130", "scale floor", "out.png"],
 }
 
