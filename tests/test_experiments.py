@@ -15,21 +15,13 @@ RUNS = {
     "nan_loss": ["--num-data", "64", "--epochs", "1"],
     "noise": ["--num-data", "64", "--num-fresh", "50", "--epochs", "1", "--repeats", "1"],
     "benchmark": ["--epochs", "1", "--repeats", "1", "--num-draws", "2"],
-    "gradient_variance": [
-        "--epochs",
-        "1",
-        "--batches",
-        "2",
-        "--repeats",
-        "3",
-        "--draws",
-        "1",
-        "--families",
-        "MeanFieldNormal",
-    ],
+    "gradient_variance": ["--epochs", "1", "--batches", "2", "--repeats", "3", "--draws", "1"]
+    + ["--families", "MeanFieldNormal"],
     "kl_warmup": ["--steps", "4", "--repeats", "1", "--num-draws", "2", "--warmups", "0", "--sets", "cubic-200"],
+    "truth": ["--only", "two clusters", "--families", "mean field", "4 joints", "--jobs", "1", "--epochs", "2"]
+    + ["--num-draws", "4", "--num-warmup", "10"],
 }
-SLOW = {"benchmark"}
+SLOW = {"benchmark", "gradient_variance", "noise", "truth"}
 TABLES = {"benchmark", "gradient_variance", "kl_warmup"}
 SAYS = {
     "benchmark": ["varbump.fit", "[model(x) for _ in range(100)]", "tf.nn.gelu"],
@@ -39,6 +31,7 @@ SAYS = {
     "gradient_variance": ["MeanFieldNormal, 642", "| shared | 1 |", "| local | 1 |", "| flipout | 1 |", "Table: "],
     "kl_warmup": ["No tables: --data is None", "| cubic-200 | N(0, 1) |", "Held-out RMSE", "Table: "],
     "noise": ["heteroscedastic", "beta-NLL", "faithful", "Student t", "the truth", "Table: ", "out.png"],
+    "truth": ["mean field", "4 joints", "two clusters: R-hat of f", "Lambda_ii^(-1/2)", "Table: ", "out.png"],
     "nan_loss": ["38,589", "38,130", "scale floor", "out.png"],
 }
 

@@ -6,10 +6,31 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["CUBIC_RANGE", "cubic", "cubic_noise"]
+__all__ = [
+    "CUBIC_RANGE",
+    "FAN_RANGE",
+    "TWO_CLUSTERS",
+    "WIGGLY_CLUSTERS",
+    "cubic",
+    "cubic_noise",
+    "fan",
+    "fan_noise",
+    "two_clusters",
+    "wiggly",
+    "wiggly_mean",
+]
 
 CUBIC_RANGE = (-1.0, 2.0)
 """Interval that the inputs of `cubic` cover."""
+
+WIGGLY_CLUSTERS = ((-2.0, -0.2), (0.6, 2.0))
+"""Intervals that the inputs of `wiggly` cover."""
+
+TWO_CLUSTERS = ((-1.5, -0.75), (0.75, 1.5))
+"""Intervals that the inputs of `two_clusters` cover."""
+
+FAN_RANGE = (-2.0, 2.0)
+"""Interval that the inputs of `fan` cover."""
 
 
 def cubic_noise(x: np.ndarray) -> np.ndarray:
@@ -40,11 +61,145 @@ def cubic(
     ValueError
         If `num_data` is below 1 or a standard deviation is negative.
     """
+    _check_num_data(num_data)
+    x = np.linspace(*CUBIC_RANGE, num_data)[:, None]
+    return _observed(x, x**3, noise, np.random.default_rng(seed))
+
+
+def wiggly_mean(x: np.ndarray) -> np.ndarray:
+    r"""Function behind `wiggly`: :math:`\sin 3x + 0.4 \sin(5.5 x + 1)`, whose sd over the data is about 0.8."""
+    return np.sin(3.0 * x) + 0.4 * np.sin(5.5 * x + 1.0)
+
+
+def wiggly(
+    num_data: int = 200, seed: int = 0, *, noise: float | Callable[[np.ndarray], np.ndarray] = 0.25
+) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy observations of a wiggly curve at clustered x with a gap, in the manner of Snelson's one-dimensional set.
+
+    That set has 200 points with x between 0 and 6. Here x is in [-2, 2], that is (u - 3) / 1.5 for u in [0, 6], and
+    the curve has a scale of about 1, so that priors N(0, 1) over weights make sense as they stand. Two thirds of the
+    points are to the left of the gap (-0.2, 0.6), the others to its right.
+
+    Parameters
+    ----------
+    num_data : int, default=200
+        N, at least 1.
+    seed : int, default=0
+        Seed of inputs and noise.
+    noise : float or callable, default=0.25
+        Standard deviation of the noise, in the units of y: one number, or a function of x.
+
+    Returns
+    -------
+    x, y : ndarray (N, 1), float32
+        x ascends.
+
+    Raises
+    ------
+    ValueError
+        If `num_data` is below 1 or a standard deviation is negative.
+
+    References
+    ----------
+    Snelson and Ghahramani (2006), "Sparse Gaussian Processes using Pseudo-inputs", figure 1.
+    """
+    generator = np.random.default_rng(seed)
+    x = _clustered(num_data, WIGGLY_CLUSTERS, 2 / 3, generator)
+    return _observed(x, wiggly_mean(x), noise, generator)
+
+
+def two_clusters(
+    num_data: int = 100, seed: int = 0, *, noise: float | Callable[[np.ndarray], np.ndarray] = 0.2
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Noisy observations of :math:`y = \cos(2x + 0.4)` in two clusters of x far apart.
+
+    Between them a posterior is uncertain, and one that cannot have this is seen to.
+
+    Parameters
+    ----------
+    num_data : int, default=100
+        N, at least 1; half of the points in each cluster.
+    seed : int, default=0
+        Seed of inputs and noise.
+    noise : float or callable, default=0.2
+        Standard deviation of the noise, in the units of y: one number, or a function of x.
+
+    Returns
+    -------
+    x, y : ndarray (N, 1), float32
+        x ascends.
+
+    Raises
+    ------
+    ValueError
+        If `num_data` is below 1 or a standard deviation is negative.
+
+    References
+    ----------
+    Foong, Burt, Li and Turner (2020), "On the Expressiveness of Approximate Inference in Bayesian Neural Networks",
+    figure 1, for such a test.
+    """
+    generator = np.random.default_rng(seed)
+    x = _clustered(num_data, TWO_CLUSTERS, 1 / 2, generator)
+    return _observed(x, np.cos(2.0 * x + 0.4), noise, generator)
+
+
+def fan_noise(x: np.ndarray) -> np.ndarray:
+    """Standard deviation of the noise of `fan`: 0.1 (2.5 + x), from 0.05 to 0.45 over the data."""
+    return 0.1 * (2.5 + x)
+
+
+def fan(
+    num_data: int = 200, seed: int = 0, *, noise: float | Callable[[np.ndarray], np.ndarray] = fan_noise
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Noisy observations of :math:`y = \sin 2x` at x uniform in [-2, 2], whose noise grows ninefold with x.
+
+    Parameters
+    ----------
+    num_data : int, default=200
+        N, at least 1.
+    seed : int, default=0
+        Seed of inputs and noise.
+    noise : float or callable, default=fan_noise
+        Standard deviation of the noise, in the units of y: one number, or a function of x.
+
+    Returns
+    -------
+    x, y : ndarray (N, 1), float32
+        x ascends.
+
+    Raises
+    ------
+    ValueError
+        If `num_data` is below 1 or a standard deviation is negative.
+    """
+    generator = np.random.default_rng(seed)
+    x = _clustered(num_data, (FAN_RANGE,), 1.0, generator)
+    return _observed(x, np.sin(2.0 * x), noise, generator)
+
+
+def _clustered(
+    num_data: int, clusters: tuple[tuple[float, float], ...], first: float, generator: np.random.Generator
+) -> np.ndarray:
+    """Ascending inputs (N, 1), uniform in each cluster; this fraction of them, rounded, in the first."""
+    _check_num_data(num_data)
+    num_first = round(first * num_data)
+    counts = (num_first, num_data - num_first)
+    parts = [generator.uniform(*cluster, size=count) for cluster, count in zip(clusters, counts, strict=False)]
+    return np.sort(np.concatenate(parts))[:, None]
+
+
+def _check_num_data(num_data: int) -> None:
     if num_data < 1:
         raise ValueError(f"num_data must be at least 1, got {num_data}")
-    x = np.linspace(*CUBIC_RANGE, num_data)[:, None]
+
+
+def _observed(
+    x: np.ndarray, mean: np.ndarray, noise: float | Callable[[np.ndarray], np.ndarray], generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs as they are, and the mean with noise added."""
     scale = np.broadcast_to(noise(x) if callable(noise) else noise, x.shape)
     if not np.isfinite(scale).all() or (scale < 0).any():
         raise ValueError("noise must be finite and not negative: it is a standard deviation")
-    y = x**3 + scale * np.random.default_rng(seed).standard_normal(x.shape)
+    y = mean + scale * generator.standard_normal(x.shape)
     return x.astype(np.float32), y.astype(np.float32)
