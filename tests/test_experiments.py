@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
@@ -14,14 +15,18 @@ RUNS = {
     "nan_loss": ["--num-data", "64", "--epochs", "1"],
     "noise": ["--num-data", "64", "--num-fresh", "50", "--epochs", "1", "--repeats", "1"],
     "benchmark": ["--epochs", "1", "--repeats", "1", "--num-draws", "2"],
+    "tables": ["{folder}", "--sets", "made", "--splits", "1", "--max-iter", "20"],
 }
 SLOW = {"benchmark"}
+TABLES = {"benchmark", "tables"}
+"""Those that leave a table and no picture."""
 SAYS = {
     "benchmark": ["varbump.fit", "[model(x) for _ in range(100)]", "tf.nn.gelu"],
     "bump": ["bump_sigma.gif"],
     "bump_sigma": ["[-1, 1]", "[-5, 5]", "[-20, 20]", "threshold", "with inner where", "nan"],
     "cubic": ["38,130", "321", "epistemic sd", "steps a second", "out.png"],
     "noise": ["heteroscedastic", "beta-NLL", "faithful", "Student t", "the truth", "Table: ", "out.png"],
+    "tables": ["made: 60 rows, 2 features", "Variational", "Linear", "BayesianRidge", "Gaussian", "Forest", "out.md"],
     "nan_loss": ["38,589", "38,130", "scale floor", "out.png"],
 }
 
@@ -33,6 +38,20 @@ def load(name):
     return module
 
 
+def made_set(folder):
+    """A set in the layout of the UCI folder: data, index files, splits."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(60, 2))
+    y = x[:, :1] ** 2 + 0.1 * generator.normal(size=(60, 1))
+    (folder / "made" / "data").mkdir(parents=True)
+    order = generator.permutation(60)
+    files = {"data": np.hstack([x, y]), "index_features": [0, 1], "index_target": [2]}
+    files |= {"index_train_0": order[:50], "index_test_0": order[50:]}
+    for name, values in files.items():
+        np.savetxt(folder / "made" / "data" / f"{name}.txt", values)
+    return folder
+
+
 def test_every_experiment_is_listed():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == set(RUNS)
 
@@ -41,8 +60,9 @@ def test_every_experiment_is_listed():
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in RUNS]
 )
 def test_runs_and_leaves_its_result(name, tmp_path, capsys):
-    out = tmp_path / ("out.md" if name == "benchmark" else "out.png")
-    load(name).main([*RUNS[name], "--out", str(out)])
+    out = tmp_path / ("out.md" if name in TABLES else "out.png")
+    folder = str(made_set(tmp_path / "sets")) if name == "tables" else ""
+    load(name).main([*(option.format(folder=folder) for option in RUNS[name]), "--out", str(out)])
     assert out.stat().st_size > 500
     text = " ".join(capsys.readouterr().out.split())
     for part in SAYS[name]:
