@@ -403,6 +403,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         return self.x_scaler_.transform(X)
 
     def _predictive(self, num_draws: int | None = None, seed: int | None = None) -> Predictive:
+        check_is_fitted(self, "network_")
         likelihoods = self._trained.likelihoods
         if num_draws is None:  # as many of each member
             num_draws = -(-int(self.n_draws) // len(likelihoods)) * len(likelihoods)
