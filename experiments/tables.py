@@ -71,8 +71,8 @@ def main(arguments: list[str] | None = None) -> None:
         text = table(name, splits[0], results)
         print("\n".join(text))
         lines += ["", *text]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text("\n".join([*lines, ""]))
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text("\n".join([*lines, ""]))  # after each set: a run over large ones takes hours
     print(f"Table: {options.out}")
 
 

@@ -17,10 +17,9 @@ def check_weights(sample_weight: Any, num_rows: int) -> np.ndarray:
     ValueError
         If there is not one finite weight that is not negative for each row, or all are zero.
     """
-    if sample_weight is None or np.ndim(sample_weight) == 0:
-        weights = np.full(num_rows, 1.0 if sample_weight is None else sample_weight, dtype=float)
-    else:
-        weights = np.array(sample_weight, dtype=float)
+    weights = np.array(1.0 if sample_weight is None else sample_weight, dtype=float)
+    if weights.ndim == 0:
+        weights = np.full(num_rows, weights)
     if weights.shape != (num_rows,):
         raise ValueError(f"sample_weight must have one number for each of {num_rows:,} rows, got shape {weights.shape}")
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
