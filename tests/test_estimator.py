@@ -268,7 +268,7 @@ def test_early_stopping(data):
         {"posterior": "joint", "prior": vb.priors.Normal(0.5)},
         {"posterior": vb.posteriors.MeanFieldNormal(scale=0.1), "prior": "laplace", "activation": "gaussian_bump"},
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value)),
 )
 def test_settings(data, options):
     X, y = data
@@ -312,7 +312,7 @@ def test_every_likelihood(data, likelihood):
         ({"random_state": "zero"}, "random_state"),
         ({"verbose": -1}, "verbose"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value)),
 )
 def test_parameters_out_of_range_are_named(data, options, message):
     with pytest.raises(ValueError, match=message):
