@@ -3,6 +3,7 @@
 from varbump import datasets, layers, likelihoods, posteriors, priors
 from varbump.bumps import bump, gaussian_bump
 from varbump.diagnostics import bump_report, parameter_report
+from varbump.estimator import VariationalRegressor
 from varbump.evidence import ElboEstimate, estimate_elbo
 from varbump.mcmc import PosteriorDraws, sample_nuts
 from varbump.network import build_network
@@ -24,6 +25,7 @@ __all__ = [
     "NonFiniteLossError",
     "PosteriorDraws",
     "TrainingDisplay",
+    "VariationalRegressor",
     "build_network",
     "bump",
     "bump_report",

@@ -1,0 +1,468 @@
+"""A variational network as a scikit-learn regressor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from varbump.diagnostics import parameter_report
+from varbump.estimator.predictive import Predictive
+from varbump.estimator.rows import check_weights, merged
+from varbump.estimator.settings import (
+    ACTIVATIONS,
+    LIKELIHOODS,
+    POSTERIORS,
+    PRIORS,
+    architecture,
+    auto_batch_size,
+    auto_max_iter,
+    make_likelihood,
+)
+from varbump.estimator.state import TrainedEnsemble
+from varbump.likelihoods import HeteroscedasticNormal, LearnedNormal, Normal, StudentT
+from varbump.network import build_network
+from varbump.posteriors import PosteriorFactory
+from varbump.priors import PriorFactory
+from varbump.training import fit_ensemble
+
+try:
+    from sklearn.utils.validation import validate_data
+except ImportError:  # scikit-learn 1.5
+
+    def validate_data(estimator: Any, *arrays: Any, **options: Any) -> Any:
+        """What scikit-learn 1.6 made a function."""
+        return estimator._validate_data(*arrays, **options)
+
+
+__all__ = ["VariationalRegressor"]
+
+KINDS = ("total", "epistemic")
+
+LARGEST_SEED = 2**31 - 1
+
+
+class VariationalRegressor(RegressorMixin, BaseEstimator):
+    r"""Regression with a small ensemble of variational networks, as a scikit-learn estimator.
+
+    Each member minimises :math:`-\mathrm{ELBO} / N` of a Bayesian network on standardised X and y; predictions pool
+    draws of the weights from all members, and are in the units of y. The defaults are meant for tables of some hundred
+    to some ten thousand rows as they are.
+
+    A fit is a function of the weighted set of rows: their order does not matter, a row of weight 3 is three equal
+    rows and one of weight 0 is none. A prediction for a row does not depend on the other rows it is asked with.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(50,)
+        Units of each hidden layer; ``()`` is Bayesian linear regression.
+    activation : str or callable, default="relu"
+        "relu", "tanh", "gelu", "elu", "selu", "sigmoid", "softplus", "swish", "linear", "bump" or "gaussian_bump".
+    posterior : {"mean_field", "low_rank", "full_covariance", "joint"} or PosteriorFactory, default="mean_field"
+        Family of q(w), see `varbump.posteriors`.
+    prior : {"ard", "normal", "laplace", "trainable"} or PriorFactory, default="ard"
+        p(w), see `varbump.priors`. "ard" learns a scale for each input: how relevant it is.
+    likelihood : {"normal", "heteroscedastic", "student_t"} or likelihood, default="normal"
+        Noise of one learned sd; of an sd that depends on X; with heavy tails. One of `varbump.likelihoods` is taken
+        as it is, its scales in sds of y.
+    n_members : int, default=4
+        Networks in the ensemble, trained at once from different starts.
+    max_iter : int, default=None
+        Passes over the rows (epochs). None makes about 15,000 steps of them.
+    batch_size : int or "auto", default="auto"
+        Rows a step; "auto" is 64, and up to 256 where there are many rows.
+    learning_rate : float, default=0.01
+        Of Adam at the start; it falls to 0 along a cosine.
+    kl_warmup : float, default=0.5
+        Fraction of the run over which the weight of the KL rises from 0 to 1, in [0, 1).
+    early_stopping : bool, default=False
+        Set rows aside and stop when their loss has not fallen for `n_iter_no_change` epochs, counted once the KL has
+        its full weight; the best epoch is kept.
+    validation_fraction : float, default=0.1
+        Share of the rows set aside for `early_stopping`.
+    n_iter_no_change : int, default=20
+    n_draws : int, default=400
+        Draws of the weights that predictions average over, rounded up to a multiple of `n_members`.
+    random_state : int, RandomState or None, default=None
+        Same integer, data, machine and versions: the same fit, bit for bit.
+    verbose : int, default=0
+        0 is silent; otherwise a progress bar, if standard output is a terminal.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str (D,)
+        Where X was a data frame whose columns all have names.
+    n_iter_ : int
+        Epochs that were run.
+    history_ : History
+        Loss, nll and KL of every epoch, of standardised y, averaged over members.
+    noise_std_ : float or ndarray (Q,)
+        Standard deviation of the noise, units of y, root mean square over members and, where it depends on X, over
+        the training rows.
+    network_ : tf_keras.Model
+        The first member, a map of standardised X to standardised y.
+    ensemble_ : Ensemble
+        All members; `varbump.predict_f` and its like take it.
+    likelihood_ : likelihood
+        Of the first member, for standardised y.
+    parameter_report_ : ParameterReport
+        Counts and relevance of the inputs, first member; printed, a table.
+    x_scaler_, y_scaler_ : StandardScaler
+
+    See Also
+    --------
+    varbump.fit : The training, for networks built by hand.
+    sklearn.linear_model.BayesianRidge : Bayesian linear regression.
+
+    Notes
+    -----
+    `_parameter_constraints` and their check are scikit-learn's, whose errors name the parameter and its range.
+
+    References
+    ----------
+    Blundell, Cornebise, Kavukcuoglu and Wierstra (2015), "Weight Uncertainty in Neural Networks". Lakshminarayanan,
+    Pritzel and Blundell (2017), "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import varbump as vb
+    >>> X = np.linspace(-1, 1, 40)[:, None]
+    >>> model = vb.VariationalRegressor(max_iter=2, random_state=0).fit(X, X[:, 0] ** 2)
+    >>> mean, std = model.predict(X, return_std=True)
+    >>> lower, upper = model.predict_interval(X, coverage=0.9).T
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(ACTIVATIONS), callable],
+        "posterior": [StrOptions(set(POSTERIORS)), PosteriorFactory],
+        "prior": [StrOptions(set(PRIORS)), PriorFactory],
+        "likelihood": [StrOptions(set(LIKELIHOODS)), Normal, LearnedNormal, HeteroscedasticNormal, StudentT],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [None, Interval(Integral, 1, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "kl_warmup": [Interval(Real, 0, 1, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_draws": [Interval(Integral, 2, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (50,),
+        *,
+        activation: str | Callable[..., Any] = "relu",
+        posterior: Any = "mean_field",
+        prior: Any = "ard",
+        likelihood: Any = "normal",
+        n_members: int = 4,
+        max_iter: int | None = None,
+        batch_size: int | str = "auto",
+        learning_rate: float = 0.01,
+        kl_warmup: float = 0.5,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
+        n_draws: int = 400,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.posterior = posterior
+        self.prior = prior
+        self.likelihood = likelihood
+        self.n_members = n_members
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.kl_warmup = kl_warmup
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.n_draws = n_draws
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> VariationalRegressor:
+        """Train on a table.
+
+        Parameters
+        ----------
+        X : array-like or data frame (N, D)
+            Features; standardised inside, so in any units. A constant column is harmless.
+        y : array-like (N,) or (N, Q)
+            One or several targets.
+        sample_weight : array-like (N,), optional
+            A row of weight 3 counts like three equal rows.
+
+        Returns
+        -------
+        VariationalRegressor
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If X, y or sample_weight are not finite numbers of matching shapes, or a parameter is out of its range.
+        NonFiniteLossError
+            If the loss becomes nan or infinite.
+        """
+        self._validate_params()
+        X, y = validate_data(
+            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2, estimator=self
+        )
+        weights = check_weights(sample_weight, len(X))
+        targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        X, targets, weights = merged(X, targets, weights)
+        generator = check_random_state(self.random_state)
+        seed, draw_seed, split_seed = (int(generator.randint(LARGEST_SEED)) for _ in range(3))
+        self.x_scaler_ = StandardScaler().fit(X, sample_weight=weights)
+        self.y_scaler_ = StandardScaler().fit(targets, sample_weight=weights)
+        x, z = self.x_scaler_.transform(X), self.y_scaler_.transform(targets)
+
+        arguments = architecture(
+            x.shape[1], z.shape[1], make_likelihood(self.likelihood, z), self.get_params(deep=False), seed
+        )
+        rows, validation = self._split(x, z, weights, split_seed)
+        batch_size = auto_batch_size(len(rows[0])) if self.batch_size == "auto" else int(self.batch_size)
+        max_iter = auto_max_iter(len(rows[0]), batch_size) if self.max_iter is None else int(self.max_iter)
+        network = build_network(**arguments)
+        ensemble = fit_ensemble(
+            network,
+            arguments["likelihood"],
+            rows[0],
+            rows[1],
+            num_members=int(self.n_members),
+            sample_weight=None if (rows[2] == 1.0).all() else rows[2],
+            epochs=max_iter,
+            batch_size=batch_size,
+            learning_rate=float(self.learning_rate),
+            kl_warmup=float(self.kl_warmup),
+            validation_data=validation,
+            patience=int(self.n_iter_no_change) if self.early_stopping else None,
+            seed=seed,
+            verbose=int(self.verbose),
+        )
+        self._trained = TrainedEnsemble(arguments, ensemble)
+        self._draw_seed, self._single_target = draw_seed, np.ndim(y) == 1
+        self.ensemble_, self.network_, self.likelihood_ = ensemble, network, self._trained.likelihoods[0]
+        self.history_ = ensemble.history
+        self.n_iter_ = len(ensemble.history.epoch)
+        self.parameter_report_ = parameter_report(network, num_data=len(rows[0]))
+        self.noise_std_ = self._noise_std(x, weights)
+        return self
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        r"""Mean of the predictive distribution, and its standard deviation.
+
+        Parameters
+        ----------
+        X : array-like or data frame (N, D)
+        return_std : bool, default=False
+            Return the total predictive sd as well: :math:`\sqrt{\operatorname{mean}_s \mathrm{scale}_s^2 +
+            \operatorname{var}_s f_s}`, noise included, as `BayesianRidge` does and `GaussianProcessRegressor` does not.
+
+        Returns
+        -------
+        mean : ndarray (N,) or (N, Q)
+            Units of y.
+        std : ndarray (N,) or (N, Q)
+            Only with `return_std`; units of y.
+        """
+        mean, total, _ = self._predictive().moments(self._inputs(X))
+        mean = self._shaped(mean * self.y_scaler_.scale_ + self.y_scaler_.mean_)
+        return (mean, self._shaped(total * self.y_scaler_.scale_)) if return_std else mean
+
+    def predict_quantiles(self, X: Any, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> np.ndarray:
+        """Quantiles of the predictive distribution, noise included.
+
+        Parameters
+        ----------
+        X : array-like or data frame (N, D)
+        quantiles : sequence of float (L,), default=(0.05, 0.5, 0.95)
+            In (0, 1).
+
+        Returns
+        -------
+        ndarray (N, L) or (N, L, Q)
+            Units of y.
+
+        Raises
+        ------
+        ValueError
+            If a quantile is not between 0 and 1.
+        """
+        return self._quantiles(X, quantiles, epistemic=False)
+
+    def predict_interval(self, X: Any, coverage: float = 0.95, kind: str = "total") -> np.ndarray:
+        """Equal-tailed interval of each row.
+
+        Parameters
+        ----------
+        X : array-like or data frame (N, D)
+        coverage : float, default=0.95
+            Probability that it holds, in (0, 1).
+        kind : {"total", "epistemic"}, default="total"
+            "total" is where a new observation lies; "epistemic" is where its expectation lies, without the noise, and
+            narrows as data are added.
+
+        Returns
+        -------
+        ndarray (N, 2) or (N, 2, Q)
+            Lower and upper ends, units of y.
+
+        Raises
+        ------
+        ValueError
+            If `coverage` is not between 0 and 1, or `kind` is unknown.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
+        if not isinstance(coverage, Real) or not 0.0 < coverage < 1.0:
+            raise ValueError(f"coverage must lie between 0 and 1, such as 0.95, got {coverage!r}")
+        return self._quantiles(X, [(1.0 - coverage) / 2.0, (1.0 + coverage) / 2.0], epistemic=kind == "epistemic")
+
+    def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
+        """Draw observations: functions drawn from the posterior, with noise.
+
+        Parameters
+        ----------
+        X : array-like or data frame (N, D)
+        n_samples : int, default=1
+            Each is one function at all rows of X, with noise of its own at each row.
+        random_state : int, RandomState or None, default=0
+            As in `GaussianProcessRegressor.sample_y`.
+
+        Returns
+        -------
+        ndarray (N, n_samples) or (N, Q, n_samples)
+            Units of y.
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is not a positive integer.
+        """
+        x = self._inputs(X)
+        if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples must be an integer of at least 1, got {n_samples!r}")
+        generator = check_random_state(random_state)
+        seed, noise_seed = (int(generator.randint(LARGEST_SEED)) for _ in range(2))
+        draws = self._predictive(int(n_samples), seed).sample(x, np.random.default_rng(noise_seed))
+        draws = draws * self.y_scaler_.scale_ + self.y_scaler_.mean_
+        return draws[..., 0].T if self._single_target else np.moveaxis(draws, 0, -1)
+
+    def log_predictive_density(self, X: Any, y: Any) -> np.ndarray:
+        r"""How well the predictive distribution foresaw each row.
+
+        .. math:: \log \tfrac1S \sum_s p(y_n | f(x_n; w_s))
+
+        Parameters
+        ----------
+        X : array-like or data frame (N, D)
+        y : array-like (N,) or (N, Q)
+
+        Returns
+        -------
+        ndarray (N,)
+            Nats, of a density in the units of y; jointly over targets. Its mean over held-out rows is what tables of
+            Bayesian regression call the test log-likelihood.
+
+        Raises
+        ------
+        ValueError
+            If y does not have a value for each row of X and each target.
+        """
+        x = self._inputs(X)
+        scale = self.y_scaler_.scale_
+        y = np.asarray(y, dtype=np.float64)
+        if y.size != len(x) * len(scale) or len(y) != len(x):
+            raise ValueError(f"y must have shape {(len(x), len(scale))}, got {y.shape}")
+        z = (y.reshape(len(x), -1) - self.y_scaler_.mean_) / scale
+        return self._predictive().log_density(x, z) - np.log(scale).sum()
+
+    def _inputs(self, X: Any) -> np.ndarray:
+        """Standardised features (N, D)."""
+        check_is_fitted(self, "network_")
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return self.x_scaler_.transform(X)
+
+    def _predictive(self, num_draws: int | None = None, seed: int | None = None) -> Predictive:
+        check_is_fitted(self, "network_")
+        likelihoods = self._trained.likelihoods
+        if num_draws is None:  # as many of each member
+            num_draws = -(-int(self.n_draws) // len(likelihoods)) * len(likelihoods)
+        return Predictive(self.ensemble_, likelihoods[:num_draws], num_draws, self._draw_seed if seed is None else seed)
+
+    def _quantiles(self, X: Any, levels: Sequence[float], *, epistemic: bool) -> np.ndarray:
+        tails = np.atleast_1d(np.asarray(levels, dtype=float))
+        if tails.ndim != 1 or not tails.size or not ((tails > 0) & (tails < 1)).all():
+            raise ValueError(f"quantiles must be numbers between 0 and 1, got {levels!r}")
+        values = self._predictive().quantiles(self._inputs(X), tails, epistemic=epistemic)
+        values = np.moveaxis(values * self.y_scaler_.scale_ + self.y_scaler_.mean_, 0, 1)
+        return values[..., 0] if self._single_target else values
+
+    def _shaped(self, values: np.ndarray) -> np.ndarray:
+        return values[:, 0] if self._single_target else values
+
+    def _split(
+        self, x: np.ndarray, z: np.ndarray, weights: np.ndarray, seed: int
+    ) -> tuple[list[np.ndarray], tuple[np.ndarray, np.ndarray] | None]:
+        """Rows to train on, with their weights, and rows to stop by."""
+        if not self.early_stopping:
+            return [x, z, weights], None
+        parts = train_test_split(x, z, weights, test_size=self.validation_fraction, random_state=seed)
+        return parts[::2], (parts[1], parts[3])
+
+    def _noise_std(self, x: np.ndarray, weights: np.ndarray) -> Any:
+        """Root mean square sd of the noise, units of y."""
+        likelihoods = self._trained.likelihoods
+        if isinstance(likelihoods[0], HeteroscedasticNormal):
+            squares = [
+                np.mean(scale[:, : len(weights[rows])] ** 2, axis=0) for rows, _, scale in self._predictive().blocks(x)
+            ]
+            square = np.average(np.concatenate(squares), axis=0, weights=weights)
+        else:
+            of_none = np.zeros((1, len(self.y_scaler_.scale_)), np.float32)
+            square = np.mean([np.square(likelihood.stddev(of_none).numpy()[0]) for likelihood in likelihoods], axis=0)
+        std = np.sqrt(square) * self.y_scaler_.scale_
+        return float(std[0]) if self._single_target else std
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Parameters and fitted attributes; networks as their configuration and weights."""
+        state = dict(super().__getstate__())
+        for name in ("ensemble_", "network_", "likelihood_"):
+            state.pop(name, None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Build the networks anew around their weights."""
+        super().__setstate__(state)
+        if "_trained" in state:
+            self.ensemble_ = self._trained.ensemble
+            self.network_, self.likelihood_ = self.ensemble_.network, self._trained.likelihoods[0]
+
+    def __sklearn_tags__(self) -> Any:
+        """Several targets are fine."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = True
+        return tags
+
+    def _more_tags(self) -> dict[str, bool]:  # of scikit-learn 1.5
+        return {"multioutput": True}

@@ -1,0 +1,104 @@
+"""What the names and defaults of `VariationalRegressor` stand for."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from varbump.estimator.rows import spacing
+from varbump.likelihoods import HeteroscedasticNormal, LearnedNormal, StudentT
+from varbump.posteriors import FullCovarianceNormal, JointNormal, LowRankNormal, MeanFieldNormal
+from varbump.priors import ARDNormal, Laplace, Normal, TrainableNormal
+
+__all__ = [
+    "ACTIVATIONS",
+    "LIKELIHOODS",
+    "POSTERIORS",
+    "PRIORS",
+    "architecture",
+    "auto_batch_size",
+    "auto_max_iter",
+    "make_likelihood",
+]
+
+ACTIVATIONS = {"bump", "elu", "gaussian_bump", "gelu", "linear", "relu", "selu", "sigmoid", "softplus", "swish", "tanh"}
+
+POSTERIORS = {
+    "full_covariance": FullCovarianceNormal,
+    "joint": JointNormal,
+    "low_rank": LowRankNormal,
+    "mean_field": MeanFieldNormal,
+}
+
+PRIORS = {"ard": ARDNormal, "laplace": Laplace, "normal": Normal, "trainable": TrainableNormal}
+
+LIKELIHOODS = {"heteroscedastic": HeteroscedasticNormal, "normal": LearnedNormal, "student_t": StudentT}
+
+NUM_STEPS = 15_000
+"""Of a fit whose `max_iter` is not set."""
+
+MIN_EPOCHS = 5
+
+BATCH_SIZES = (64, 256)
+"""Smallest and largest batch where `batch_size` is not set."""
+
+BATCHES_AN_EPOCH = 128
+"""Where the data fill so many of the smallest batches, batches grow before there are more of them."""
+
+SMALLEST_SCALE = 0.01
+"""Floor of a learned noise sd, in sds of y: below it single rows would weigh more than all the rest."""
+
+
+def auto_batch_size(num_rows: int) -> int:
+    """Rows a step: few for small data, whose noise in the gradient finds better optima, more for large ones."""
+    smallest, largest = BATCH_SIZES
+    return int(np.clip(num_rows // BATCHES_AN_EPOCH, smallest, largest))
+
+
+def auto_max_iter(num_rows: int, batch_size: int) -> int:
+    """Epochs that make `NUM_STEPS` steps."""
+    return max(round(NUM_STEPS / -(-num_rows // batch_size)), MIN_EPOCHS)
+
+
+def make_likelihood(likelihood: Any, y: np.ndarray) -> Any:
+    r"""A new likelihood for standardised y (N, Q); one that was passed is copied.
+
+    The floor of its scale is the sd of rounding, :math:`\Delta / \sqrt{12}` for a y that was recorded in steps of
+    :math:`\Delta`, and at least `SMALLEST_SCALE`. Without it the density at the recorded values grows without bound
+    where a network finds out that they lie on a grid.
+    """
+    if not isinstance(likelihood, str):
+        return copy.deepcopy(likelihood)
+    num_targets = y.shape[1]
+    floor = max(SMALLEST_SCALE, min(spacing(column) for column in y.T) / np.sqrt(12.0))
+    if likelihood == "heteroscedastic":
+        return HeteroscedasticNormal(floor)
+    return LIKELIHOODS[likelihood](max(1.0, floor), min_scale=floor, num_targets=num_targets)
+
+
+def architecture(
+    num_features: int, num_targets: int, likelihood: Any, parameters: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    """Arguments of `varbump.build_network`, each of which can be pickled."""
+    posterior, prior = parameters["posterior"], parameters["prior"]
+    posterior = POSTERIORS[posterior]() if isinstance(posterior, str) else posterior
+    return {
+        "num_features": num_features,
+        "hidden_units": tuple(int(size) for size in np.atleast_1d(parameters["hidden_layer_sizes"])),
+        "num_outputs": num_targets,
+        "likelihood": likelihood,
+        "activation": parameters["activation"],
+        "make_prior_fn": PRIORS[prior]() if isinstance(prior, str) else prior,
+        "make_posterior_fn": posterior,
+        "estimator": _estimator(posterior, likelihood),
+        "seed": seed,
+    }
+
+
+def _estimator(posterior: Any, likelihood: Any) -> str:
+    """The estimator of the gradient with the least noise that the family has."""
+    if getattr(likelihood, "faithful", False):
+        return "shared"
+    return "local" if isinstance(posterior, (MeanFieldNormal, LowRankNormal)) else "flipout"

@@ -1,0 +1,44 @@
+"""A trained ensemble that can be pickled: networks as the arguments that build them, and weights as arrays."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from varbump.network import build_network
+from varbump.training import Ensemble
+
+__all__ = ["TrainedEnsemble"]
+
+
+class TrainedEnsemble:
+    """An ensemble, how its network is built, and the likelihood of each member.
+
+    Parameters
+    ----------
+    arguments : dict
+        Of `varbump.build_network`; the likelihood is that of the ensemble.
+    ensemble : Ensemble
+    """
+
+    def __init__(self, arguments: dict[str, Any], ensemble: Ensemble) -> None:
+        self._arguments, self.ensemble = arguments, ensemble
+        self.likelihoods = []
+        for index in range(ensemble.num_members):
+            with ensemble.member(index):
+                self.likelihoods.append(copy.deepcopy(ensemble.likelihood))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "arguments": self._arguments,
+            "likelihoods": self.likelihoods,
+            "history": self.ensemble.history,
+            "values": self.ensemble._values,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._arguments, self.likelihoods = state["arguments"], state["likelihoods"]
+        network, likelihood = build_network(**self._arguments), self._arguments["likelihood"]
+        variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
+        self.ensemble = Ensemble(network, likelihood, state["history"], variables, state["values"])
+        self.ensemble._assign([value[0] for value in state["values"]])
