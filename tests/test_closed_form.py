@@ -53,7 +53,7 @@ def fitted(x, y, make_posterior_fn, prior_scale=1.0, estimator="flipout", num_sa
 
 
 @pytest.mark.parametrize("family", [vb.posterior, vb.posteriors.JointNormal(), vb.posteriors.LowRankNormal(rank=3)])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_full_covariance_finds_the_posterior_and_the_evidence(family, seed):
     x, y = problem(seed=seed)
     mean, covariance, log_evidence = truth(x, y)
@@ -164,6 +164,7 @@ def test_simulation_based_calibration():
     assert 0.838 <= np.mean(inside) <= 0.953
 
 
+@pytest.mark.slow
 def test_four_times_the_data_halves_the_sd():
     x, y = problem()
     tiled = np.tile(x, (4, 1)), np.tile(y, (4, 1))

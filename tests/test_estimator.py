@@ -23,7 +23,6 @@ from varbump.estimator.rows import check_weights, merged, spacing
 SMALL = {"hidden_layer_sizes": (8,), "n_members": 2, "max_iter": 40, "batch_size": 16, "n_draws": 20}
 
 FAST_CHECKS = [
-    "check_fit2d_1sample",
     "check_methods_subset_invariance",
     "check_no_attributes_set_in_init",
     "check_parameters_default_constructible",
@@ -176,6 +175,7 @@ def test_several_targets(two):
 
 @pytest.mark.parametrize("way", [pytest.param(copy.deepcopy, marks=slow), "pickle", pytest.param("joblib", marks=slow)])
 @pytest.mark.parametrize("targets", [1, pytest.param(2, marks=slow)])
+@slow
 def test_copies_say_the_same(data, model, way, targets, tmp_path, request):
     X, model = (data[0], model) if targets == 1 else request.getfixturevalue("two")[::2]
     before = model.predict(X, return_std=True)
@@ -194,6 +194,7 @@ def test_copies_say_the_same(data, model, way, targets, tmp_path, request):
         np.testing.assert_array_equal(mine, theirs)
 
 
+@slow
 def test_parameters_set_after_a_fit_do_not_reach_what_was_fitted(data, model):
     X, _ = data
     changed = pickle.loads(pickle.dumps(model))
@@ -206,6 +207,7 @@ def test_clone_forgets_the_fit(model):
         clone(model).predict(np.zeros((1, 3)))
 
 
+@slow
 def test_a_fit_is_a_function_of_the_weighted_set(data):
     X, y = data
     counts = np.arange(len(X)) % 4
@@ -270,6 +272,7 @@ def test_early_stopping(data):
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value)),
 )
+@slow
 def test_settings(data, options):
     X, y = data
     model = small(max_iter=2, **options).fit(X, y)
@@ -280,6 +283,7 @@ def test_settings(data, options):
 
 @slow
 @pytest.mark.parametrize("likelihood", registry.flatten(registry.LIKELIHOODS), ids=registry.name)
+@slow
 def test_every_likelihood(data, likelihood):
     X, y = data
     before = likelihood.get_config()

@@ -22,7 +22,7 @@ RUNS = {
     "truth": ["--only", "two clusters", "--families", "mean field", "4 joints", "--jobs", "1", "--epochs", "2"]
     + ["--num-draws", "4", "--num-warmup", "10"],
 }
-SLOW = {"benchmark", "gradient_variance", "noise", "tables", "truth"}
+SLOW = {"benchmark", "bump_sigma", "gradient_variance", "kl_warmup", "noise", "tables", "truth"}
 TABLES = {"benchmark", "gradient_variance", "kl_warmup", "tables"}
 """Those that leave a table and no picture."""
 SAYS = {
@@ -77,6 +77,7 @@ def test_runs_and_leaves_its_result(name, tmp_path, capsys):
         assert part in text
 
 
+@pytest.mark.slow
 def test_cubic_says_what_a_bump_network_does_far_away(tmp_path, capsys):
     out = str(tmp_path / "p.png")
     load("cubic").main(["--num-data", "200", "--epochs", "2", "--activation", "gaussian_bump", "--out", out])
@@ -85,6 +86,7 @@ def test_cubic_says_what_a_bump_network_does_far_away(tmp_path, capsys):
     assert "To have it grow" in text
 
 
+@pytest.mark.slow
 def test_kl_warmup_reads_tables_and_standardises_them_by_the_training_rows(tmp_path, capsys):
     folder = tmp_path / "tiny" / "data"
     folder.mkdir(parents=True)

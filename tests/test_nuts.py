@@ -167,6 +167,7 @@ def test_adapted_scales_are_the_sds_of_independent_normals():
     np.testing.assert_allclose(stuck, old)
 
 
+@pytest.mark.slow
 def test_every_layer_gets_its_own_weights():
     network = vb.build_network(2, hidden_units=(3,), seed=0)
     draws = sampled(network, num_draws=5, num_warmup=10)
@@ -177,6 +178,7 @@ def test_every_layer_gets_its_own_weights():
     np.testing.assert_allclose(vb.predict_f(draws, AT, num_draws=10)[1], hidden @ w1[:3, None] + w1[3:], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_other_trainable_weights_are_held_and_that_is_said():
     network = tf_keras.Sequential([tf_keras.Input((2,)), tf_keras.layers.Dense(4), *linear_layers(4)])
     before = network.layers[0].get_weights()

@@ -118,7 +118,10 @@ def test_every_kind_of_model_trains_every_weight(kind, activation):
     assert all(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
-@pytest.mark.parametrize("activation", ["bump", "gaussian_bump", Bump(shared=False, trainable_height=True)])
+@pytest.mark.parametrize(
+    "activation",
+    [pytest.param("bump", marks=pytest.mark.slow), "gaussian_bump", Bump(shared=False, trainable_height=True)],
+)
 def test_variational_networks_train_every_weight(activation):
     network = vb.build_network(3, hidden_units=(4, 4), activation=activation, seed=0)
     assert network.layers[0].activation is not network.layers[1].activation
@@ -132,7 +135,7 @@ def test_variational_networks_train_every_weight(activation):
 
 
 @pytest.mark.parametrize("activation", ["bump", GaussianBump(shared=False, trainable_center=True)])
-@pytest.mark.parametrize("suffix", [".keras", ".h5", ""])
+@pytest.mark.parametrize("suffix", [".keras", ".h5", pytest.param("", marks=pytest.mark.slow)])
 def test_models_save_and_load(tmp_path, activation, suffix):
     plain = models(activation)["functional"]
     variational = vb.build_network(3, hidden_units=(4,), activation=activation, seed=0, kl_weight=1.0)

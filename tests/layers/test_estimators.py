@@ -55,7 +55,7 @@ def implied(dense, x):
 
 
 @each
-@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("use_bias", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_each_row_has_the_moments_of_q(posterior, estimator, use_bias):
     dense = layer(posterior, estimator, use_bias)
     x = np.array([1.0, -2.0, 0.5])

@@ -75,7 +75,7 @@ def test_student_t_learns_scale_and_degrees_of_freedom():
     assert abs(likelihood.df - 4.0) < 0.75
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("make", [LearnedNormal, lambda: StudentT(learn_df=True), HeteroscedasticNormal])
 def test_fit_trains_everything_and_repeats_itself(make, dtype):
     x, y = line(100)

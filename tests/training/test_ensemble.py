@@ -14,7 +14,7 @@ Y = X**2 + 0.1 * np.random.default_rng(0).normal(size=X.shape).astype("float32")
 
 
 @pytest.mark.parametrize("posterior", flatten(registry.POSTERIORS), ids=name)
-@pytest.mark.parametrize("activation", ["relu", "bump"])
+@pytest.mark.parametrize("activation", ["relu", pytest.param("bump", marks=pytest.mark.slow)])
 def test_step_is_that_of_each_member_by_itself(posterior, activation):
     network = vb.build_network(1, hidden_units=(3,), make_posterior_fn=posterior, activation=activation, seed=0)
     step = Step(network, vb.likelihoods.Normal(0.3), 60.0)
@@ -73,7 +73,7 @@ def test_the_network_holds_the_first_member_also_after_a_look_at_another():
 
 
 def test_the_seed_decides():
-    first, again, other = (fitted(seed)._values[0] for seed in (1, 1, 2))
+    first, again, other = (fitted(seed, epochs=5)._values[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -99,6 +99,7 @@ def test_pooled_draws_come_from_all_members_in_turn():
     assert vb.predict_bands(ensemble, X, likelihood=ensemble.likelihood, num_draws=9, seed=0).mean.shape == (60, 1)
 
 
+@pytest.mark.slow
 def test_patience_and_optimizers_work():
     assert len(fitted(patience=3).history.epoch) <= 200
     assert np.isfinite(fitted(optimizer="sgd", learning_rate=None).history.history["loss"]).all()

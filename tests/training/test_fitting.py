@@ -90,6 +90,7 @@ def test_noise_drawn_in_blocks_trains_every_step(monkeypatch):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_two_processes_agree_to_the_bit():
     script = textwrap.dedent("""
         import hashlib, numpy as np, varbump as vb
@@ -353,6 +354,7 @@ class Subclassed(tf_keras.Model):
         return self.out(x)
 
 
+@pytest.mark.slow
 def test_models_that_are_not_built_yet_are_built_from_the_data():
     x, y = data()
     deferred = tf_keras.Sequential([vb.layers.DenseVariational(1, vb.posterior, vb.prior, seed=0)])
