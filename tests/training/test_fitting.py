@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import warnings
 
 import numpy as np
@@ -205,12 +204,19 @@ def test_patience_does_not_count_while_the_kl_warms_up():
 
 def test_ctrl_c_keeps_the_last_finished_epoch(monkeypatch):
     monkeypatch.setattr("varbump.training.fitting._epochs_a_call", lambda loop: 1)
+    updates = []
+
+    def update(self, *args):  # a timer could fire inside of the compiler, which swallows interrupts
+        updates.append(args)
+        if len(updates) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("varbump.training.progress.TrainingProgress.update", update)
     x, y = data()
     model = network()
-    threading.Timer(4.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    history = train(model, x, y, epochs=200_000)
+    history = train(model, x, y, epochs=200)
     assert history.stopped == "interrupted"
-    assert 0 < len(history.epoch) < 200_000
+    assert 3 <= len(history.epoch) < 200
     assert np.isfinite(np.concatenate([w.ravel() for w in model.get_weights()])).all()
 
 
