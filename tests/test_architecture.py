@@ -33,6 +33,7 @@ RANKS = {
     "diagnostics": 4,
     "mcmc": 5,
     "plotting": 5,
+    "importance": 6,
     "estimator": 6,
 }
 

@@ -5,6 +5,7 @@ from varbump.bumps import bump, gaussian_bump
 from varbump.diagnostics import bump_report, parameter_report
 from varbump.estimator import VariationalRegressor
 from varbump.evidence import ElboEstimate, estimate_elbo
+from varbump.importance import ImportanceDraws, sample_importance
 from varbump.mcmc import PosteriorDraws, sample_nuts
 from varbump.network import build_network
 from varbump.plotting import BandsDisplay, FunctionsDisplay, TrainingDisplay
@@ -22,6 +23,7 @@ __all__ = [
     "Ensemble",
     "FunctionsDisplay",
     "History",
+    "ImportanceDraws",
     "NonFiniteLossError",
     "PosteriorDraws",
     "TrainingDisplay",
@@ -45,5 +47,6 @@ __all__ = [
     "predict_y",
     "prior",
     "priors",
+    "sample_importance",
     "sample_nuts",
 ]
