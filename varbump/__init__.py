@@ -12,8 +12,7 @@ from varbump.posteriors import posterior
 from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, predict_y
 from varbump.priors import prior
 from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
-
-__version__ = "0.1.0"
+from varbump.version import __version__
 
 __all__ = [
     "Bands",
@@ -26,6 +25,7 @@ __all__ = [
     "PosteriorDraws",
     "TrainingDisplay",
     "VariationalRegressor",
+    "__version__",
     "build_network",
     "bump",
     "bump_report",
