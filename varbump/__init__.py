@@ -11,10 +11,12 @@ from varbump.plotting import BandsDisplay, FunctionsDisplay, TrainingDisplay
 from varbump.posteriors import posterior
 from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, predict_y
 from varbump.priors import prior
+from varbump.saving import ArchiveError, SavedModel, load, save
 from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
 from varbump.version import __version__
 
 __all__ = [
+    "ArchiveError",
     "Bands",
     "BandsDisplay",
     "ElboEstimate",
@@ -23,6 +25,7 @@ __all__ = [
     "History",
     "NonFiniteLossError",
     "PosteriorDraws",
+    "SavedModel",
     "TrainingDisplay",
     "VariationalRegressor",
     "__version__",
@@ -36,6 +39,7 @@ __all__ = [
     "fit_ensemble",
     "gaussian_bump",
     "layers",
+    "load",
     "likelihoods",
     "parameter_report",
     "posterior",
@@ -46,4 +50,5 @@ __all__ = [
     "prior",
     "priors",
     "sample_nuts",
+    "save",
 ]

@@ -159,7 +159,7 @@ class Archive:
         Raises
         ------
         ArchiveError
-            If its bytes are not those that were written, or nan or infinite numbers are among them.
+            If its bytes are not those that were written.
         """
         shape, dtype = self.declared[name]
         content = self._member(f"{name}.npy")
