@@ -186,6 +186,9 @@ class Archive:
             raise self.error(f"it is no archive of varbump, or is truncated ({error})") from error
         if len(self._members) != len(self._zip.infolist()):
             raise self.error("it has two members of one name")
+        for name, info in self._members.items():
+            if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+                raise self.error(f"{name:.80} is compressed, which varbump never does")
         if sum(info.file_size for info in self._members.values()) > self._size:
             raise self.error("its members claim to be larger than the file")
         if HEADER not in self._members:
@@ -240,8 +243,6 @@ class Archive:
 
     def _member(self, name: str) -> bytes:
         info = self._members[name]
-        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-            raise self.error(f"{name} is compressed, which varbump never does")
         try:
             content = self._zip.read(info)
         except Exception as error:  # of a parser that is fed with anything

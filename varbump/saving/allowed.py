@@ -99,6 +99,8 @@ WORDS = {
 
 NAME = re.compile(r"[\w.\-/ ]{1,200}")
 
+MAX_DEPTH = 6
+
 IGNORED = {"build_config", "module", "registered_name"}
 
 
@@ -158,6 +160,8 @@ def decoded(value: Any, table: Mapping[str, type], where: str) -> dict[str, Any]
     """
     if not isinstance(value, dict) or not isinstance(value.get("class"), str):
         raise Refused(f"{where} must be an object, one of {_names(table)}, got {_short(value)}")
+    if where.count(", ") > MAX_DEPTH:
+        raise Refused(f"{_short(where)} is nested too deeply")
     key = value["class"]
     if key not in table:
         what = "a function" if key in ("function", "__lambda__") else _short(key.split(">")[-1].split(".")[-1])
