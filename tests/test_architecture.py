@@ -13,6 +13,7 @@ ROOT = Path(varbump.__file__).parent
 
 RANKS = {
     "_keras": 0,
+    "version": 0,
     "triangles": 1,
     "fan_in": 1,
     "tempering": 1,
@@ -21,6 +22,8 @@ RANKS = {
     "bumps": 1,
     "datasets": 1,
     "checks": 1,
+    "atomic": 1,
+    "archive": 2,
     "priors": 2,
     "posteriors": 2,
     "likelihoods": 2,
@@ -35,6 +38,7 @@ RANKS = {
     "plotting": 5,
     "importance": 6,
     "estimator": 6,
+    "saving": 7,
 }
 
 

@@ -12,11 +12,12 @@ from varbump.plotting import BandsDisplay, FunctionsDisplay, TrainingDisplay
 from varbump.posteriors import posterior
 from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, predict_y
 from varbump.priors import prior
+from varbump.saving import ArchiveError, SavedModel, load, save
 from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
-
-__version__ = "0.1.0"
+from varbump.version import __version__
 
 __all__ = [
+    "ArchiveError",
     "Bands",
     "BandsDisplay",
     "ElboEstimate",
@@ -26,8 +27,10 @@ __all__ = [
     "ImportanceDraws",
     "NonFiniteLossError",
     "PosteriorDraws",
+    "SavedModel",
     "TrainingDisplay",
     "VariationalRegressor",
+    "__version__",
     "build_network",
     "bump",
     "bump_report",
@@ -38,6 +41,7 @@ __all__ = [
     "fit_ensemble",
     "gaussian_bump",
     "layers",
+    "load",
     "likelihoods",
     "parameter_report",
     "posterior",
@@ -49,4 +53,5 @@ __all__ = [
     "priors",
     "sample_importance",
     "sample_nuts",
+    "save",
 ]
