@@ -33,6 +33,8 @@ RANKS = {
     "diagnostics": 4,
     "mcmc": 5,
     "plotting": 5,
+    "predictive": 5,
+    "scores": 6,
     "estimator": 6,
 }
 

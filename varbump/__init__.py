@@ -11,6 +11,7 @@ from varbump.plotting import BandsDisplay, FunctionsDisplay, TrainingDisplay
 from varbump.posteriors import posterior
 from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, predict_y
 from varbump.priors import prior
+from varbump.scores import Evaluation, evaluate
 from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
 
 __version__ = "0.1.0"
@@ -20,6 +21,7 @@ __all__ = [
     "BandsDisplay",
     "ElboEstimate",
     "Ensemble",
+    "Evaluation",
     "FunctionsDisplay",
     "History",
     "NonFiniteLossError",
@@ -32,6 +34,7 @@ __all__ = [
     "credible_bands",
     "datasets",
     "estimate_elbo",
+    "evaluate",
     "fit",
     "fit_ensemble",
     "gaussian_bump",

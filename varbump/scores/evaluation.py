@@ -1,0 +1,190 @@
+"""Scores of a model on held-out data, and what they say about its intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from varbump.diagnostics.printed import Printed
+from varbump.scores.band import simultaneous_band
+
+__all__ = ["Evaluation"]
+
+CONFIDENCE = 0.999
+"""Of the band that coverage is held against: one calibrated model in a thousand is flagged."""
+
+MAX_LEVELS_SHOWN = 7
+SHOWN = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation(Printed):
+    """Scores on held-out data; printed, a table with a sentence of judgement.
+
+    With several targets each attribute is the mean over them, but for `log_likelihood` and `pit`; `targets` holds the
+    scores of each. A mean over targets of different units mixes these.
+
+    Attributes
+    ----------
+    num_data : int
+        N, rows.
+    num_draws : int
+        S, components of the predictive mixture.
+    rmse : float
+        Root mean square error of the predictive mean, units of y.
+    log_likelihood : float
+        Mean log predictive density, nats per row, of a density in the units of y; jointly over targets.
+    crps : float
+        Mean continuous ranked probability score, units of y; smaller is better.
+    interval_score : dict of float to float
+        Mean interval score by level, units of y; smaller is better.
+    coverage : dict of float to float
+        Fraction of y inside of the equal-tailed interval of each level.
+    coverage_interval : dict of float to (float, float)
+        Exact binomial 95 % interval (Clopper-Pearson) of the coverage. With several targets, whose misses may go
+        together, it is that of N observations.
+    pit : ndarray (N, Q)
+        Probability integral transform F(y | x): uniform on [0, 1] for a calibrated model.
+    sharpness : dict of float to float
+        Mean width of the intervals by level, units of y.
+    epistemic_share : float
+        Mean variance of E[y | w] over the draws of w, as a share of the mean total variance: by the law of total
+        variance the rest is noise.
+    targets : tuple of Evaluation
+        Of each target, if there are several.
+    temperature : float
+        At which the model was trained.
+    num_tests : int
+        Targets that are judged together: the band of each is wider, so that all of them together are held to 99.9 %.
+    """
+
+    num_data: int
+    num_draws: int
+    rmse: float
+    log_likelihood: float
+    crps: float
+    interval_score: dict[float, float]
+    coverage: dict[float, float]
+    coverage_interval: dict[float, tuple[float, float]]
+    pit: np.ndarray
+    sharpness: dict[float, float]
+    epistemic_share: float
+    targets: tuple[Evaluation, ...] = ()
+    temperature: float = 1.0
+    num_tests: int = 1
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Nominal levels of the intervals, increasing."""
+        return tuple(self.coverage)
+
+    @cached_property
+    def band(self) -> dict[float, tuple[float, float]]:
+        """Where the coverage of a calibrated model lies at all levels at once, with probability 99.9 %."""
+        confidence = 1.0 - (1.0 - CONFIDENCE) / self.num_tests
+        low, high = simultaneous_band(self.levels, self.num_data, confidence)
+        return {level: (float(a), float(b)) for level, a, b in zip(self.levels, low, high, strict=True)}
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether coverage lies inside of the band at every level, for every target."""
+        if self.targets:
+            return all(target.calibrated for target in self.targets)
+        return not any(self._misses)
+
+    @property
+    def judgement(self) -> str:
+        """Whether the intervals can be believed, in words."""
+        if self.targets:
+            bad = [i for i, target in enumerate(self.targets) if not target.calibrated]
+            if not bad:
+                return f"Coverage of all {len(self.targets)} targets is what calibrated intervals give by chance."
+            return " ".join(f"Target {i}: {self.targets[i].judgement}" for i in bad)
+        narrow, wide = self._misses
+        widest = max(self.band, key=lambda level: self.band[level][1] - self.band[level][0])
+        room = (self.band[widest][1] - self.band[widest][0]) / 2.0
+        if not narrow and not wide:
+            return (
+                f"Coverage at all {len(self.levels)} levels is what calibrated intervals give by chance; with "
+                f"{self.num_data:,} rows, misses of up to {100 * room:.2g} points would not be told from chance."
+            )
+        if narrow and wide:
+            return (
+                f"The noise has another shape than the likelihood's: {_said(narrow, self.coverage, 'too narrow')}; "
+                f"{_said(wide, self.coverage, 'too wide')}. Try another likelihood (StudentT for heavy tails, "
+                f"HeteroscedasticNormal where the noise changes with x), or recalibrate."
+            )
+        if narrow:
+            return (
+                f"Intervals are too narrow: {_said(narrow, self.coverage)}. The noise scale is too small or the "
+                f"posterior too sure; the model may also be wrong where the data were not. Pool an ensemble, learn the "
+                f"noise scale, or recalibrate."
+            )
+        return (
+            f"Intervals are too wide: {_said(wide, self.coverage)}. The noise scale is too large or the model has not "
+            f"been trained to the end; learn the noise scale, train longer, or recalibrate."
+        )
+
+    @property
+    def _misses(self) -> tuple[list[float], list[float]]:
+        """Levels at which coverage lies below the band, and above it."""
+        narrow = [level for level in self.levels if self.coverage[level] < self.band[level][0]]
+        wide = [level for level in self.levels if self.coverage[level] > self.band[level][1]]
+        return narrow, wide
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        scores = Table(title="Scores on held-out data", title_justify="left")
+        scores.add_column("")
+        columns = [("all", self), *((f"target {i}", target) for i, target in enumerate(self.targets))]
+        for name, _ in columns:
+            scores.add_column("" if len(columns) == 1 else name, justify="right")
+        for name, value in (
+            ("RMSE, units of y", "rmse"),
+            ("log-likelihood, nats a row", "log_likelihood"),
+            ("CRPS, units of y", "crps"),
+            ("epistemic share of the variance", "epistemic_share"),
+        ):
+            form = "{:.1%}" if value == "epistemic_share" else "{:.4g}"
+            scores.add_row(name, *(form.format(getattr(evaluation, value)) for _, evaluation in columns))
+        yield scores
+        table = Table(title="Intervals", title_justify="left")
+        for column in ("level", "coverage", "95 % interval of it", "99.9 % band", "mean width", "interval score"):
+            table.add_column(column, justify="right")
+        for level in self._shown:
+            low, high = self.coverage_interval[level]
+            table.add_row(
+                f"{100 * level:.4g} %",
+                f"{100 * self.coverage[level]:.1f} %",
+                f"{100 * low:.1f} to {100 * high:.1f} %",
+                "{:.1f} to {:.1f} %".format(*(100 * end for end in self.band[level])),
+                f"{self.sharpness[level]:.4g}",
+                f"{self.interval_score[level]:.4g}",
+            )
+        yield table
+        yield f"{self.num_data:,} rows, {self.num_draws:,} draws of the function.\n"
+        yield self.judgement
+        if self.temperature != 1.0:
+            yield (
+                f"Trained at temperature {self.temperature:.3g}: this is not the Bayesian posterior, whose temperature "
+                f"is 1."
+            )
+
+    @property
+    def _shown(self) -> list[float]:
+        if len(self.levels) <= MAX_LEVELS_SHOWN:
+            return list(self.levels)
+        known = [level for level in SHOWN if level in self.coverage]
+        return known or list(self.levels[:: -(-len(self.levels) // MAX_LEVELS_SHOWN)])
+
+
+def _said(levels: list[float], coverage: dict[float, float], what: str = "") -> str:
+    """For instance "those of 95 % hold 71.2 % of the data"; the level that misses by most speaks."""
+    worst = max(levels, key=lambda level: abs(coverage[level] - level))
+    number = f"{len(levels)} levels are off, " if len(levels) > 1 else ""
+    kind = f"{what}, " if what else ""
+    return f"{kind}{number}those of {100 * worst:.4g} % hold {100 * coverage[worst]:.1f} % of the data"
