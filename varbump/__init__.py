@@ -7,11 +7,18 @@ from varbump.estimator import VariationalRegressor
 from varbump.evidence import ElboEstimate, estimate_elbo
 from varbump.mcmc import PosteriorDraws, sample_nuts
 from varbump.network import build_network
-from varbump.plotting import BandsDisplay, FunctionsDisplay, TrainingDisplay
+from varbump.plotting import (
+    BandsDisplay,
+    CalibrationDisplay,
+    CoverageByRegionDisplay,
+    FunctionsDisplay,
+    PITDisplay,
+    TrainingDisplay,
+)
 from varbump.posteriors import posterior
 from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, predict_y
 from varbump.priors import prior
-from varbump.scores import Evaluation, evaluate
+from varbump.scores import Evaluation, coverage_by_region, evaluate
 from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
 
 __version__ = "0.1.0"
@@ -19,18 +26,22 @@ __version__ = "0.1.0"
 __all__ = [
     "Bands",
     "BandsDisplay",
+    "CalibrationDisplay",
+    "CoverageByRegionDisplay",
     "ElboEstimate",
     "Ensemble",
     "Evaluation",
     "FunctionsDisplay",
     "History",
     "NonFiniteLossError",
+    "PITDisplay",
     "PosteriorDraws",
     "TrainingDisplay",
     "VariationalRegressor",
     "build_network",
     "bump",
     "bump_report",
+    "coverage_by_region",
     "credible_bands",
     "datasets",
     "estimate_elbo",

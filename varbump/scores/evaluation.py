@@ -10,8 +10,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from varbump.checks import check_count
 from varbump.diagnostics.printed import Printed
 from varbump.scores.band import simultaneous_band
+from varbump.scores.pit import PITHistogram
 
 __all__ = ["Evaluation"]
 
@@ -56,7 +58,7 @@ class Evaluation(Printed):
         Mean variance of E[y | w] over the draws of w, as a share of the mean total variance: by the law of total
         variance the rest is noise.
     targets : tuple of Evaluation
-        Of each target, if there are several.
+        Scores of each target, if there are several.
     temperature : float
         At which the model was trained.
     num_tests : int
@@ -100,35 +102,67 @@ class Evaluation(Printed):
     @property
     def judgement(self) -> str:
         """Whether the intervals can be believed, in words."""
-        if self.targets:
-            bad = [i for i, target in enumerate(self.targets) if not target.calibrated]
-            if not bad:
-                return f"Coverage of all {len(self.targets)} targets is what calibrated intervals give by chance."
-            return " ".join(f"Target {i}: {self.targets[i].judgement}" for i in bad)
+        if not self.targets:
+            return " ".join(self._finding)
+        bad = {i: target._finding for i, target in enumerate(self.targets) if not target.calibrated}
+        if not bad:
+            return f"Coverage of all {len(self.targets)} targets is what calibrated intervals give by chance."
+        advice = dict.fromkeys(finding[1] for finding in bad.values())  # once each, in this order
+        return " ".join([*(f"Target {i}: {finding[0]}" for i, finding in bad.items()), *advice])
+
+    @property
+    def _finding(self) -> tuple[str, str]:
+        """What was found, and what can be done."""
         narrow, wide = self._misses
-        widest = max(self.band, key=lambda level: self.band[level][1] - self.band[level][0])
-        room = (self.band[widest][1] - self.band[widest][0]) / 2.0
-        if not narrow and not wide:
-            return (
-                f"Coverage at all {len(self.levels)} levels is what calibrated intervals give by chance; with "
-                f"{self.num_data:,} rows, misses of up to {100 * room:.2g} points would not be told from chance."
-            )
         if narrow and wide:
             return (
-                f"The noise has another shape than the likelihood's: {_said(narrow, self.coverage, 'too narrow')}; "
-                f"{_said(wide, self.coverage, 'too wide')}. Try another likelihood (StudentT for heavy tails, "
-                f"HeteroscedasticNormal where the noise changes with x), or recalibrate."
+                f"The noise has another shape than the likelihood's: {self._said(narrow, 'too narrow')}, "
+                f"{self._said(wide, 'too wide')}.",
+                "Try another likelihood (StudentT for heavy tails, HeteroscedasticNormal where the noise changes with "
+                "x), or recalibrate.",
             )
         if narrow:
             return (
-                f"Intervals are too narrow: {_said(narrow, self.coverage)}. The noise scale is too small or the "
-                f"posterior too sure; the model may also be wrong where the data were not. Pool an ensemble, learn the "
-                f"noise scale, or recalibrate."
+                f"Intervals are {self._said(narrow, 'too narrow')}.",
+                "The noise scale is too small, the posterior too sure, or the mean wrong: learn the noise scale, pool "
+                "an ensemble, or recalibrate.",
             )
+        if wide:
+            return (
+                f"Intervals are {self._said(wide, 'too wide')}.",
+                "The noise scale is too large or training has not ended: learn the noise scale, train longer, or "
+                "recalibrate.",
+            )
+        room = max(high - low for low, high in self.band.values()) / 2.0
         return (
-            f"Intervals are too wide: {_said(wide, self.coverage)}. The noise scale is too large or the model has not "
-            f"been trained to the end; learn the noise scale, train longer, or recalibrate."
+            f"Coverage at all {len(self.levels)} levels is what calibrated intervals give by chance;",
+            f"with {self.num_data:,} rows, misses of up to {100 * room:.2g} points cannot be told from chance.",
         )
+
+    def _said(self, levels: list[float], what: str) -> str:
+        """For instance "too narrow at 3 of 19 levels (95 % intervals hold 71.2 %)"; the largest miss speaks."""
+        worst = max(levels, key=lambda level: abs(self.coverage[level] - level))
+        held = f"{100 * worst:.4g} % intervals hold {100 * self.coverage[worst]:.1f} %"
+        return f"{what} at {len(levels)} of {len(self.levels)} levels ({held} of the data)"
+
+    def pit_histogram(self, num_bins: int = 20, *, target: int = 0) -> PITHistogram:
+        """Histogram of the PIT of one target, with the band in which a calibrated model has all of its bars.
+
+        Parameters
+        ----------
+        num_bins : int, default=20
+        target : int, default=0
+            Which column of y.
+
+        Raises
+        ------
+        ValueError
+            If there is no such target, or no bin.
+        """
+        num_bins, target = check_count(num_bins, "num_bins"), check_count(target, "target", 0)
+        if target >= self.pit.shape[1]:
+            raise ValueError(f"target must be below {self.pit.shape[1]}, the number of targets, got {target}")
+        return PITHistogram.of(self.pit[:, target], num_bins)
 
     @property
     def _misses(self) -> tuple[list[float], list[float]]:
@@ -138,11 +172,11 @@ class Evaluation(Printed):
         return narrow, wide
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
-        scores = Table(title="Scores on held-out data", title_justify="left")
-        scores.add_column("")
         columns = [("all", self), *((f"target {i}", target) for i, target in enumerate(self.targets))]
+        scores = Table(title="Scores on held-out data", title_justify="left", show_header=len(columns) > 1)
+        scores.add_column("")
         for name, _ in columns:
-            scores.add_column("" if len(columns) == 1 else name, justify="right")
+            scores.add_column(name, justify="right")
         for name, value in (
             ("RMSE, units of y", "rmse"),
             ("log-likelihood, nats a row", "log_likelihood"),
@@ -180,11 +214,3 @@ class Evaluation(Printed):
             return list(self.levels)
         known = [level for level in SHOWN if level in self.coverage]
         return known or list(self.levels[:: -(-len(self.levels) // MAX_LEVELS_SHOWN)])
-
-
-def _said(levels: list[float], coverage: dict[float, float], what: str = "") -> str:
-    """For instance "those of 95 % hold 71.2 % of the data"; the level that misses by most speaks."""
-    worst = max(levels, key=lambda level: abs(coverage[level] - level))
-    number = f"{len(levels)} levels are off, " if len(levels) > 1 else ""
-    kind = f"{what}, " if what else ""
-    return f"{kind}{number}those of {100 * worst:.4g} % hold {100 * coverage[worst]:.1f} % of the data"
