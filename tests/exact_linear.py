@@ -23,6 +23,17 @@ def linear(shrink=1.0, num_data=60, seed=0):
 
 
 def fresh(weights, num_data, seed=1):
+    """New rows of the law with these weights, (3,), or (num_data, 3) for weights of its own for each row."""
     generator = np.random.default_rng(seed)
     x = generator.normal(size=(num_data, 2)) @ np.array([[1.0, 0.6], [0.0, 0.8]])
-    return x, x @ weights[:2] + weights[2] + NOISE * generator.normal(size=num_data)
+    weights = np.broadcast_to(weights, (num_data, 3))
+    return x, np.sum(x * weights[:, :2], 1) + weights[:, 2] + NOISE * generator.normal(size=num_data)
+
+
+def from_posterior(mean, covariance, num_data, seed=1):
+    """New rows, each with weights of its own drawn from the posterior, for which the predictive is exact.
+
+    Rows of ONE truth share the error of the posterior mean, so that their PITs are uniform only on average over truths.
+    """
+    weights = np.random.default_rng(seed + 100).multivariate_normal(mean, covariance, size=num_data)
+    return fresh(weights, num_data, seed)

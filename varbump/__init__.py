@@ -18,7 +18,7 @@ from varbump.plotting import (
 from varbump.posteriors import posterior
 from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, predict_y
 from varbump.priors import prior
-from varbump.scores import Evaluation, coverage_by_region, evaluate
+from varbump.scores import Evaluation, coverage_by_region, evaluate, psis_khat, recalibrate, to_arviz
 from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
 
 __version__ = "0.1.0"
@@ -59,5 +59,8 @@ __all__ = [
     "predict_y",
     "prior",
     "priors",
+    "psis_khat",
+    "recalibrate",
     "sample_nuts",
+    "to_arviz",
 ]

@@ -19,7 +19,7 @@ from varbump._keras import keras
 from varbump.checks import check_count, check_likelihood, check_network
 from varbump.predictive.mixture import Mixture
 from varbump.predictive.noise import noise_of
-from varbump.sampler import DrawSource, sampler_of
+from varbump.sampler import DrawSource, Sampler, sampler_of
 from varbump.training import Ensemble
 
 __all__ = ["BLOCK", "Predictive", "predictive_of"]
@@ -40,10 +40,14 @@ class Predictive:
         S; a multiple of the number of likelihoods.
     seed : int
         Of the draws.
+
+    Attributes
+    ----------
+    source, num_draws
     """
 
     def __init__(self, source: keras.Model | DrawSource, likelihoods: Sequence[Any], num_draws: int, seed: int) -> None:
-        self._source, self._likelihoods, self._seed = source, likelihoods, seed
+        self.source, self._likelihoods, self._seed = source, likelihoods, seed
         self._noises = [noise_of(likelihood) for likelihood in likelihoods]
         self.num_draws = num_draws
 
@@ -90,11 +94,15 @@ class Predictive:
     def blocks(self, x: np.ndarray) -> Iterator[tuple[slice, Mixture]]:
         """Blocks of rows: which, and the mixture for BLOCK of them, padded ones among them."""
         padded = np.pad(x, [(0, -len(x) % BLOCK)] + [(0, 0)] * (x.ndim - 1))
-        sampler = sampler_of(self._source, x.shape[1:], self.num_draws, self._seed, BLOCK)
+        sampler = self.sampler(x)
         for start in range(0, len(padded), BLOCK):
             (_, f), *_ = sampler.chunks(padded[start : start + BLOCK])
             mixture = Mixture(self._by_member(f, "mean"), self._by_member(f, "stddev"), self._noises)
             yield slice(start, start + BLOCK), mixture
+
+    def sampler(self, x: np.ndarray) -> Sampler:
+        """What draws the functions, for rows like those of x."""
+        return sampler_of(self.source, x.shape[1:], self.num_draws, self._seed, BLOCK)
 
     def _of_rows(self, x: np.ndarray, of: Callable[[Mixture], np.ndarray], axis: int) -> np.ndarray:
         parts = [of(mixture) for _, mixture in self.blocks(x)]

@@ -37,6 +37,10 @@ def simultaneous_band(levels: tuple[float, ...], num: int, confidence: float = 0
     the standardised misses over the levels, from 100,000 multinomial draws with a seed of their own: the band knows
     that the levels share their data, and how skewed the counts of small N are.
 
+    Rows count as independent. Those of one data set share the error that the posterior mean makes there, which a
+    calibrated posterior allows for on average over data sets only: where the epistemic share is large and there are
+    many more held-out rows than training rows, a good model can leave the band.
+
     Parameters
     ----------
     levels : tuple of float (L,)

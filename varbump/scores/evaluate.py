@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import logsumexp
 from scoringrules import interval_score
 
-from varbump._keras import float_dtype, keras
+from varbump._keras import keras
 from varbump.checks import check_array, check_data, check_inputs, check_rows_match
 from varbump.forward import host_seed
 from varbump.predictive import Mixture, Predictive, predictive_of
@@ -18,7 +18,7 @@ from varbump.scores.band import binomial_interval
 from varbump.scores.evaluation import Evaluation
 from varbump.tempering import temperature_of
 
-__all__ = ["LEVELS", "check_levels", "evaluate", "target_of"]
+__all__ = ["LEVELS", "check_levels", "evaluate", "inputs_of", "target_of"]
 
 LEVELS = tuple(k / 20 for k in range(1, 20))
 """5 %, 10 %, ..., 95 %."""
@@ -125,7 +125,7 @@ def target_of(model: Any, x: Any, y: Any, likelihood: Any, num_draws: int, seed:
     seed = host_seed(seed)
     predictive = predictive_of(model, likelihood, num_draws, seed)
     network = model if isinstance(model, keras.Model) else model.network
-    x = check_inputs(network, x)
+    x = inputs_of(model, x)
     if not network.built:
         network(x[:1])
     check_data(network, model.likelihood if likelihood is None else likelihood, x, y)
@@ -133,8 +133,14 @@ def target_of(model: Any, x: Any, y: Any, likelihood: Any, num_draws: int, seed:
     if exact.ndim != 2:
         raise ValueError(f"y must have shape (N,) or (N, Q), got {exact.shape}")
     num_targets = exact.shape[1]
-    x = x.astype(float_dtype(network))
     return Target(predictive, x, exact, np.zeros(num_targets), np.ones(num_targets), temperature_of(model))
+
+
+def inputs_of(model: Any, x: Any) -> np.ndarray:
+    """New rows x (N, D), as the `Predictive` of the model takes them."""
+    if hasattr(model, "_predictive_of"):
+        return model._predictive_of(x)[1]
+    return check_inputs(model if isinstance(model, keras.Model) else model.network, x)
 
 
 def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
