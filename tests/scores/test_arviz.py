@@ -45,7 +45,8 @@ def test_a_network_is_one_chain():
     np.testing.assert_allclose((kernel.mean(0) - mean[:2]) / sd[:2], 0, atol=0.23)
 
 
-def test_members_and_markov_chains_are_chains():
+@pytest.mark.slow
+def test_members_are_chains():
     x = np.linspace(-1, 1, 12, dtype="float32")[:, None]
     network = vb.build_network(1, hidden_units=(2,), seed=0)
     ensemble = vb.fit_ensemble(network, LIKELIHOOD, x, x, num_members=2, epochs=1, seed=0, verbose=0)
