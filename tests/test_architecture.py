@@ -35,6 +35,7 @@ RANKS = {
     "plotting": 5,
     "predictive": 5,
     "scores": 6,
+    "importance": 6,
     "estimator": 6,
 }
 

@@ -23,7 +23,17 @@ RUNS = {
     "truth": ["--only", "two clusters", "--families", "mean field", "4 joints", "--jobs", "1", "--epochs", "2"]
     + ["--num-draws", "4", "--num-warmup", "10"],
 }
-SLOW = {"benchmark", "bump_sigma", "calibration", "gradient_variance", "kl_warmup", "noise", "tables", "truth"}
+SLOW = {
+    "benchmark",
+    "bump_sigma",
+    "calibration",
+    "gradient_variance",
+    "kl_warmup",
+    "nan_loss",
+    "noise",
+    "tables",
+    "truth",
+}
 TABLES = {"benchmark", "gradient_variance", "kl_warmup", "tables"}
 """Those that leave a table and no picture."""
 SAYS = {

@@ -5,6 +5,7 @@ from varbump.bumps import bump, gaussian_bump
 from varbump.diagnostics import bump_report, parameter_report
 from varbump.estimator import VariationalRegressor
 from varbump.evidence import ElboEstimate, estimate_elbo
+from varbump.importance import ImportanceDraws, sample_importance
 from varbump.mcmc import PosteriorDraws, sample_nuts
 from varbump.network import build_network
 from varbump.plotting import (
@@ -33,6 +34,7 @@ __all__ = [
     "Evaluation",
     "FunctionsDisplay",
     "History",
+    "ImportanceDraws",
     "NonFiniteLossError",
     "PITDisplay",
     "PosteriorDraws",
@@ -61,6 +63,7 @@ __all__ = [
     "priors",
     "psis_khat",
     "recalibrate",
+    "sample_importance",
     "sample_nuts",
     "to_arviz",
 ]

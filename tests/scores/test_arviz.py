@@ -90,6 +90,18 @@ def test_stored_draws_keep_their_chains():
     assert scores.log_likelihood == pytest.approx(np.log(density).mean())
 
 
+def test_importance_draws_are_one_chain():
+    network, x, y, *_ = linear(num_data=12)
+    weights = np.random.default_rng(0).normal(size=(7, 3))
+    history = vb.History(history={"loss": [0.0]}, num_data=12)
+    drawn = vb.ImportanceDraws(network, (weights,), np.zeros((7, 2)), history, 0.0)
+    tree = vb.to_arviz(drawn, x, y, likelihood=LIKELIHOOD)  # 400 draws are asked for by default
+    name = network.layers[-1].name
+    np.testing.assert_array_equal(tree.posterior[f"{name}_bias"].values, weights[None, :, 2:])
+    f = affine(tree, name, x)[0, ..., 0]
+    np.testing.assert_allclose(tree.log_likelihood["y"].values[0], stats.norm(f, NOISE).logpdf(y[:, 0]), rtol=1e-6)
+
+
 def test_without_the_extra_the_error_names_it(monkeypatch):
     network, x, y, *_ = linear(num_data=12)
     monkeypatch.setitem(sys.modules, "arviz_base", None)

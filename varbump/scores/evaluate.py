@@ -40,7 +40,7 @@ def evaluate(
 
     Parameters
     ----------
-    model : tf_keras.Model, Ensemble, PosteriorDraws or VariationalRegressor
+    model : tf_keras.Model, Ensemble, PosteriorDraws, ImportanceDraws or VariationalRegressor
         A fitted `VariationalRegressor` takes x as its `predict` does, and is scored in the units of its y and with
         its own draws: `num_draws` and `seed` are then not looked at.
     x : array-like (N, D)
