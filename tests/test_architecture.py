@@ -36,6 +36,8 @@ RANKS = {
     "diagnostics": 4,
     "mcmc": 5,
     "plotting": 5,
+    "predictive": 5,
+    "scores": 6,
     "importance": 6,
     "estimator": 6,
     "saving": 7,

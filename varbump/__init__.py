@@ -8,11 +8,19 @@ from varbump.evidence import ElboEstimate, estimate_elbo
 from varbump.importance import ImportanceDraws, sample_importance
 from varbump.mcmc import PosteriorDraws, sample_nuts
 from varbump.network import build_network
-from varbump.plotting import BandsDisplay, FunctionsDisplay, TrainingDisplay
+from varbump.plotting import (
+    BandsDisplay,
+    CalibrationDisplay,
+    CoverageByRegionDisplay,
+    FunctionsDisplay,
+    PITDisplay,
+    TrainingDisplay,
+)
 from varbump.posteriors import posterior
 from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, predict_y
 from varbump.priors import prior
 from varbump.saving import ArchiveError, SavedModel, load, save
+from varbump.scores import Evaluation, coverage_by_region, evaluate, psis_khat, recalibrate, to_arviz
 from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
 from varbump.version import __version__
 
@@ -20,12 +28,16 @@ __all__ = [
     "ArchiveError",
     "Bands",
     "BandsDisplay",
+    "CalibrationDisplay",
+    "CoverageByRegionDisplay",
     "ElboEstimate",
     "Ensemble",
+    "Evaluation",
     "FunctionsDisplay",
     "History",
     "ImportanceDraws",
     "NonFiniteLossError",
+    "PITDisplay",
     "PosteriorDraws",
     "SavedModel",
     "TrainingDisplay",
@@ -34,9 +46,11 @@ __all__ = [
     "build_network",
     "bump",
     "bump_report",
+    "coverage_by_region",
     "credible_bands",
     "datasets",
     "estimate_elbo",
+    "evaluate",
     "fit",
     "fit_ensemble",
     "gaussian_bump",
@@ -51,7 +65,10 @@ __all__ = [
     "predict_y",
     "prior",
     "priors",
+    "psis_khat",
+    "recalibrate",
     "sample_importance",
     "sample_nuts",
     "save",
+    "to_arviz",
 ]
