@@ -9,6 +9,7 @@ import registry
 import tf_keras
 
 import varbump as vb
+from varbump.saving import allowed
 from varbump.tempering import note_temperature
 
 X = np.random.default_rng(0).normal(size=(5, 2)).astype("float32")
@@ -181,6 +182,21 @@ def test_what_has_no_name_is_refused_and_nothing_is_written(path, layers, messag
     with pytest.raises(ValueError, match=f"Sequential cannot be saved: .*{message}"):
         vb.save(network, path)
     assert not path.exists()
+
+
+def test_every_factory_and_likelihood_can_be_saved():
+    for table, listed in [
+        (allowed.POSTERIORS, registry.POSTERIORS),
+        (allowed.PRIORS, registry.PRIORS),
+        (allowed.LIKELIHOODS, registry.LIKELIHOODS),
+    ]:
+        assert {cls.__name__ for cls in table.values()} == set(listed)
+
+
+def test_a_path_that_is_none(path):
+    for call in (lambda: vb.load(3), lambda: vb.save(vb.build_network(2, seed=0), None)):
+        with pytest.raises(TypeError, match="path must be the name of a file, got"):
+            call()
 
 
 def test_other_things_that_cannot_be_saved(path):
