@@ -170,7 +170,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.function(partial(function), jit_compile=True, autograph=False)
 
 
-def rehearse(call: Callable[[], Any]) -> ForwardPass:
+def rehearse(call: Callable[[], Any], kind: Any = ForwardPass) -> Any:
     """The pass that `call` would make, traced and not run: how much noise it takes and which weights it draws.
 
     Made twice: a Sequential that has not seen such a shape yet goes through its layers once more in the first.
@@ -181,7 +181,7 @@ def rehearse(call: Callable[[], Any]) -> ForwardPass:
             forward.result = call()
 
     for _ in range(2):
-        forward = ForwardPass(None)
+        forward = kind(None)
         tf.function(partial(traced, forward), autograph=False).get_concrete_function()
     return forward
 
