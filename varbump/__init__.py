@@ -21,6 +21,7 @@ from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, 
 from varbump.priors import prior
 from varbump.saving import ArchiveError, SavedModel, load, save
 from varbump.scores import Evaluation, coverage_by_region, evaluate, psis_khat, recalibrate, to_arviz
+from varbump.slices import slice_along
 from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
 from varbump.version import __version__
 
@@ -70,5 +71,6 @@ __all__ = [
     "sample_importance",
     "sample_nuts",
     "save",
+    "slice_along",
     "to_arviz",
 ]
