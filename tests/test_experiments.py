@@ -16,6 +16,7 @@ RUNS = {
     "nan_loss": ["--num-data", "64", "--epochs", "1"],
     "noise": ["--num-data", "64", "--num-fresh", "50", "--epochs", "1", "--repeats", "1"],
     "benchmark": ["--epochs", "1", "--repeats", "1", "--num-draws", "2"],
+    "features": ["--num-data", "60", "--epochs", "2"],
     "gradient_variance": ["--epochs", "1", "--batches", "2", "--repeats", "3", "--draws", "1"]
     + ["--families", "MeanFieldNormal"],
     "kl_warmup": ["--steps", "4", "--repeats", "1", "--num-draws", "2", "--warmups", "0", "--sets", "cubic-200"],
@@ -43,6 +44,7 @@ SAYS = {
     "calibration": ["noise learned along x", "noise scale fixed at 0.12", "Recalibrated on 60 other points", "out.png"],
     "cubic": ["38,130", "321", "epistemic sd", "steps a second", "out.png"],
     "gradient_variance": ["MeanFieldNormal, 642", "| shared | 1 |", "| local | 1 |", "| flipout | 1 |", "Table: "],
+    "features": ["Relevance of the inputs", "out.png"],
     "kl_warmup": ["No tables: --data is None", "| cubic-200 | N(0, 1) |", "Held-out RMSE", "Table: "],
     "noise": ["heteroscedastic", "beta-NLL", "faithful", "Student t", "the truth", "Table: ", "out.png"],
     "truth": ["mean field", "4 joints", "two clusters: R-hat of f", "Lambda_ii^(-1/2)", "Table: ", "out.png"],
