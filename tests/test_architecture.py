@@ -12,6 +12,7 @@ import varbump
 ROOT = Path(varbump.__file__).parent
 
 RANKS = {
+    "_version": 0,
     "_keras": 0,
     "triangles": 1,
     "fan_in": 1,
@@ -34,6 +35,8 @@ RANKS = {
     "mcmc": 5,
     "plotting": 5,
     "estimator": 6,
+    "cli": 9,
+    "__main__": 10,
 }
 
 
