@@ -34,6 +34,8 @@ RANKS = {
     "diagnostics": 4,
     "mcmc": 5,
     "plotting": 5,
+    "predictive": 5,
+    "scores": 6,
     "estimator": 6,
     "cli": 9,
     "__main__": 10,

@@ -17,8 +17,8 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import varbump as vb
-from varbump.estimator.predictive import BLOCK
 from varbump.estimator.rows import check_weights, merged, spacing
+from varbump.predictive import BLOCK
 
 SMALL = {"hidden_layer_sizes": (8,), "n_members": 2, "max_iter": 40, "batch_size": 16, "n_draws": 20}
 

@@ -21,29 +21,43 @@ if TYPE_CHECKING:
     from varbump.evidence import ElboEstimate, estimate_elbo
     from varbump.mcmc import PosteriorDraws, sample_nuts
     from varbump.network import build_network
-    from varbump.plotting import BandsDisplay, FunctionsDisplay, TrainingDisplay
+    from varbump.plotting import (
+        BandsDisplay,
+        CalibrationDisplay,
+        CoverageByRegionDisplay,
+        FunctionsDisplay,
+        PITDisplay,
+        TrainingDisplay,
+    )
     from varbump.posteriors import posterior
     from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, predict_y
     from varbump.priors import prior
+    from varbump.scores import Evaluation, coverage_by_region, evaluate, psis_khat, recalibrate, to_arviz
     from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
 
 __all__ = [
     "Bands",
     "BandsDisplay",
+    "CalibrationDisplay",
+    "CoverageByRegionDisplay",
     "ElboEstimate",
     "Ensemble",
+    "Evaluation",
     "FunctionsDisplay",
     "History",
     "NonFiniteLossError",
+    "PITDisplay",
     "PosteriorDraws",
     "TrainingDisplay",
     "VariationalRegressor",
     "build_network",
     "bump",
     "bump_report",
+    "coverage_by_region",
     "credible_bands",
     "datasets",
     "estimate_elbo",
+    "evaluate",
     "fit",
     "fit_ensemble",
     "gaussian_bump",
@@ -57,21 +71,63 @@ __all__ = [
     "predict_y",
     "prior",
     "priors",
+    "psis_khat",
+    "recalibrate",
     "sample_nuts",
+    "to_arviz",
 ]
 
 _HOMES = {
-    "bumps": ("bump", "gaussian_bump"),
-    "diagnostics": ("bump_report", "parameter_report"),
+    "bumps": (
+        "bump",
+        "gaussian_bump",
+    ),
+    "diagnostics": (
+        "bump_report",
+        "parameter_report",
+    ),
     "estimator": ("VariationalRegressor",),
-    "evidence": ("ElboEstimate", "estimate_elbo"),
-    "mcmc": ("PosteriorDraws", "sample_nuts"),
+    "evidence": (
+        "ElboEstimate",
+        "estimate_elbo",
+    ),
+    "mcmc": (
+        "PosteriorDraws",
+        "sample_nuts",
+    ),
     "network": ("build_network",),
-    "plotting": ("BandsDisplay", "FunctionsDisplay", "TrainingDisplay"),
+    "plotting": (
+        "BandsDisplay",
+        "CalibrationDisplay",
+        "CoverageByRegionDisplay",
+        "FunctionsDisplay",
+        "PITDisplay",
+        "TrainingDisplay",
+    ),
     "posteriors": ("posterior",),
-    "prediction": ("Bands", "credible_bands", "predict_bands", "predict_f", "predict_y"),
+    "prediction": (
+        "Bands",
+        "credible_bands",
+        "predict_bands",
+        "predict_f",
+        "predict_y",
+    ),
     "priors": ("prior",),
-    "training": ("Ensemble", "History", "NonFiniteLossError", "fit", "fit_ensemble"),
+    "scores": (
+        "Evaluation",
+        "coverage_by_region",
+        "evaluate",
+        "psis_khat",
+        "recalibrate",
+        "to_arviz",
+    ),
+    "training": (
+        "Ensemble",
+        "History",
+        "NonFiniteLossError",
+        "fit",
+        "fit_ensemble",
+    ),
 }
 """Module of each name; those of `__all__` that are not here are modules themselves."""
 

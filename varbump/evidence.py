@@ -13,7 +13,7 @@ from varbump.checks import check_count, check_data, check_likelihood, check_netw
 from varbump.elbo import negative_elbo
 from varbump.forward import ForwardPass, compiled, host_seed, rehearse, run_pass, standard_normal
 
-__all__ = ["ElboEstimate", "estimate_elbo"]
+__all__ = ["ElboEstimate", "elbo_terms", "estimate_elbo"]
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,27 @@ def estimate_elbo(
     ValueError, TypeError
         As `varbump.fit`.
     """
+    check_count(num_draws, "num_draws", minimum=2)
+    nll, kl = elbo_terms(network, likelihood, x, y, num_draws=num_draws, seed=seed)
+    elbos, num_data = -(nll + kl), len(x)
+    return ElboEstimate(
+        elbo=float(elbos.mean()),
+        standard_error=float(elbos.std(ddof=1) / np.sqrt(num_draws)),
+        loss=float(negative_elbo(nll.mean() / num_data, kl.mean(), num_data)),
+        nll=float(nll.mean() / num_data),
+        kl=float(kl.mean()),
+    )
+
+
+def elbo_terms(
+    network: keras.Model, likelihood: Any, x: Any, y: Any, *, num_draws: int, seed: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each draw w ~ q, -log p(y | x, w) and log q(w) - log p(w), in nats, (S,) each.
+
+    Less their sum is log p(y, w | x) - log q(w), the log ratio of importance sampling.
+    """
     check_network(network)
     check_likelihood(likelihood)
-    check_count(num_draws, "num_draws", minimum=2)
     x, y = check_data(network, likelihood, x, y)
     if not network.built:
         network(x[:1])
@@ -85,12 +103,5 @@ def estimate_elbo(
         return tf.map_fn(one, (noise, seeds), fn_output_signature=(dtype, dtype))
 
     states = np.random.SeedSequence((host_seed(seed), 2)).generate_state(2 * num_draws).view(np.int32)
-    nll, kl = (np.asarray(v, float) for v in compiled(all_draws)(states.reshape(num_draws, 2)))
-    elbos = -(nll + kl)
-    return ElboEstimate(
-        elbo=float(elbos.mean()),
-        standard_error=float(elbos.std(ddof=1) / np.sqrt(num_draws)),
-        loss=float(negative_elbo(nll.mean() / len(x), kl.mean(), len(x))),
-        nll=float(nll.mean() / len(x)),
-        kl=float(kl.mean()),
-    )
+    nll, kl = compiled(all_draws)(states.reshape(num_draws, 2))
+    return np.asarray(nll, float), np.asarray(kl, float)

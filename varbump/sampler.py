@@ -87,6 +87,13 @@ class Sampler:
             parts = [values for _, _, values in self.draws(x[rows])]
             yield rows, np.concatenate(parts) if len(parts) > 1 else parts[0]
 
+    def weights(self) -> tuple[np.ndarray, ...]:
+        """Weights (S, n) of each variational layer, in the order in which they are called."""
+        stride = max(NOISE_BYTES // self._programs.bytes_a_draw, 1)
+        starts = range(0, self._num_draws, stride)
+        parts = [self._weights(slice(start, min(start + stride, self._num_draws)))[1:] for start in starts]
+        return tuple(np.concatenate(layer) for layer in zip(*parts, strict=True))
+
     def _weights(self, which: slice) -> tuple[tf.Tensor, ...]:
         if self._drawn is not None and self._drawn[0] == which:  # the next rows of the same draws
             return self._drawn[1]

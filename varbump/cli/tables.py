@@ -54,9 +54,7 @@ class Table:
             if name not in known:
                 headless = all(_looks_numeric(column) for column in self.columns)
                 hint = "; its first row must hold the names of the columns" if headless else ""
-                raise UserError(
-                    f"{self.name} has no column {name!r}{option}{hint or did_you_mean(name, self.columns)}"
-                )
+                raise UserError(f"{self.name} has no column {name!r}{option}{hint or did_you_mean(name, self.columns)}")
 
     def chunks(self, names: Sequence[str], kept: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
         """Values (n, len(names)) float64, nan for empty cells, and the same rows of the columns `kept` as they are."""

@@ -15,7 +15,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from varbump.diagnostics import parameter_report
-from varbump.estimator.predictive import Predictive
 from varbump.estimator.rows import check_weights, merged
 from varbump.estimator.settings import (
     ACTIVATIONS,
@@ -31,6 +30,7 @@ from varbump.estimator.state import TrainedEnsemble
 from varbump.likelihoods import HeteroscedasticNormal, LearnedNormal, Normal, StudentT
 from varbump.network import build_network
 from varbump.posteriors import PosteriorFactory
+from varbump.predictive import Predictive
 from varbump.priors import PriorFactory
 from varbump.training import fit_ensemble
 
@@ -409,6 +409,10 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
             num_draws = -(-int(self.n_draws) // len(likelihoods)) * len(likelihoods)
         return Predictive(self.ensemble_, likelihoods[:num_draws], num_draws, self._draw_seed if seed is None else seed)
 
+    def _predictive_of(self, X: Any) -> tuple[Predictive, np.ndarray, np.ndarray, np.ndarray]:
+        """For `varbump.evaluate`: the predictive distribution of standardised y, x for it, and shift and unit of y."""
+        return self._predictive(), self._inputs(X), self.y_scaler_.mean_, self.y_scaler_.scale_
+
     def _quantiles(self, X: Any, levels: Sequence[float], *, epistemic: bool) -> np.ndarray:
         tails = np.atleast_1d(np.asarray(levels, dtype=float))
         if tails.ndim != 1 or not tails.size or not ((tails > 0) & (tails < 1)).all():
@@ -434,7 +438,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         likelihoods = self._trained.likelihoods
         if isinstance(likelihoods[0], HeteroscedasticNormal):
             squares = [
-                np.mean(scale[:, : len(weights[rows])] ** 2, axis=0) for rows, _, scale in self._predictive().blocks(x)
+                np.mean(mixture.scale[:, : len(weights[rows])] ** 2, axis=0)
+                for rows, mixture in self._predictive().blocks(x)
             ]
             square = np.average(np.concatenate(squares), axis=0, weights=weights)
         else:

@@ -105,6 +105,18 @@ class EnsembleSampler(Sampler):
                 for which, rows, values in sampler.draws(x):
                     yield slice(index + step * which.start, index + step * which.stop, step), rows, values
 
+    def weights(self) -> tuple[np.ndarray, ...]:
+        """Weights (S, n) of each variational layer; draw s is of member s mod K."""
+        of_members = []
+        for index, sampler in enumerate(self._samplers):
+            with self._ensemble.member(index):
+                of_members.append(sampler.weights())
+        result = tuple(np.empty((self._num_draws, w.shape[1]), w.dtype) for w in of_members[0])
+        for index, weights in enumerate(of_members):
+            for all_draws, own in zip(result, weights, strict=True):
+                all_draws[index :: self._ensemble.num_members] = own
+        return result
+
     def chunks(self, x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """All draws of some rows together."""
         size = self._chunk_size or self._default_chunk(self._num_draws)

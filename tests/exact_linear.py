@@ -1,0 +1,39 @@
+"""A model that is exact by construction: linear, with known noise and q set to the posterior."""
+
+import numpy as np
+
+import varbump as vb
+
+NOISE = 0.5
+LIKELIHOOD = vb.likelihoods.Normal(NOISE)
+
+
+def linear(shrink=1.0, num_data=60, seed=0):
+    """Network in float64 whose q is the exact posterior, with its sds times `shrink`, and its data."""
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(num_data, 2)) @ np.array([[1.0, 0.6], [0.0, 0.8]])
+    weights = generator.normal(size=3)  # drawn from the prior
+    y = x @ weights[:2] + weights[2] + NOISE * generator.normal(size=num_data)
+    phi = np.hstack([x, np.ones((num_data, 1))])
+    covariance = np.linalg.inv(phi.T @ phi / NOISE**2 + np.eye(3))
+    mean = covariance @ phi.T @ y / NOISE**2
+    network = vb.build_network(2, hidden_units=(), make_prior_fn=vb.priors.Normal(1.0), dtype="float64", seed=0)
+    network.layers[-1].posterior.assign(mean, shrink**2 * covariance)
+    return network, x, y[:, None], weights, mean, covariance
+
+
+def fresh(weights, num_data, seed=1):
+    """New rows of the law with these weights, (3,), or (num_data, 3) for weights of its own for each row."""
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(num_data, 2)) @ np.array([[1.0, 0.6], [0.0, 0.8]])
+    weights = np.broadcast_to(weights, (num_data, 3))
+    return x, np.sum(x * weights[:, :2], 1) + weights[:, 2] + NOISE * generator.normal(size=num_data)
+
+
+def from_posterior(mean, covariance, num_data, seed=1):
+    """New rows, each with weights of its own drawn from the posterior, for which the predictive is exact.
+
+    Rows of ONE truth share the error of the posterior mean, so that their PITs are uniform only on average over truths.
+    """
+    weights = np.random.default_rng(seed + 100).multivariate_normal(mean, covariance, size=num_data)
+    return fresh(weights, num_data, seed)
