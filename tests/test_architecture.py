@@ -12,8 +12,8 @@ import varbump
 ROOT = Path(varbump.__file__).parent
 
 RANKS = {
-    "_version": 0,
     "_keras": 0,
+    "version": 0,
     "triangles": 1,
     "fan_in": 1,
     "tempering": 1,
@@ -22,6 +22,8 @@ RANKS = {
     "bumps": 1,
     "datasets": 1,
     "checks": 1,
+    "atomic": 1,
+    "archive": 2,
     "priors": 2,
     "posteriors": 2,
     "likelihoods": 2,
@@ -37,6 +39,7 @@ RANKS = {
     "predictive": 5,
     "scores": 6,
     "estimator": 6,
+    "saving": 7,
     "cli": 9,
     "__main__": 10,
 }

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from varbump._version import __version__ as __version__
+from varbump.version import __version__
 
 if TYPE_CHECKING:
     from varbump import datasets, layers, likelihoods, posteriors, priors
@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from varbump.posteriors import posterior
     from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, predict_y
     from varbump.priors import prior
+    from varbump.saving import ArchiveError, SavedModel, load, save
     from varbump.scores import Evaluation, coverage_by_region, evaluate, psis_khat, recalibrate, to_arviz
     from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
 
 __all__ = [
+    "ArchiveError",
     "Bands",
     "BandsDisplay",
     "CalibrationDisplay",
@@ -48,8 +50,10 @@ __all__ = [
     "NonFiniteLossError",
     "PITDisplay",
     "PosteriorDraws",
+    "SavedModel",
     "TrainingDisplay",
     "VariationalRegressor",
+    "__version__",
     "build_network",
     "bump",
     "bump_report",
@@ -63,6 +67,7 @@ __all__ = [
     "gaussian_bump",
     "layers",
     "likelihoods",
+    "load",
     "parameter_report",
     "posterior",
     "posteriors",
@@ -74,6 +79,7 @@ __all__ = [
     "psis_khat",
     "recalibrate",
     "sample_nuts",
+    "save",
     "to_arviz",
 ]
 
@@ -113,6 +119,12 @@ _HOMES = {
         "predict_y",
     ),
     "priors": ("prior",),
+    "saving": (
+        "ArchiveError",
+        "SavedModel",
+        "load",
+        "save",
+    ),
     "scores": (
         "Evaluation",
         "coverage_by_region",

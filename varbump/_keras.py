@@ -10,8 +10,18 @@ from typing import Any
 
 import tf_keras as keras
 from tf_keras.src.engine.base_layer_utils import call_context
+from tf_keras.src.engine.functional import Functional
 
-__all__ = ["deserialize", "float_dtype", "keras", "layer_being_called", "refuse_keras3", "register", "serialize"]
+__all__ = [
+    "Functional",
+    "deserialize",
+    "float_dtype",
+    "keras",
+    "layer_being_called",
+    "refuse_keras3",
+    "register",
+    "serialize",
+]
 
 
 def register(name: str) -> Callable[[type], type]:

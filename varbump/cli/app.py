@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from varbump._version import __version__
 from varbump.cli.demo_command import demo
 from varbump.cli.errors import UserError
 from varbump.cli.fit_command import fit
 from varbump.cli.predict_command import predict
 from varbump.cli.report_command import report
+from varbump.version import __version__
 
 __all__ = ["varbump"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from varbump.cli.errors import UserError, did_you_mean, listed
 from varbump.cli.cells import as_numbers
+from varbump.cli.errors import UserError, did_you_mean, listed
 from varbump.cli.parquet_file import ParquetFile
 from varbump.cli.text_file import TextFile
 

@@ -14,6 +14,7 @@ from varbump.checks import check_count, check_likelihood, check_network
 from varbump.forward import host_seed
 from varbump.layers import Bump, DenseVariational, GaussianBump
 from varbump.sampler import Sampler
+from varbump.training.checkpoint import stored_seed
 from varbump.training.ensemble_step import EnsembleStep
 from varbump.training.fitting import fit, run_fit
 from varbump.training.history import History
@@ -174,7 +175,8 @@ def fit_ensemble(
     """
     check_network(network)
     check_likelihood(likelihood)
-    num_members, seed = check_count(num_members, "num_members"), host_seed(seed)
+    num_members = check_count(num_members, "num_members")
+    seed = host_seed(stored_seed(options.get("checkpoint")) if seed is None else seed)
     unknown = sorted(set(options) - set(inspect.signature(fit).parameters))
     if unknown:
         raise TypeError(f"fit_ensemble has no option {unknown[0]!r}; beside num_members it takes those of varbump.fit")

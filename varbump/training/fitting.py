@@ -14,7 +14,9 @@ from varbump.elbo import negative_elbo
 from varbump.forward import host_seed
 from varbump.tempering import note_temperature
 from varbump.training.batches import BatchPlan
+from varbump.training.checkpoint import Checkpoint, stored_seed
 from varbump.training.failure import NonFiniteLossError, first_culprit
+from varbump.training.fingerprint import digest, fingerprint
 from varbump.training.history import History
 from varbump.training.loop import CompiledLoop, Epochs
 from varbump.training.optimizers import make_optimizer
@@ -43,6 +45,7 @@ def fit(
     validation_data: tuple[Any, Any] | None = None,
     patience: int | None = None,
     seed: int | None = None,
+    checkpoint: Any = None,
     verbose: int = 1,
 ) -> History:
     r"""Train a network by stochastic variational inference, whole epochs in one XLA program.
@@ -90,6 +93,11 @@ def fit(
         weights of the best epoch.
     seed : int, optional
         Same seed, machine and versions: bit-identical weights. Otherwise TensorFlow's global seed decides.
+    checkpoint : str or path, optional
+        A folder for the state of the run, written every few epochs in at most about 2 % of the time. Called again
+        with the same arguments, in this process or another, `fit` goes on from there, whatever weights the network
+        holds, and ends with the bits of an uninterrupted run; if it had ended, it returns at once. With `seed` unset
+        the seed of the checkpoint is taken.
     verbose : int, default=1
         0 is silent; otherwise a progress bar, if standard output is a terminal.
 
@@ -102,7 +110,10 @@ def fit(
     Raises
     ------
     ValueError
-        If an argument is out of range, or x or y is empty, not finite, not numeric or of the wrong shape.
+        If an argument is out of range, or x or y is empty, not finite, not numeric or of the wrong shape; if
+        `checkpoint` belongs to a run with other arguments or data, which the message names, or is damaged.
+    OSError
+        If `checkpoint` cannot be written.
     TypeError
         If `network` or `optimizer` is not of tf_keras.
     NonFiniteLossError
@@ -126,6 +137,7 @@ def fit(
         validation_data=validation_data,
         patience=patience,
         seed=seed,
+        checkpoint=checkpoint,
         verbose=verbose,
     )
 
@@ -149,6 +161,7 @@ def run_fit(
     validation_data: tuple[Any, Any] | None = None,
     patience: int | None = None,
     seed: int | None = None,
+    checkpoint: Any = None,
     verbose: int = 1,
 ) -> History:
     """Check the arguments of `fit`, and train the step that ``make_step(network, likelihood, N, samples)`` makes."""
@@ -181,7 +194,32 @@ def run_fit(
     loop = CompiledLoop(step, stepper, (x, y, weights), validation, plan, patience)
     history = History(num_data=len(x), steps_per_epoch=plan.steps, temperature=float(temperature))
     note_temperature(network, temperature)
-    _train(loop, history, controls, columns, host_seed(seed), TrainingProgress(epochs, verbose, temperature))
+    seed = host_seed(stored_seed(checkpoint) if seed is None else seed)
+    saved = None
+    if checkpoint is not None:
+        saved = Checkpoint(
+            checkpoint,
+            fingerprint(
+                network,
+                likelihood,
+                x=digest(x),
+                y=digest(y),
+                sample_weight=digest(weights),
+                validation_data=None if validation is None else digest(*validation),
+                epochs=epochs,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                schedule=[schedule, digest(rates)],
+                kl_warmup=kl_warmup,
+                temperature=temperature,
+                num_samples=num_samples,
+                optimizer=optimizer,
+                patience=patience,
+                num_members=getattr(step, "num_members", None),
+            ),
+            seed,
+        )
+    _train(loop, history, controls, columns, seed, TrainingProgress(epochs, verbose, temperature), saved)
     return history
 
 
@@ -192,15 +230,16 @@ def _train(
     columns: dict[str, np.ndarray],
     seed: int,
     progress: TrainingProgress,
+    saved: Checkpoint | None,
 ) -> None:
     """Run all epochs, a few a call, and record them."""
     plan, epochs = loop.plan, len(controls)
     a_call = min(epochs, _epochs_a_call(loop))
     warming = int(np.sum(columns["kl_weight"] < history.temperature))
-    stale = 0
+    first = 0 if saved is None else saved.resume(loop, history)
     with progress:
         try:
-            for start in range(0, epochs, a_call):
+            for start in range(first, epochs, a_call):
                 chunk = range(start, start + a_call)  # the last one may pass the end: every call has one shape
                 shuffles, seeds, block = (
                     plan.shuffles(seed, chunk),
@@ -210,10 +249,10 @@ def _train(
                 padding = [(0, a_call - len(block)), (0, 0), (0, 0)]
                 began = time.perf_counter()
                 result = loop.run(shuffles, seeds, np.pad(block, padding), len(block), max(warming - start, 0))
-                if start:  # the first call compiles
+                if start > first:  # the first call compiles
                     history.seconds += time.perf_counter() - began
                     history.timed_steps += result.num_finished * plan.steps
-                done, stale = result.num_finished, result.stale
+                done = result.num_finished
                 history.extend(_columns(loop, result))
                 history.extend({name: values[start : start + done] for name, values in columns.items()})
                 if result.failed:
@@ -223,10 +262,14 @@ def _train(
                 if done < len(block):
                     history.stopped = "patience"
                     break
+                if saved and chunk.stop < epochs:
+                    saved.after_chunk(loop, history, chunk.stop)
+            if saved and first < epochs:
+                saved.write(loop, history, epochs)
         except KeyboardInterrupt:
             history.stopped = "interrupted"
     if loop.patience and len(history.epoch) > warming:
-        history.best_epoch = len(history.epoch) - 1 - stale
+        history.best_epoch = len(history.epoch) - 1 - loop.stale
         loop.restore_best()
 
 

@@ -6,6 +6,7 @@ The step knows no loop and the loop knows no loss: `Step` turns a batch and nois
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,6 +102,37 @@ class CompiledLoop:
         """Give the network the weights of the epoch with the lowest loss."""
         for variable, value in zip(self.step.weights, self._best_weights, strict=True):
             variable.assign(value)
+
+    def snapshot(self) -> dict[str, list[np.ndarray]]:
+        """All that the next epochs depend on, beside data, seeds and arguments."""
+        best = [*self._best_weights, self._best_loss, self._stale]
+        return {
+            name: [np.asarray(tensor) for tensor in tensors]
+            for name, tensors in (("keep", self.keep), ("state", self.state), ("best", best))
+        }
+
+    def restore(self, snapshot: dict[str, Sequence[np.ndarray]]) -> None:
+        """Go on from a snapshot.
+
+        Raises
+        ------
+        ValueError
+            If it is of a loop with other variables.
+        """
+        for name, tensors in self.snapshot().items():
+            theirs = [(value.shape, value.dtype) for value in snapshot[name]]
+            if theirs != [(value.shape, value.dtype) for value in tensors]:
+                raise ValueError(f"the stored state has other shapes ({name}) than this network and optimizer")
+        for variable, value in zip(self.keep, snapshot["keep"], strict=True):
+            variable.assign(value)
+        self.state = [tf.constant(value) for value in snapshot["state"]]
+        *best, self._best_loss, self._stale = [tf.constant(value) for value in snapshot["best"]]
+        self._best_weights = best
+
+    @property
+    def stale(self) -> int:
+        """Epochs since the one with the lowest loss."""
+        return int(self._stale)
 
     def _run(
         self, data: Any, shuffles: Any, seeds: Any, controls: Any, num_epochs: Any, warming: Any,

@@ -1,0 +1,173 @@
+"""`save` and `load`: which kind of model, and that a file is what its configuration says before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from varbump._keras import keras, refuse_keras3
+from varbump.archive import Archive, ArchiveError, write_archive
+from varbump.estimator import VariationalRegressor
+from varbump.saving.allowed import Refused
+from varbump.saving.ensembles import ensemble_arrays, ensemble_configuration, ensemble_shapes, make_ensemble
+from varbump.saving.networks import assign, make_network, network_configuration, network_shapes, network_weights
+from varbump.saving.regressors import make_regressor, regressor_arrays, regressor_configuration, regressor_shapes
+from varbump.saving.shapes import Shape
+from varbump.saving.values import encoded_likelihood, likelihood_shapes_of, likelihood_weights, make_likelihood
+from varbump.training import Ensemble
+
+__all__ = ["SavedModel", "load", "save"]
+
+
+class SavedModel(NamedTuple):
+    """What `varbump.load` returns for a network that was saved with its likelihood.
+
+    Attributes
+    ----------
+    network : tf_keras.Model
+    likelihood : likelihood
+    """
+
+    network: keras.Model
+    likelihood: Any
+
+
+def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
+    """Write a trained model to one file, which takes the place of what was there, whole or not at all.
+
+    Parameters
+    ----------
+    model : tf_keras.Model, Ensemble or VariationalRegressor
+        A network of `varbump.build_network`, or a Sequential or functional model of varbump's layers and of those of
+        tf_keras that compute numbers from numbers; what `varbump.fit_ensemble` returned; or a fitted regressor.
+    path : str or path
+        Name of the file, by custom ending in ".varbump"; taken as it is.
+    likelihood : likelihood, optional
+        One of `varbump.likelihoods`, kept with a network. Ensembles and regressors hold their own.
+
+    Raises
+    ------
+    TypeError
+        If `model` is none of these.
+    ValueError
+        If it has not been built or fitted, or holds what has no name that could be saved, such as a lambda as
+        activation or a factory of your own; nothing is written.
+    OSError
+        If the file cannot be written: no such folder, no permission, no space. What was there before stays.
+    """
+    refuse_keras3(model, "model")
+    kind = next((kind for kind, form in FORMS.items() if isinstance(model, form.of)), None)
+    if kind is None:
+        raise TypeError(f"model must be a network, an Ensemble or a VariationalRegressor, got {type(model).__name__}")
+    form = FORMS[kind]
+    if likelihood is not None and not isinstance(model, keras.Model):
+        raise ValueError(f"likelihood goes with a network; the model is a {type(model).__name__}, which holds its own")
+    try:
+        configuration, arrays = form.configuration(model), form.arrays(model)
+        if likelihood is not None:
+            configuration["likelihood"] = encoded_likelihood(likelihood)
+            arrays |= likelihood_weights(likelihood, "likelihood")
+    except Refused as error:
+        raise ValueError(f"{type(model).__name__} cannot be saved: {error}") from error
+    broken = [name for name, array in arrays.items() if not _is_fine(name, array)]
+    if broken:
+        raise ValueError(f"{type(model).__name__} cannot be saved: {broken[0]} has nan or infinite numbers")
+    write_archive(path, kind, configuration, arrays)
+
+
+def load(path: Any) -> Any:
+    """Read what `varbump.save` wrote. Nothing in the file is run; only classes that varbump knows by name are made.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    tf_keras.Model, SavedModel, Ensemble or VariationalRegressor
+        What was saved; for a network with a likelihood a `SavedModel`, the pair of them. Predictions with the same seed
+        are the same as before, bit for bit on the same machine and versions.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        If there is no file at `path`.
+    ArchiveError
+        A ValueError: the file is no archive of varbump, is damaged, of another version, or holds what must not be
+        loaded; the sentence says what was wrong.
+    """
+    with _ModelArchive(path) as archive:
+        form = FORMS.get(archive.kind) if isinstance(archive.kind, str) else None
+        if form is None:
+            raise archive.error(f"it holds no model ({str(archive.kind):.40})")
+        try:
+            _check_arrays(form.shapes(archive.configuration, archive.declared), archive.declared)
+            return form.make(archive)
+        except (ArchiveError, MemoryError, OSError):
+            raise
+        except Refused as error:
+            raise archive.error(str(error)) from error
+        except Exception as error:  # whatever layers and scalers make of a configuration that was tampered with
+            raise archive.error(f"its configuration does not describe a model ({str(error):.200})") from error
+
+
+def _check_arrays(expected: Mapping[str, Shape], declared: Mapping[str, Any]) -> None:
+    """The file must hold exactly the arrays that its configuration implies."""
+    found = {name: entry.shape for name, entry in declared.items()}
+    for name in sorted(set(expected) | set(found)):
+        if expected.get(name) != found.get(name):
+            raise Refused(
+                f"{name} should have shape {expected.get(name, 'none')} by its configuration, but the file has "
+                f"{found.get(name, 'none')}"
+            )
+
+
+def _is_fine(name: str, array: np.ndarray) -> bool:
+    """Histories may hold anything, weights only finite numbers."""
+    return name.startswith("history/") or bool(np.isfinite(array).all())
+
+
+class _ModelArchive(Archive):
+    """An archive whose weights are finite."""
+
+    def array(self, name: str) -> np.ndarray:
+        array = super().array(name)
+        if not _is_fine(name, array):
+            raise self.error(f"{name} has nan or infinite numbers")
+        return array
+
+
+def _network_shapes(configuration: dict[str, Any], declared: Mapping[str, Any]) -> dict[str, Shape]:
+    shapes = network_shapes(configuration)
+    if "likelihood" in configuration:
+        shapes |= likelihood_shapes_of(configuration["likelihood"], "likelihood")
+    return shapes
+
+
+def _network(archive: Archive) -> Any:
+    network = make_network(archive.configuration)
+    assign(network, archive.array)
+    if "likelihood" not in archive.configuration:
+        return network
+    return SavedModel(network, make_likelihood(archive.configuration["likelihood"], "likelihood", archive.array))
+
+
+class _Form(NamedTuple):
+    """How one kind of model is written and read."""
+
+    of: type
+    configuration: Callable[[Any], dict[str, Any]]
+    arrays: Callable[[Any], dict[str, np.ndarray]]
+    shapes: Callable[[dict[str, Any], Mapping[str, Any]], dict[str, Shape]]
+    make: Callable[[Archive], Any]
+
+
+FORMS = {
+    "network": _Form(keras.Model, network_configuration, network_weights, _network_shapes, _network),
+    "ensemble": _Form(Ensemble, ensemble_configuration, ensemble_arrays, ensemble_shapes, make_ensemble),
+    "regressor": _Form(
+        VariationalRegressor, regressor_configuration, regressor_arrays, regressor_shapes, make_regressor
+    ),
+}

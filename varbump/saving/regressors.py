@@ -1,0 +1,208 @@
+"""Fitted regressors: parameters, scalers, and a trained ensemble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from varbump.archive import Archive
+from varbump.checks import outputs_needed
+from varbump.diagnostics import parameter_report
+from varbump.estimator import VariationalRegressor
+from varbump.estimator.state import TrainedEnsemble
+from varbump.saving.allowed import LIKELIHOODS, Refused, built
+from varbump.saving.shapes import Shape, activation_shapes, posterior_shapes, whole_number
+from varbump.saving.values import (
+    decode_value,
+    encode_value,
+    encoded_likelihood,
+    history_arrays,
+    history_configuration,
+    history_shapes,
+    likelihood_shapes_of,
+    likelihood_weights,
+    make_history,
+    make_likelihood,
+)
+
+__all__ = ["make_regressor", "regressor_arrays", "regressor_configuration", "regressor_shapes"]
+
+SCALERS = {"x_scaler": "num_features", "y_scaler": "num_outputs"}
+
+MOMENTS = ("mean_", "var_", "scale_")
+"""Of a scaler."""
+
+NOT_A_PARAMETER = {"likelihood"}
+"""Of the arguments of `build_network`: written as what was trained."""
+
+
+def regressor_configuration(regressor: VariationalRegressor) -> dict[str, Any]:
+    """What an archive says of a regressor.
+
+    Raises
+    ------
+    Refused
+        If it has not been fitted, or a parameter has no name that could be saved.
+    """
+    try:
+        check_is_fitted(regressor, "network_")
+    except NotFittedError as error:
+        raise Refused("it has not been fitted yet") from error
+    state = regressor.__getstate__()
+    trained = state["_trained"].__getstate__()
+    parameters = regressor.get_params(deep=False)
+    arguments = {key: value for key, value in trained["arguments"].items() if key not in NOT_A_PARAMETER}
+    names = state.get("feature_names_in_")
+    return {
+        "parameters": {key: encode_value(value, f"the parameter {key}") for key, value in parameters.items()},
+        "arguments": {key: encode_value(value, f"the argument {key}") for key, value in arguments.items()},
+        "likelihood": encoded_likelihood(trained["arguments"]["likelihood"]),
+        "likelihoods": [encoded_likelihood(likelihood) for likelihood in trained["likelihoods"]],
+        "history": history_configuration(trained["history"]),
+        "feature_names": None if names is None else [str(name) for name in names],
+        "rows_seen": [encode_value(state[f"{name}_"].n_samples_seen_, name) for name in SCALERS],
+        "n_iter": int(state["n_iter_"]),
+        "draw_seed": int(state["_draw_seed"]),
+        "single_target": bool(state["_single_target"]),
+        "num_data": state["parameter_report_"].num_data,
+    }
+
+
+def regressor_arrays(regressor: VariationalRegressor) -> dict[str, np.ndarray]:
+    """Values of the members, weights of the likelihoods, scalers, history and noise."""
+    trained = regressor._trained.__getstate__()
+    arrays = {f"members/{index}": value for index, value in enumerate(trained["values"])}
+    arrays |= likelihood_weights(trained["arguments"]["likelihood"], "likelihood")
+    for index, likelihood in enumerate(trained["likelihoods"]):
+        arrays |= likelihood_weights(likelihood, f"likelihoods/{index}")
+    for name in SCALERS:
+        scaler = getattr(regressor, f"{name}_")
+        arrays |= {f"{name}/{moment.strip('_')}": np.asarray(getattr(scaler, moment), float) for moment in MOMENTS}
+    return {**arrays, **history_arrays(trained["history"]), "noise_std": np.asarray(regressor.noise_std_, float)}
+
+
+def regressor_shapes(configuration: dict[str, Any], declared: Mapping[str, Any]) -> dict[str, Shape]:
+    """Names and shapes of the arrays of a configuration, which is checked on the way."""
+    arguments = configuration.get("arguments")
+    likelihoods = configuration.get("likelihoods")
+    if not isinstance(arguments, dict) or not isinstance(likelihoods, list):
+        raise Refused("it does not say how its network is built")
+    shapes = likelihood_shapes_of(configuration.get("likelihood"), "likelihood")
+    for index, likelihood in enumerate(likelihoods):
+        shapes |= likelihood_shapes_of(likelihood, f"likelihoods/{index}")
+    num_targets = whole_number(arguments, "num_outputs", "the argument num_outputs")
+    trained = [*_network_shapes(configuration), *_trained_likelihood(shapes)]
+    shapes |= {f"members/{index}": (len(likelihoods), *shape) for index, shape in enumerate(trained)}
+    for name, size in SCALERS.items():
+        count = whole_number(arguments, size, f"the argument {size}")
+        shapes |= {f"{name}/{moment.strip('_')}": (count,) for moment in MOMENTS}
+    single = configuration.get("single_target") is True
+    shapes["noise_std"] = () if single else (num_targets,)
+    return {**shapes, **history_shapes(configuration.get("history"), declared)}
+
+
+def _trained_likelihood(shapes: dict[str, Shape]) -> list[Shape]:
+    return [shape for name, shape in shapes.items() if name.startswith("likelihood/")]
+
+
+def _network_shapes(configuration: dict[str, Any]) -> list[Shape]:
+    """Of the trainable variables of the network that the arguments build, in their order; nothing is built."""
+    arguments = {key: decode_value(value, f"the argument {key}") for key, value in configuration["arguments"].items()}
+    likelihood = built(configuration["likelihood"], LIKELIHOODS, "the likelihood")
+    try:
+        hidden, activation = list(arguments["hidden_units"]), arguments["activation"]
+        widths = [*hidden, outputs_needed(likelihood, arguments["num_outputs"])]
+        factory, fan_in = arguments["make_posterior_fn"], arguments["num_features"]
+        shapes: list[Shape] = []
+        for index, units in enumerate(widths):
+            if type(units) is not int or units < 1:
+                raise Refused(f"the argument hidden_units must not hold {str(units):.40}")
+            is_hidden = index < len(hidden)
+            if is_hidden and getattr(activation, "trainable", True):
+                shapes += activation_shapes(activation, units)
+            size = (fan_in + 1) * units
+            shapes += posterior_shapes(factory, size)
+            factory, fan_in = factory.after(size), units
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Refused(f"its arguments do not describe a network ({error})") from error
+    return shapes
+
+
+def make_regressor(archive: Archive) -> VariationalRegressor:
+    """The regressor of an archive whose shapes have been checked."""
+    configuration, array = archive.configuration, archive.array
+    encoded = configuration.get("parameters")
+    if not isinstance(encoded, dict):
+        raise Refused("it has no parameters")
+    parameters = {key: decode_value(value, f"the parameter {key}") for key, value in encoded.items()}
+    regressor = VariationalRegressor(**parameters)
+    regressor._validate_params()
+    trained = _trained(archive)
+    noise = array("noise_std")
+    state = {
+        **parameters,
+        **_attributes(archive),
+        "_trained": trained,
+        "history_": trained.ensemble.history,
+        "noise_std_": float(noise) if noise.ndim == 0 else noise,
+    }
+    regressor.__setstate__(state)
+    num_data = whole_number(configuration, "num_data", "the regressor")
+    regressor.parameter_report_ = parameter_report(regressor.network_, num_data=num_data)
+    return regressor
+
+
+def _trained(archive: Archive) -> TrainedEnsemble:
+    configuration, array = archive.configuration, archive.array
+    arguments = {key: decode_value(value, f"the argument {key}") for key, value in configuration["arguments"].items()}
+    arguments["likelihood"] = make_likelihood(configuration["likelihood"], "likelihood", array)
+    likelihoods = [
+        make_likelihood(value, f"likelihoods/{index}", array)
+        for index, value in enumerate(configuration["likelihoods"])
+    ]
+    history = make_history(configuration["history"], array)
+    names = [name for name in archive.declared if name.startswith("members/")]
+    values = [array(f"members/{index}") for index in range(len(names))]
+    trained = TrainedEnsemble.__new__(TrainedEnsemble)  # as unpickling does
+    trained.__setstate__({"arguments": arguments, "likelihoods": likelihoods, "history": history, "values": values})
+    return trained
+
+
+def _attributes(archive: Archive) -> dict[str, Any]:
+    """Fitted attributes beside the networks."""
+    configuration, seen = archive.configuration, archive.configuration.get("rows_seen")
+    if not isinstance(seen, list) or len(seen) != len(SCALERS):
+        raise Refused("it does not say how many rows its scalers have seen")
+    scalers = {
+        f"{name}_": _scaler(archive, name, decode_value(rows, f"{name}, rows"))
+        for name, rows in zip(SCALERS, seen, strict=True)
+    }
+    num_features = len(scalers["x_scaler_"].mean_)
+    names = configuration.get("feature_names")
+    if names is not None:
+        if not isinstance(names, list) or len(names) != num_features or not all(isinstance(n, str) for n in names):
+            raise Refused(f"its feature names must be a list of {num_features} words")
+        scalers["feature_names_in_"] = np.array(names, dtype=object)
+    return {
+        **scalers,
+        "n_features_in_": num_features,
+        "n_iter_": whole_number(configuration, "n_iter", "the regressor", 0),
+        "_draw_seed": whole_number(configuration, "draw_seed", "the regressor", 0),
+        "_single_target": configuration.get("single_target") is True,
+    }
+
+
+def _scaler(archive: Archive, name: str, rows: Any) -> StandardScaler:
+    scaler = StandardScaler()
+    scaler.mean_, scaler.var_, scaler.scale_ = (archive.array(f"{name}/{moment.strip('_')}") for moment in MOMENTS)
+    if (scaler.scale_ <= 0.0).any():
+        raise Refused(f"{name} must have positive scales")
+    if isinstance(rows, bool) or not isinstance(rows, (int, float)) or rows <= 0:
+        raise Refused(f"{name} cannot have seen {str(rows):.40} rows")
+    scaler.n_samples_seen_, scaler.n_features_in_ = rows, len(scaler.mean_)
+    return scaler

@@ -1,0 +1,191 @@
+"""Shapes of the weights of a network, worked out from its configuration before any of them is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from varbump import triangles
+from varbump.layers import Bump, GaussianBump
+from varbump.posteriors import FullCovarianceNormal, JointNormal, LowRankNormal
+from varbump.saving.allowed import BUMPS, POSTERIORS, Refused, built
+
+__all__ = ["Shape", "activation_shapes", "layer_shapes", "likelihood_shapes", "posterior_shapes", "whole_number"]
+
+Shape = tuple[int, ...]
+"""Of a tensor without its batch axis, or of a weight."""
+
+LARGEST = 2**31 - 1
+
+
+def whole_number(config: dict[str, Any], key: str, where: str, minimum: int = 1) -> int:
+    """A number of a configuration that stands for a size."""
+    value = config.get(key)
+    if type(value) is not int or not minimum <= value <= LARGEST:
+        raise Refused(f"{where}, {key} must be an integer from {minimum} to {LARGEST}, got {str(value):.40}")
+    return value
+
+
+def posterior_shapes(factory: Any, num_weights: int) -> list[Shape]:
+    """Of the variables of q(w)."""
+    shapes: list[Shape] = [(num_weights,), (num_weights,)]
+    if isinstance(factory, LowRankNormal):
+        shapes.append((num_weights, min(factory.rank, num_weights)))
+    if isinstance(factory, FullCovarianceNormal) and num_weights > 1:
+        shapes.append(triangles.rectangle_shape(num_weights))
+    if isinstance(factory, JointNormal) and factory.preceding:
+        shapes.append((num_weights, sum(factory.preceding)))
+    return shapes
+
+
+def activation_shapes(activation: Any, num_features: int) -> list[Shape]:
+    """Of the weights of an activation, which is a name, None or a layer."""
+    if activation in ("bump", "gaussian_bump"):
+        return [()]
+    if not isinstance(activation, (Bump, GaussianBump)):
+        return []
+    count = 1 + activation.trainable_height + activation.trainable_center
+    return [() if activation.shared else (num_features,)] * count
+
+
+def likelihood_shapes(value: dict[str, Any], where: str) -> list[Shape]:
+    """Of the weights of a likelihood, from its encoded configuration."""
+    config = value["config"]
+    if "num_targets" not in config:
+        return []
+    targets = whole_number(config, "num_targets", where)
+    return [(targets,) if targets > 1 else (), *([()] if config.get("learn_df") is True else [])]
+
+
+def layer_shapes(key: str, config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    """Shape of the outputs of a layer, and of its weights in their order.
+
+    Parameters
+    ----------
+    key : str
+        In `varbump.saving.allowed.LAYERS`.
+    config : dict
+        As an archive holds it, with objects encoded.
+    inputs : sequence of tuple of int
+        Shapes of what comes in, without the batch axis.
+    where : str
+        For messages.
+    """
+    if len(inputs) != 1 and key not in MERGING:
+        raise Refused(f"{where} takes one input, got {len(inputs)}")
+    if not inputs or any(not shape for shape in inputs):
+        raise Refused(f"{where} has no inputs with features")
+    return RULES.get(key, _same)(config, inputs, where)
+
+
+def _same(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    return inputs[0], []
+
+
+def _activation_of(config: dict[str, Any], where: str) -> Any:
+    value = config.get("activation")
+    return built(value, BUMPS, f"{where}, activation") if isinstance(value, dict) else value
+
+
+def _variational(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    units = whole_number(config, "units", where)
+    num_weights = units * (inputs[0][-1] + (config.get("use_bias") is True))
+    factory = built(config.get("make_posterior_fn"), POSTERIORS, f"{where}, make_posterior_fn")
+    shapes = activation_shapes(_activation_of(config, where), units)
+    return (*inputs[0][:-1], units), shapes + posterior_shapes(factory, num_weights)
+
+
+def _dense(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    units = whole_number(config, "units", where)
+    bias: list[Shape] = [(units,)] if config.get("use_bias") is True else []
+    activation = activation_shapes(_activation_of(config, where), units)
+    return (*inputs[0][:-1], units), [(inputs[0][-1], units), *bias, *activation]
+
+
+def _bump(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    count = 1 + (config.get("trainable_height") is True) + (config.get("trainable_center") is True)
+    return inputs[0], [() if config.get("shared") is True else (inputs[0][-1],)] * count
+
+
+def _activation(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    return inputs[0], activation_shapes(_activation_of(config, where), inputs[0][-1])
+
+
+def _normalized(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    """Batch and layer normalisation, over the last axis."""
+    _last_axis(config, inputs[0], where)
+    count = (config.get("scale") is True) + (config.get("center") is True) + 2 * ("momentum" in config)
+    return inputs[0], [(inputs[0][-1],)] * count
+
+
+def _standardized(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    """`Normalization`, of data that it has seen."""
+    _last_axis(config, inputs[0], where)
+    if config.get("mean") is not None or config.get("variance") is not None:
+        raise Refused(f"{where} has fixed moments, which cannot be saved; let it adapt to data")
+    return inputs[0], [(inputs[0][-1],), (inputs[0][-1],), ()]
+
+
+def _last_axis(config: dict[str, Any], shape: Shape, where: str) -> None:
+    axis = config.get("axis")
+    if axis not in (-1, [-1], len(shape), [len(shape)]):
+        raise Refused(f"{where} must work along the last axis, got axis {str(axis):.40}")
+
+
+def _prelu(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    if config.get("shared_axes") is not None:
+        raise Refused(f"{where} shares slopes along axes, which cannot be saved")
+    return inputs[0], [inputs[0]]
+
+
+def _flatten(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    return (math.prod(inputs[0]),), []
+
+
+def _reshape(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    target, size = config.get("target_shape"), math.prod(inputs[0])
+    if not isinstance(target, list) or not all(type(n) is int and (n > 0 or n == -1) for n in target):
+        raise Refused(f"{where}, target_shape must be a list of sizes, got {str(target):.40}")
+    known = math.prod(n for n in target if n > 0)
+    shape = tuple(size // known if n == -1 else n for n in target)
+    if target.count(-1) > 1 or math.prod(shape) != size:
+        raise Refused(f"{where} cannot make {str(target):.40} of {size} numbers")
+    return shape, []
+
+
+def _elementwise(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    if len(set(inputs)) > 1:
+        raise Refused(f"{where} takes inputs of one shape, got {list(inputs)}")
+    return inputs[0], []
+
+
+def _concatenated(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    if len({shape[:-1] for shape in inputs}) > 1:
+        raise Refused(f"{where} takes inputs that differ in the last axis only, got {list(inputs)}")
+    _last_axis(config, inputs[0], where)
+    return (*inputs[0][:-1], sum(shape[-1] for shape in inputs)), []
+
+
+Rule = Callable[[dict[str, Any], Sequence[Shape], str], tuple[Shape, list[Shape]]]
+
+MERGING: dict[str, Rule] = {
+    **{f"layers.{name}": _elementwise for name in ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract")},
+    "layers.Concatenate": _concatenated,
+}
+
+RULES: dict[str, Rule] = {
+    **MERGING,
+    "varbump>Bump": _bump,
+    "varbump>DenseVariational": _variational,
+    "varbump>GaussianBump": _bump,
+    "layers.Activation": _activation,
+    "layers.BatchNormalization": _normalized,
+    "layers.Dense": _dense,
+    "layers.Flatten": _flatten,
+    "layers.LayerNormalization": _normalized,
+    "layers.Normalization": _standardized,
+    "layers.PReLU": _prelu,
+    "layers.Reshape": _reshape,
+}
+"""Where outputs have the shape of the inputs and there are no weights, there is no rule."""

@@ -1,0 +1,181 @@
+"""Likelihoods, histories, and the parameters of a regressor."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from varbump._keras import keras, serialize
+from varbump.layers import Bump, GaussianBump
+from varbump.likelihoods.base import Likelihood
+from varbump.posteriors import PosteriorFactory
+from varbump.priors import PriorFactory
+from varbump.saving.allowed import (
+    ACTIVATIONS,
+    BUMPS,
+    LIKELIHOODS,
+    POSTERIORS,
+    PRIORS,
+    Refused,
+    built,
+    checked_activation,
+    decoded,
+    encoded,
+)
+from varbump.saving.shapes import Shape, likelihood_shapes
+from varbump.training import History
+
+__all__ = [
+    "decode_value",
+    "encode_value",
+    "encoded_likelihood",
+    "history_arrays",
+    "history_configuration",
+    "history_shapes",
+    "likelihood_shapes_of",
+    "likelihood_weights",
+    "make_history",
+    "make_likelihood",
+]
+
+MAX_TARGETS = 1_000_000
+
+OBJECTS: dict[str, type] = {**BUMPS, **LIKELIHOODS, **POSTERIORS, **PRIORS}
+
+
+def encoded_likelihood(likelihood: Any) -> dict[str, Any]:
+    """What an archive says of a likelihood; its weights are arrays beside it.
+
+    Raises
+    ------
+    Refused
+        If it is not one of varbump's.
+    """
+    if type(likelihood) not in LIKELIHOODS.values():
+        names = ", ".join(sorted(cls.__name__ for cls in LIKELIHOODS.values()))
+        raise Refused(f"the likelihood is a {type(likelihood).__name__}, but only {names} can be saved")
+    value = encoded(serialize(likelihood), "the likelihood")
+    decoded(value, LIKELIHOODS, "the likelihood")
+    return value
+
+
+def likelihood_weights(likelihood: Any, prefix: str) -> dict[str, np.ndarray]:
+    """The bits behind learned scales, which a configuration gives in decimal."""
+    return {f"{prefix}/{i}": v.numpy() for i, v in enumerate(getattr(likelihood, "variables", []))}
+
+
+def likelihood_shapes_of(value: Any, prefix: str) -> dict[str, Shape]:
+    """Names and shapes of its arrays, once the configuration has been checked."""
+    decoded(value, LIKELIHOODS, "the likelihood")
+    return {f"{prefix}/{i}": shape for i, shape in enumerate(likelihood_shapes(value, "the likelihood"))}
+
+
+def make_likelihood(value: Any, prefix: str, array: Callable[[str], np.ndarray]) -> Any:
+    """The likelihood of a configuration that has been checked, with its weights."""
+    likelihood = built(value, LIKELIHOODS, "the likelihood")
+    for index, variable in enumerate(getattr(likelihood, "variables", [])):
+        stored = array(f"{prefix}/{index}")
+        if stored.dtype.name != variable.dtype.name:
+            raise Refused(f"{prefix}/{index} is {stored.dtype.name}, but the likelihood is {variable.dtype.name}")
+        variable.assign(stored)
+    return likelihood
+
+
+def history_configuration(history: History) -> dict[str, Any]:
+    """All but the columns, which are arrays."""
+    fields = {key: value for key, value in dataclasses.asdict(history).items() if key != "history"}
+    return {**encoded(fields, "the history"), "columns": list(history.history)}
+
+
+def history_arrays(history: History) -> dict[str, np.ndarray]:
+    """The columns."""
+    return {f"history/{index}": np.array(column, float) for index, column in enumerate(history.history.values())}
+
+
+def history_shapes(value: Any, declared: Mapping[str, Any]) -> dict[str, Shape]:
+    """Names and shapes of the columns, all of one length, whichever the file has."""
+    columns = value.get("columns") if isinstance(value, dict) else None
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise Refused("the history has no names of columns")
+    length = declared["history/0"].shape if "history/0" in declared else (0,)
+    return dict.fromkeys((f"history/{index}" for index in range(len(columns))), length)
+
+
+def make_history(value: dict[str, Any], array: Callable[[str], np.ndarray]) -> History:
+    """The history of a configuration that `history_shapes` has checked."""
+    fields: dict[str, Any] = {
+        field.name: value.get(field.name) for field in dataclasses.fields(History) if field.name != "history"
+    }
+    for name, kinds in {
+        "num_data": (int,), "steps_per_epoch": (int,), "timed_steps": (int,), "seconds": (int, float),
+        "temperature": (int, float), "stopped": (str, type(None)), "best_epoch": (int, type(None)),
+    }.items():  # fmt: skip
+        if type(fields[name]) not in kinds:
+            raise Refused(f"the history, {name} must not be {str(fields[name]):.40}")
+    columns = {name: array(f"history/{index}").tolist() for index, name in enumerate(value["columns"])}
+    return History(columns, **fields)
+
+
+def encode_value(value: Any, where: str) -> Any:
+    """A parameter as JSON: numbers, words, sequences of them, objects of varbump, activations, generators."""
+    if isinstance(value, np.ndarray):
+        value = tuple(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return {type(value).__name__: [encode_value(entry, where) for entry in value]}
+    if isinstance(value, np.random.RandomState):
+        _, words, *rest = value.get_state(legacy=True)
+        return {"RandomState": [np.asarray(words).tolist(), *rest]}
+    if isinstance(value, (PosteriorFactory, PriorFactory, Likelihood, Bump, GaussianBump)):
+        coded = encoded(serialize(value), where)
+        decoded(coded, OBJECTS, where)
+        return coded
+    name = getattr(value, "__name__", None)
+    if callable(value) and name in ACTIVATIONS and keras.activations.get(name) is value:
+        return {"activation": name}
+    raise Refused(f"{where} is {value!r:.60}, which has no name that could be saved")
+
+
+def decode_value(value: Any, where: str) -> Any:
+    """What `encode_value` was given.
+
+    Raises
+    ------
+    Refused
+        If it did not write this.
+    """
+    if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, dict) and "class" in value:
+        if value["class"] in LIKELIHOODS.keys() and isinstance(value.get("config"), dict):
+            sizes = [math.prod(shape) for shape in likelihood_shapes(value, where)]
+            if sum(sizes) > MAX_TARGETS:
+                raise Refused(f"{where} has more than {MAX_TARGETS:,} targets")
+        return built(value, OBJECTS, where)
+    if isinstance(value, dict) and len(value) == 1:
+        kind, entry = next(iter(value.items()))
+        if kind in ("list", "tuple") and isinstance(entry, list):
+            entries = [decode_value(each, where) for each in entry]
+            return entries if kind == "list" else tuple(entries)
+        if kind == "activation" and isinstance(entry, str):
+            return keras.activations.get(checked_activation(entry, where))
+        if kind == "RandomState" and isinstance(entry, list) and len(entry) == 4:
+            return _random_state(entry, where)
+    raise Refused(f"{where} must not be {str(value):.60}")
+
+
+def _random_state(entry: list[Any], where: str) -> np.random.RandomState:
+    words, position, has_normal, normal = entry
+    fine = isinstance(words, list) and len(words) == 624 and all(type(w) is int and 0 <= w < 2**32 for w in words)
+    if not fine or type(position) is not int or not 0 <= position <= 624 or has_normal not in (0, 1):
+        raise Refused(f"{where} is no state of a RandomState")
+    state = np.random.RandomState(0)
+    state.set_state(("MT19937", np.array(words, np.uint32), position, has_normal, float(normal)))
+    return state
