@@ -63,16 +63,19 @@ def _say(message: str, as_json: bool) -> None:
         click.echo(f"varbump: {message}", err=True)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+HELP = """Regression with honest uncertainty, for a table of data.
+
+\b
+varbump fit data.csv --target y --out run
+varbump predict run new.csv --out predictions.csv --intervals 50,95
+varbump report run
+"""
+
+
+@click.group(cls=Commands, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "--version", message="varbump %(version)s")
 def varbump() -> None:
-    """Regression with honest uncertainty, for a table of data.
-
-    \b
-    varbump fit data.csv --target y --out run
-    varbump predict run new.csv --out predictions.csv --intervals 50,95
-    varbump report run
-    """
+    """The command line."""
 
 
 for command in (fit, predict, report, demo):

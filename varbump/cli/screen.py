@@ -26,7 +26,7 @@ class Screen:
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json, self.talks = as_json, not (as_json or quiet)
-        self._out, self._err = Console(highlight=False), Console(stderr=True, highlight=False)
+        self._out = Console(highlight=False)
 
     def show(self, *what: Any) -> None:
         """Print for a person."""
@@ -41,10 +41,10 @@ class Screen:
     @contextmanager
     def waiting(self, doing: str) -> Iterator[Any]:
         """A line with a spinner on a terminal; call what it gives with a new text."""
-        if not (self.talks and self._err.is_terminal):
+        if not (self.talks and self._out.is_terminal):
             yield lambda text: None
             return
-        with self._err.status(doing) as status:
+        with self._out.status(doing) as status:
             yield status.update
 
 
