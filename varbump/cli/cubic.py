@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from varbump.plotting.style import GREY, INK, finish
 
 __all__ = ["Drawn", "fit_cubic"]
 
-NUM_DATA, MAX_ITER = 500, 800
+NUM_DATA, MAX_ITER = 500, 1_000
 
 ENDS = (-2.0, 3.0)
 
@@ -39,7 +40,15 @@ def fit_cubic(seed: int, *, verbose: int) -> Drawn:
     """Fit a heteroscedastic regressor to the cubic and draw its bands."""
     x, y = cubic(NUM_DATA, seed=seed)
     x, y = np.asarray(x, float).reshape(-1, 1), np.asarray(y, float).reshape(-1, 1)
-    options = {"likelihood": "heteroscedastic", "max_iter": MAX_ITER, "random_state": seed, "verbose": verbose}
+    options = {
+        "hidden_layer_sizes": (16, 16),
+        "posterior": "full_covariance",
+        "prior": "normal",
+        "likelihood": "heteroscedastic",
+        "max_iter": MAX_ITER,
+        "random_state": seed,
+        "verbose": verbose,
+    }
     model = learn(options, x, y)
     grid = np.linspace(*ENDS, 201)[:, None]
     predicted = forecast(model, grid, LEVELS)
@@ -59,7 +68,7 @@ def fit_cubic(seed: int, *, verbose: int) -> Drawn:
     }
     words = (
         "Uncertainty of the curve (epistemic sd): {:.2g} among the data, {:.2g} at x = {:g} and {:.2g} at x = {:g}, "
-        "where there are none.".format(
+        "where there are none. Outside of the data no curve is known: read a wide band as a warning, not as a bound.".format(
             numbers["epistemic_sd_inside"],
             numbers["epistemic_sd_left_end"],
             ENDS[0],
@@ -67,4 +76,4 @@ def fit_cubic(seed: int, *, verbose: int) -> Drawn:
             ENDS[1],
         )  # fmt: skip
     )
-    return Drawn(figure, model.parameter_report_, words, numbers)
+    return Drawn(figure, replace(model.parameter_report_, relevance=None), words, numbers)

@@ -94,7 +94,7 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
         "verbose": verbose,
     }
     model = learn(settings, x, y)
-    report = model.parameter_report_
+    report = replace(model.parameter_report_, num_data=len(x))  # it counts equal rows once
     features = describe(columns.features, x)
     if report.relevance is not None:
         for feature, relevance in zip(features, report.relevance, strict=True):

@@ -113,9 +113,9 @@ def _training(info: dict[str, Any]) -> str:
 
 def _parameters(info: dict[str, Any]) -> str:
     numbers = info["parameters"]
-    counts = [[name, "-" if numbers[key] is None else f"{numbers[key]:,.6g}"] for name, key in (
-        ("weights of one function", "weights"), ("trainable parameters", "trainable"),
-        ("effective parameters", "effective"), ("KL, nats", "kl"))]  # fmt: skip
+    counts = [[name, "-" if numbers[key] is None else f"{numbers[key]:,.{digits}f}"] for name, key, digits in (
+        ("weights of one function", "weights", 0), ("trainable parameters", "trainable", 0),
+        ("effective parameters", "effective", 1), ("KL, nats", "kl", 1))]  # fmt: skip
     return section("Parameters of one network", table(["", ""], counts), paragraph(numbers["judgement"]))
 
 

@@ -30,8 +30,8 @@ class Screen:
 
     def show(self, *what: Any) -> None:
         """Print for a person."""
-        if self.talks:
-            self._out.print(*what, markup=False)
+        for part in what if self.talks else ():
+            self._out.print(part, markup=False)
 
     def result(self, content: dict[str, Any]) -> None:
         """Print for a script."""
