@@ -18,7 +18,7 @@ from varbump.plotting.style import GREY, INK, finish
 
 __all__ = ["Drawn", "fit_cubic"]
 
-NUM_DATA, MAX_ITER = 500, 1_000
+NUM_DATA, MAX_ITER = 500, 700
 
 ENDS = (-2.0, 3.0)
 
@@ -68,7 +68,7 @@ def fit_cubic(seed: int, *, verbose: int) -> Drawn:
     }
     words = (
         "Uncertainty of the curve (epistemic sd): {:.2g} among the data, {:.2g} at x = {:g} and {:.2g} at x = {:g}, "
-        "where there are none. Outside of the data no curve is known: read a wide band as a warning, not as a bound.".format(
+        "where there are none. A wide band is a warning there, not a bound.".format(
             numbers["epistemic_sd_inside"],
             numbers["epistemic_sd_left_end"],
             ENDS[0],

@@ -30,7 +30,7 @@ __all__ = ["fit"]
 @click.option("--drop-missing", is_flag=True, help="Leave out rows with empty or infinite cells.")
 @click.option("--delimiter", help="Of a text table, such as ';' or the word tab.")
 @click.option("--likelihood", type=click.Choice(["normal", "heteroscedastic", "student_t"]), default="normal",
-              show_default=True, help="Noise: of one size, of one that depends on the features, or heavy-tailed.")  # fmt: skip
+              show_default=True, help="Noise: the same in all rows, other in each, or heavy-tailed.")  # fmt: skip
 @click.option("--posterior", type=click.Choice(["mean_field", "low_rank", "full_covariance", "joint"]),
               default="mean_field", show_default=True, help="Family of distributions over weights.")  # fmt: skip
 @click.option("--prior", type=click.Choice(["ard", "normal", "laplace", "trainable"]), default="ard", show_default=True,

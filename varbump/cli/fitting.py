@@ -24,7 +24,7 @@ from varbump.cli.run_file import FORMAT, describe, versions
 from varbump.saving import save
 from varbump.version import __version__
 
-__all__ = ["HELD_OUT", "Fitted", "fit_rows", "most_relevant", "relevance_table"]
+__all__ = ["Fitted", "HELD_OUT", "fit_rows", "most_relevant", "relevance_table"]
 
 HELD_OUT = "held_out.csv"
 

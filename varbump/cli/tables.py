@@ -52,9 +52,7 @@ class Table:
         known = set(self.columns)
         for name in names:
             if name not in known:
-                headless = all(_looks_numeric(column) for column in self.columns)
-                hint = "; its first row must hold the names of the columns" if headless else ""
-                raise UserError(f"{self.name} has no column {name!r}{option}{hint or did_you_mean(name, self.columns)}")
+                raise UserError(f"{self.name} has no column {name!r}{option}{did_you_mean(name, self.columns)}")
 
     def chunks(self, names: Sequence[str], kept: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
         """Values (n, len(names)) float64, nan for empty cells, and the same rows of the columns `kept` as they are."""
@@ -104,6 +102,8 @@ def kind_of(path: Path) -> str:
 
 
 def _check_names(file: str, columns: Sequence[str]) -> None:
+    if all(_looks_numeric(name) for name in columns):
+        raise UserError(f"{file} has no header: its first row must hold the names of the columns, but holds numbers")
     twice = [name for name, count in Counter(columns).items() if count > 1 and name]
     if twice:
         raise UserError(f"{file} has more than one column {listed(twice)}; each needs a name of its own")

@@ -66,9 +66,7 @@ class TextFile:
         yield from self._guarded(lambda: self._open(convert))
 
     def _header(self) -> list[str]:
-        for reader in self._guarded(lambda: [self._open(csv.ConvertOptions())]):
-            return list(reader.schema.names)
-        raise AssertionError
+        return list(self._guarded(lambda: self._open(csv.ConvertOptions()).schema.names))
 
     def _open(self, convert: csv.ConvertOptions) -> Any:
         stream = pa.input_stream(str(self._path), compression="detect")
