@@ -24,7 +24,9 @@ USER_ERROR, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 class Commands(click.Group):
     """A group whose errors are one line, or one JSON object where --json was given, and never a traceback."""
 
-    def main(self, args: Any = None, prog_name: str | None = None, **options: Any) -> Any:
+    def main(  # type: ignore[override]
+        self, args: Any = None, prog_name: str | None = None, **options: Any
+    ) -> Any:
         """Run, and exit with 0, 1 (what was asked cannot be done), 2 (what was asked is not clear) or 130 (Ctrl-C)."""
         arguments = list(sys.argv[1:] if args is None else args)
         as_json = "--json" in arguments
