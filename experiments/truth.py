@@ -31,6 +31,7 @@ PLOTS = Path(__file__).resolve().parent.parent / "plots"
 BLUE, ORANGE, INK = "#0072B2", "#D55E00", "#202020"  # Okabe and Ito (2008), "Color Universal Design"
 NUM_GRID = 101
 REGIONS = ("in range", "gap", "left end", "right end")
+NUM_RESAMPLED = 2000
 SCALE = 0.3  # noise sd of the cubic's likelihood
 
 
@@ -62,7 +63,7 @@ class Problem(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A family, and how it is trained."""
+    """A family, and how it is trained; no member at all stands for `vb.sample_importance`."""
 
     make_posterior_fn: Any
     estimator: str
@@ -89,6 +90,7 @@ FAMILIES = {
     "joint": Family(vb.posteriors.JointNormal(), "flipout", 1, 1.0),
     "8 mean fields": Family(vb.posteriors.MeanFieldNormal(), "local", 8, 0.5),
     "4 joints": Family(vb.posteriors.JointNormal(), "flipout", 4, 1.0),
+    "importance": Family(vb.posteriors.MeanFieldNormal(), "local", 0, 1.0),
 }
 NUTS, AGAIN = "NUTS", "NUTS, shorter run"
 
@@ -166,7 +168,7 @@ def measure(task: tuple[argparse.Namespace, str]) -> tuple[dict[str, Result], st
         start = start or network
         last = max(len(history.history["loss"]) // 20, 1)
         loss = float(np.mean(history.history["loss"][-last:]))
-        results[family_name] = summary(data, source, 4000, loss, seconds)
+        results[family_name] = summary(data, source, 4000 if family.num_members else NUM_RESAMPLED, loss, seconds)
     runs = {}
     for factor, seed in ((1, options.seed + 1000), (2, options.seed)):
         runs[factor] = vb.sample_nuts(
@@ -196,6 +198,10 @@ def measure(task: tuple[argparse.Namespace, str]) -> tuple[dict[str, Result], st
 
 def train(options: argparse.Namespace, family: Family, network: Any, data: Problem) -> tuple[Any, vb.History]:
     """A source of draws, and the history of its training."""
+    if not family.num_members:
+        steps = {"num_steps": min(10_000, 4 * options.epochs), "num_draws": NUM_RESAMPLED}
+        draws = vb.sample_importance(network, data.likelihood, data.x, data.y, **steps, seed=options.seed, verbose=0)
+        return draws, draws.history
     how = {
         "epochs": max(1, int(family.weight_of_epochs * options.epochs)),
         "batch_size": 50,

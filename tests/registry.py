@@ -3,6 +3,8 @@
 A test fails when one is exported that is not listed here.
 """
 
+import pytest
+
 from varbump import likelihoods, posteriors, priors
 
 PRIORS = {
@@ -43,6 +45,15 @@ LIKELIHOODS = {
 def flatten(registry):
     """All objects of a registry."""
     return [item for items in registry.values() for item in items]
+
+
+def first_fast(items):
+    """The same objects as parameters of a test, all but the first of each class marked slow."""
+    seen, parameters = set(), []
+    for item in items:
+        parameters.append(pytest.param(item, marks=pytest.mark.slow) if type(item) in seen else item)
+        seen.add(type(item))
+    return parameters
 
 
 def name(item):

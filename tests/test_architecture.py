@@ -38,6 +38,7 @@ RANKS = {
     "plotting": 5,
     "predictive": 5,
     "scores": 6,
+    "importance": 6,
     "estimator": 6,
     "saving": 7,
     "cli": 9,

@@ -52,7 +52,14 @@ def fitted(x, y, make_posterior_fn, prior_scale=1.0, estimator="flipout", num_sa
     return network
 
 
-@pytest.mark.parametrize("family", [vb.posterior, vb.posteriors.JointNormal(), vb.posteriors.LowRankNormal(rank=3)])
+@pytest.mark.parametrize(
+    "family",
+    [
+        vb.posterior,
+        pytest.param(vb.posteriors.JointNormal(), marks=pytest.mark.slow),
+        pytest.param(vb.posteriors.LowRankNormal(rank=3), marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_full_covariance_finds_the_posterior_and_the_evidence(family, seed):
     x, y = problem(seed=seed)
@@ -102,7 +109,7 @@ def exact_elbo(network, x, y):
     return -nll - float(q.kl(network.layers[-1].prior(None)))
 
 
-@pytest.mark.parametrize("family", registry.flatten(registry.POSTERIORS), ids=registry.name)
+@pytest.mark.parametrize("family", registry.first_fast(registry.flatten(registry.POSTERIORS)), ids=registry.name)
 @hypothesis.given(seed=st.integers(0, 2**16), prior_scale=st.floats(0.1, 10.0))
 @hypothesis.settings(max_examples=15, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
 def test_elbo_is_never_above_the_evidence(family, seed, prior_scale):
@@ -118,7 +125,7 @@ def test_elbo_is_never_above_the_evidence(family, seed, prior_scale):
         assert exact_elbo(network, x, y) == pytest.approx(log_evidence, rel=1e-9)
 
 
-@pytest.mark.parametrize("family", registry.flatten(registry.POSTERIORS), ids=registry.name)
+@pytest.mark.parametrize("family", registry.first_fast(registry.flatten(registry.POSTERIORS)), ids=registry.name)
 def test_estimate_of_the_elbo_is_unbiased(family):
     x, y = problem()
     network = linear(family, dtype="float64")
@@ -129,7 +136,7 @@ def test_estimate_of_the_elbo_is_unbiased(family):
     assert estimate.standard_error < 0.02 * abs(exact)
 
 
-@pytest.mark.parametrize("estimator", ["local", "flipout"])
+@pytest.mark.parametrize("estimator", ["local", pytest.param("flipout", marks=pytest.mark.slow)])
 def test_mean_field_finds_what_theory_says_it_must(estimator):
     x, y = problem()
     mean, covariance, _ = truth(x, y)

@@ -11,6 +11,7 @@ EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
 RUNS = {
     "bump": ["--frames", "3"],
     "bump_sigma": ["--num-data", "1000", "--epochs", "1"],
+    "calibration": ["--num-data", "200", "--num-fresh", "60", "--epochs", "1"],
     "cubic": ["--num-data", "200", "--epochs", "2"],
     "nan_loss": ["--num-data", "64", "--epochs", "1"],
     "noise": ["--num-data", "64", "--num-fresh", "50", "--epochs", "1", "--repeats", "1"],
@@ -22,13 +23,24 @@ RUNS = {
     "truth": ["--only", "two clusters", "--families", "mean field", "4 joints", "--jobs", "1", "--epochs", "2"]
     + ["--num-draws", "4", "--num-warmup", "10"],
 }
-SLOW = {"benchmark", "bump_sigma", "gradient_variance", "kl_warmup", "noise", "tables", "truth"}
+SLOW = {
+    "benchmark",
+    "bump_sigma",
+    "calibration",
+    "gradient_variance",
+    "kl_warmup",
+    "nan_loss",
+    "noise",
+    "tables",
+    "truth",
+}
 TABLES = {"benchmark", "gradient_variance", "kl_warmup", "tables"}
 """Those that leave a table and no picture."""
 SAYS = {
     "benchmark": ["varbump.fit", "[model(x) for _ in range(100)]", "tf.nn.gelu"],
     "bump": ["bump_sigma.gif"],
     "bump_sigma": ["[-1, 1]", "[-5, 5]", "[-20, 20]", "threshold", "with inner where", "nan"],
+    "calibration": ["noise learned along x", "noise scale fixed at 0.12", "Recalibrated on 60 other points", "out.png"],
     "cubic": ["38,130", "321", "epistemic sd", "steps a second", "out.png"],
     "gradient_variance": ["MeanFieldNormal, 642", "| shared | 1 |", "| local | 1 |", "| flipout | 1 |", "Table: "],
     "kl_warmup": ["No tables: --data is None", "| cubic-200 | N(0, 1) |", "Held-out RMSE", "Table: "],

@@ -10,12 +10,13 @@ import registry
 import scipy.stats
 import tensorflow as tf
 import tf_keras
-from registry import flatten, name
+from registry import first_fast, flatten, name
 
 import varbump as vb
 from varbump.forward import compiled
 
 each = pytest.mark.parametrize("likelihood", flatten(registry.LIKELIHOODS), ids=name)
+one_of_each = pytest.mark.parametrize("likelihood", first_fast(flatten(registry.LIKELIHOODS)), ids=name)
 
 EXTREMES = [0.0, 1e-38, 1.0, -3.0, 100.0, -100.0, 1e10, -1e10, 1e17, -1e17, 3e38, -3e38]
 
@@ -126,7 +127,7 @@ def test_keras_loss_is_the_mean_nll(likelihood):
     np.testing.assert_allclose(likelihood(y, f), np.mean(likelihood.nll(y, f)), rtol=1e-6)
 
 
-@each
+@one_of_each
 def test_keras_trains_with_it(likelihood):
     x, y = vb.datasets.cubic(64)
     network = vb.build_network(
@@ -192,7 +193,7 @@ def test_samples_are_a_function_of_the_seed_however_they_are_compiled(likelihood
         np.testing.assert_allclose(compile_(lambda: likelihood.sample(f, (1, 2)))(), draws, rtol=1e-4, atol=1e-5)
 
 
-@each
+@one_of_each
 def test_predictions_have_a_column_for_each_target(likelihood):
     network = vb.build_network(
         2, num_outputs=3, likelihood=likelihood, make_posterior_fn=vb.posteriors.MeanFieldNormal(), seed=0

@@ -73,6 +73,7 @@ def test_bands_are_those_of_the_closed_form(exact):
     np.testing.assert_allclose(observed.sd[:, 0], np.hypot(sd, NOISE), rtol=5 / np.sqrt(2000))
 
 
+@pytest.mark.slow
 def test_seed_reproduces_and_the_network_is_left_as_it_was():
     network = linear()
     before = network.get_weights()

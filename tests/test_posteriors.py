@@ -10,7 +10,7 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
-from registry import flatten, name
+from registry import first_fast, flatten, name
 
 import varbump as vb
 
@@ -20,6 +20,7 @@ NORMAL_PRIORS = flatten({n: registry.PRIORS[n] for n in ("Normal", "TrainableNor
 ALL = FACTORIES + flatten(registry.PRIORS)
 
 each = pytest.mark.parametrize("factory", FACTORIES, ids=name)
+one_of_each = pytest.mark.parametrize("factory", first_fast(FACTORIES), ids=name)
 each_of_all = pytest.mark.parametrize("factory", ALL, ids=name)
 
 
@@ -157,12 +158,12 @@ def test_kl_gradient_is_that_of_finite_differences(factory):
         np.testing.assert_allclose(gradient, flat, atol=1e-7)  # central differences: error of order 1e-10 / 1e-5
 
 
-@each
+@one_of_each
 def test_start_is_small_and_scaled_by_fan_in(factory):
-    q = factory(100 * 50, 50, seed=3)(None)
+    q = factory(100 * 20, 20, seed=3)(None)
     np.testing.assert_allclose(q.stddev(), factory.scale, rtol=1e-5)
-    # 5,050 draws: their sd is known to 1 %, so 5 % is five standard errors
-    assert np.std(q.mean()) == pytest.approx(factory.loc_scale / 10, rel=0.05)
+    # 2,020 draws: their sd is known to 1.6 %, so 8 % is five standard errors
+    assert np.std(q.mean()) == pytest.approx(factory.loc_scale / 10, rel=0.08)
 
 
 @each
@@ -193,7 +194,7 @@ def test_parameter_counts(n):
     assert count(vb.posteriors.LowRankNormal(rank=3)) == n * (2 + min(n, 3))
 
 
-@each
+@one_of_each
 @pytest.mark.parametrize("exact", [True, False])
 def test_stock_tfp_layer_trains_with_the_factories(factory, exact):
     prior = vb.prior

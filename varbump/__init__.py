@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from varbump.diagnostics import bump_report, parameter_report
     from varbump.estimator import VariationalRegressor
     from varbump.evidence import ElboEstimate, estimate_elbo
+    from varbump.importance import ImportanceDraws, sample_importance
     from varbump.mcmc import PosteriorDraws, sample_nuts
     from varbump.network import build_network
     from varbump.plotting import (
@@ -47,6 +48,7 @@ __all__ = [
     "Evaluation",
     "FunctionsDisplay",
     "History",
+    "ImportanceDraws",
     "NonFiniteLossError",
     "PITDisplay",
     "PosteriorDraws",
@@ -78,6 +80,7 @@ __all__ = [
     "priors",
     "psis_khat",
     "recalibrate",
+    "sample_importance",
     "sample_nuts",
     "save",
     "to_arviz",
@@ -96,6 +99,10 @@ _HOMES = {
     "evidence": (
         "ElboEstimate",
         "estimate_elbo",
+    ),
+    "importance": (
+        "ImportanceDraws",
+        "sample_importance",
     ),
     "mcmc": (
         "PosteriorDraws",

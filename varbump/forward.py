@@ -112,8 +112,14 @@ class ForwardPass:
             self._signs = tf.sign(self.take(num_rows, dtype))
         return self._signs
 
-    def draw(self, make: Callable[[], tuple[tf.Tensor, Any]]) -> tuple[tf.Tensor, Any]:
-        """The weights of the next layer, and what gives their log q(w): what `make` returns; given ones have None."""
+    def draw(
+        self, make: Callable[[], tuple[tf.Tensor, Any]], layer: Any = None, inputs: Any = None
+    ) -> tuple[tf.Tensor, Any]:
+        """The weights of the next layer, and what gives their log q(w): what `make` returns; given ones have None.
+
+        Other passes may draw them otherwise, knowing the layer and its inputs.
+        """
+        del layer, inputs
         w, log_q = (self._given[len(self.drawn)], None) if self._given else make()
         self.drawn.append(w)
         return w, log_q

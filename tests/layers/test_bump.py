@@ -120,7 +120,11 @@ def test_every_kind_of_model_trains_every_weight(kind, activation):
 
 @pytest.mark.parametrize(
     "activation",
-    [pytest.param("bump", marks=pytest.mark.slow), "gaussian_bump", Bump(shared=False, trainable_height=True)],
+    [
+        pytest.param("bump", marks=pytest.mark.slow),
+        pytest.param("gaussian_bump", marks=pytest.mark.slow),
+        Bump(shared=False, trainable_height=True),
+    ],
 )
 def test_variational_networks_train_every_weight(activation):
     network = vb.build_network(3, hidden_units=(4, 4), activation=activation, seed=0)

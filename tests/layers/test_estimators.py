@@ -19,6 +19,11 @@ CASES = [
 ]
 NAMES = [f"{type(posterior).__name__}-{estimator}" for posterior, estimator in CASES]
 each = pytest.mark.parametrize(("posterior", "estimator"), CASES, ids=NAMES)
+some = pytest.mark.parametrize(
+    ("posterior", "estimator"),
+    [CASES[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in CASES[1:5]), CASES[5]],
+    ids=NAMES,
+)
 
 
 def layer(posterior, estimator, use_bias=True, units=2):
@@ -81,7 +86,7 @@ def test_rows_differ_in_training_and_are_one_function_otherwise(posterior, estim
     assert len(np.unique(dense(x)[:, 0])) == 1
 
 
-@each
+@some
 def test_trains_and_finds_a_line(posterior, estimator):
     x = np.linspace(-1, 1, 100, dtype="float32")[:, None]
     network = vb.build_network(1, hidden_units=(), make_posterior_fn=posterior, estimator=estimator, seed=0)

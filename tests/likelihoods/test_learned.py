@@ -34,6 +34,10 @@ def test_learned_normal_nll_is_that_of_scipy(scale):
     np.testing.assert_allclose(likelihood.stddev(f), np.broadcast_to(scale, f.shape), rtol=1e-12)
 
 
+def learned_student():
+    return StudentT(learn_df=True)
+
+
 @pytest.mark.parametrize("df", [2.1, 4.0, 30.0, 199.0, 1e6])
 @pytest.mark.parametrize("scale", [0.07, [0.5, 1.0, 7.0]])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -58,6 +62,7 @@ def test_fit_learns_the_scale_of_known_noise():
     np.testing.assert_allclose(vb.predict_y(network, likelihood, x, num_draws=50, seed=0).std(0).mean(), 0.3, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_each_target_learns_a_scale_of_its_own():
     x, clean = line(sd=0.0)
     y = clean + np.random.default_rng(1).normal(size=(len(x), 2)) * [0.3, 0.05]
@@ -76,7 +81,14 @@ def test_student_t_learns_scale_and_degrees_of_freedom():
 
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("make", [LearnedNormal, lambda: StudentT(learn_df=True), HeteroscedasticNormal])
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(LearnedNormal, marks=pytest.mark.slow),
+        learned_student,
+        pytest.param(HeteroscedasticNormal, marks=pytest.mark.slow),
+    ],
+)
 def test_fit_trains_everything_and_repeats_itself(make, dtype):
     x, y = line(100)
     ends = []

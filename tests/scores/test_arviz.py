@@ -45,7 +45,8 @@ def test_a_network_is_one_chain():
     np.testing.assert_allclose((kernel.mean(0) - mean[:2]) / sd[:2], 0, atol=0.23)
 
 
-def test_members_and_markov_chains_are_chains():
+@pytest.mark.slow
+def test_members_are_chains():
     x = np.linspace(-1, 1, 12, dtype="float32")[:, None]
     network = vb.build_network(1, hidden_units=(2,), seed=0)
     ensemble = vb.fit_ensemble(network, LIKELIHOOD, x, x, num_members=2, epochs=1, seed=0, verbose=0)
@@ -87,6 +88,18 @@ def test_stored_draws_keep_their_chains():
     assert scores.num_draws == 10
     density = stats.norm(f.reshape(10, 12), NOISE).pdf(y[:, 0]).mean(0)
     assert scores.log_likelihood == pytest.approx(np.log(density).mean())
+
+
+def test_importance_draws_are_one_chain():
+    network, x, y, *_ = linear(num_data=12)
+    weights = np.random.default_rng(0).normal(size=(7, 3))
+    history = vb.History(history={"loss": [0.0]}, num_data=12)
+    drawn = vb.ImportanceDraws(network, (weights,), np.zeros((7, 2)), history, 0.0)
+    tree = vb.to_arviz(drawn, x, y, likelihood=LIKELIHOOD)  # 400 draws are asked for by default
+    name = network.layers[-1].name
+    np.testing.assert_array_equal(tree.posterior[f"{name}_bias"].values, weights[None, :, 2:])
+    f = affine(tree, name, x)[0, ..., 0]
+    np.testing.assert_allclose(tree.log_likelihood["y"].values[0], stats.norm(f, NOISE).logpdf(y[:, 0]), rtol=1e-6)
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch):

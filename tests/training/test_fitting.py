@@ -82,6 +82,7 @@ def test_how_epochs_are_grouped_into_calls_does_not_matter(monkeypatch):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_noise_drawn_in_blocks_trains_every_step(monkeypatch):
     x, y = data()
     monkeypatch.setattr("varbump.training.loop.MAX_NOISE_BYTES", 3 * 13 * 4)  # three steps' worth
@@ -108,7 +109,13 @@ def test_two_processes_agree_to_the_bit():
 
 
 @pytest.mark.parametrize(
-    ("num_features", "num_outputs", "batch_size"), [(1, 1, 1), (3, 1, 7), (2, 3, 32), (1, 2, 1000)]
+    ("num_features", "num_outputs", "batch_size"),
+    [
+        (1, 1, 1),
+        pytest.param(3, 1, 7, marks=pytest.mark.slow),
+        (2, 3, 32),
+        pytest.param(1, 2, 1000, marks=pytest.mark.slow),
+    ],
 )
 def test_any_widths_and_batch_sizes(num_features, num_outputs, batch_size):
     x, y = data(33, num_features, num_outputs)
@@ -155,7 +162,9 @@ def test_sample_weight_counts_rows_more_than_once():
     np.testing.assert_allclose(first.stddev(), second.stddev(), rtol=0.05)
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", tf_keras.optimizers.AdamW(0.01)])
+@pytest.mark.parametrize(
+    "optimizer", [pytest.param("rmsprop", marks=pytest.mark.slow), tf_keras.optimizers.AdamW(0.01)]
+)
 def test_any_tf_keras_optimizer(optimizer):
     x, y = data()
     losses = train(network(), x, y, epochs=20, optimizer=optimizer).history["loss"]
@@ -172,6 +181,7 @@ def test_built_in_adam_takes_the_steps_of_keras_adam():
         np.testing.assert_allclose(a, b, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_learning_rate_schedules():
     x, y = data()
     schedule = tf_keras.optimizers.schedules.ExponentialDecay(0.02, 10, 0.5)
@@ -338,6 +348,7 @@ def test_bad_input_is_named(case):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_monte_carlo_kl_trains_too():
     x, y = data()
     model = tf_keras.Sequential(
@@ -371,6 +382,7 @@ def test_models_that_are_not_built_yet_are_built_from_the_data():
     assert vb.predict_f(Subclassed(), x, num_draws=3).shape == (3, 100, 1)
 
 
+@pytest.mark.slow
 def test_patience_without_validation_data_watches_the_training_loss():
     x, y = data()
     history = train(network(), x, y, epochs=40, patience=3, kl_warmup=0.0)

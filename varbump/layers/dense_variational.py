@@ -270,7 +270,7 @@ class DenseVariational(keras.layers.Layer):
         forward = active_pass()
         if forward is None:
             return self._sample(inputs, OwnNoise(self._next_seed()))[0]
-        w, log_q = forward.draw(lambda: self._sample(inputs, forward))
+        w, log_q = forward.draw(lambda: self._sample(inputs, forward), self, inputs)
         if log_q is not None:  # a pass that was given its weights asks for no KL
             exact = self.uses_exact_kl and forward.exact_kl
             forward.report_kl(

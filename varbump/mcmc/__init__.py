@@ -2,5 +2,6 @@
 
 from varbump.mcmc.draws import PosteriorDraws
 from varbump.mcmc.nuts import sample_nuts
+from varbump.mcmc.target import Target
 
-__all__ = ["PosteriorDraws", "sample_nuts"]
+__all__ = ["PosteriorDraws", "Target", "sample_nuts"]

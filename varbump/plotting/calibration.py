@@ -124,7 +124,7 @@ class CoverageByRegionDisplay:
         coverage = 100 * shown.coverage
         self.spans_ = ax.hlines(coverage, shown.edges[:-1], shown.edges[1:], color=color, linewidth=1.0, alpha=0.5)
         self.bars_ = ax.vlines(middle, 100 * shown.low, 100 * shown.high, color=color, linewidth=1.2)
-        label = f"observed, {shown.counts.min():,} rows or more a bin, with binomial 95 % interval"
+        label = f"observed and its 95 % interval, {_rows(shown.counts)} a bin"
         (self.line_,) = ax.plot(middle, coverage, "o", color=color, markersize=5, label=label)
         nominal = 100 * shown.level
         self.level_ = ax.axhline(nominal, color=INK, linewidth=0.8, linestyle="--", label=f"nominal, {nominal:.4g} %")
@@ -133,3 +133,9 @@ class CoverageByRegionDisplay:
         finish(ax, xlabel or shown.name, "observed in the interval, %", {"loc": "lower left"})
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def _rows(counts: Any) -> str:
+    """For instance "250 rows" or "12 to 30 rows"."""
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low:,} rows" if low == high else f"{low:,} to {high:,} rows"

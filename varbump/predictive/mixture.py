@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -59,9 +59,14 @@ class Mixture:
 
     def cdf(self, y: np.ndarray) -> np.ndarray:
         """F(y), (B, Q); at the observations it is the probability integral transform."""
+        return self._mean_of(y, [noise.cdf for noise in self._noises])
+
+    def _fast_cdf(self, y: np.ndarray) -> np.ndarray:
+        return self._mean_of(y, [noise.fast_cdf for noise in self._noises])
+
+    def _mean_of(self, y: np.ndarray, functions: Sequence[Callable[[np.ndarray], np.ndarray]]) -> np.ndarray:
         z = (y - self.loc) / self.scale
-        count = len(self._noises)
-        shares = [noise.cdf(z[index::count]).sum(axis=0) for index, noise in enumerate(self._noises)]
+        shares = [function(z[index :: len(functions)]).sum(axis=0) for index, function in enumerate(functions)]
         return np.sum(shares, axis=0) / len(z)
 
     def log_components(self, y: np.ndarray) -> np.ndarray:
@@ -140,7 +145,7 @@ class Mixture:
         """Nodes t and F(t), (K, B, Q) each."""
         centre, width, u = self._spacing
         nodes = centre + width * np.sinh(u)[:, None, None]
-        return nodes, np.stack([self.cdf(node) for node in nodes])
+        return nodes, np.stack([self._fast_cdf(node) for node in nodes])
 
     @cached_property
     def _spread(self) -> np.ndarray:
@@ -168,7 +173,7 @@ class Mixture:
         tolerance = TOLERANCE * self.scale.min(axis=0)
         done, last = np.zeros(y.shape, bool), high - low
         for _ in range(NEWTON_STEPS):
-            error = self.cdf(y) - level
+            error = self._fast_cdf(y) - level
             low, high = np.where(error < 0.0, y, low), np.where(error < 0.0, high, y)
             density = np.exp(self.log_components(y)).mean(axis=0)
             step = y - error / np.maximum(density, 1e-300)

@@ -123,7 +123,7 @@ def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Pr
 
     Parameters
     ----------
-    source : tf_keras.Model, Ensemble or PosteriorDraws
+    source : tf_keras.Model, Ensemble, PosteriorDraws or ImportanceDraws
     likelihood : likelihood or None
         The one of the training. An ensemble has its own, with what each member has learned.
     num_draws : int
@@ -154,7 +154,7 @@ def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Pr
             with source.member(index):
                 likelihoods.append(copy.deepcopy(likelihood))
         return Predictive(source, likelihoods, -(-num_draws // len(likelihoods)) * len(likelihoods), seed)
-    stored = getattr(source, "num_chains", 0) * getattr(source, "num_draws", 0)
+    stored = getattr(source, "num_chains", 1) * getattr(source, "num_draws", 0)
     if stored:
         num_draws = min(num_draws, stored)
     return Predictive(source, [likelihood], num_draws, seed)

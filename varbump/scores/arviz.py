@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from varbump._keras import keras
 from varbump.forward import ForwardPass, run_pass
-from varbump.scores.evaluate import target_of
 from varbump.scores.extras import need
+from varbump.scores.target import target_of
 
 __all__ = ["to_arviz"]
 

@@ -186,16 +186,16 @@ class Evaluation(Printed):
             form = "{:.1%}" if value == "epistemic_share" else "{:.4g}"
             scores.add_row(name, *(form.format(getattr(evaluation, value)) for _, evaluation in columns))
         yield scores
-        table = Table(title="Intervals", title_justify="left")
-        for column in ("level", "coverage", "95 % interval of it", "99.9 % band", "mean width", "interval score"):
+        table = Table(title="Intervals: level and coverage in %, width and score in units of y", title_justify="left")
+        for column in ("level", "coverage", "95 % interval", "99.9 % band", "mean width", "mean score"):
             table.add_column(column, justify="right")
         for level in self._shown:
             low, high = self.coverage_interval[level]
             table.add_row(
-                f"{100 * level:.4g} %",
-                f"{100 * self.coverage[level]:.1f} %",
-                f"{100 * low:.1f} to {100 * high:.1f} %",
-                "{:.1f} to {:.1f} %".format(*(100 * end for end in self.band[level])),
+                f"{100 * level:.4g}",
+                f"{100 * self.coverage[level]:.1f}",
+                f"{100 * low:.1f} to {100 * high:.1f}",
+                "{:.1f} to {:.1f}".format(*(100 * end for end in self.band[level])),
                 f"{self.sharpness[level]:.4g}",
                 f"{self.interval_score[level]:.4g}",
             )

@@ -83,12 +83,13 @@ class KhatReport(Printed):
                 f", or hold the function against varbump.sample_nuts."
             )
         return (
-            f"Above {USABLE}: q is far from the posterior in some direction, mostly too narrow. Do not trust its sds; "
-            f"train longer, take a family with more covariance, or sample with varbump.sample_nuts."
+            f"Above {USABLE}: q is far from the posterior in some direction, mostly too narrow. Do not trust "
+            f"the sds of its weights; what that does to the function, varbump.sample_nuts tells. Train longer, or take "
+            f"a family with more covariance."
         )
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
-        table = Table(title="Importance ratios of the posterior to q", title_justify="left", show_header=False)
+        table = Table(title="Posterior against q", title_justify="left", show_header=False)
         table.add_column("")
         table.add_column("", justify="right")
         table.add_row("PSIS k-hat", "not computed" if np.isnan(self.khat) else f"{self.khat:.2f}")

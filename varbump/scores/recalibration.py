@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
 from varbump.predictive import Predictive
-from varbump.scores.evaluate import inputs_of, target_of
+from varbump.scores.target import inputs_of, target_of
 
 __all__ = ["QuantileRecalibration", "RecalibratedModel", "recalibrate"]
 

@@ -1,0 +1,70 @@
+"""What is scored, whichever kind of model it is, and the data that it is held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from varbump._keras import keras
+from varbump.checks import check_array, check_data, check_inputs, check_rows_match
+from varbump.forward import host_seed
+from varbump.predictive import Predictive, predictive_of
+from varbump.tempering import temperature_of
+
+__all__ = ["Target", "inputs_of", "target_of"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A predictive distribution, and the data that it is held against.
+
+    Attributes
+    ----------
+    predictive : Predictive
+    x, y : ndarray (N, D), (N, Q)
+        Inputs as `predictive` takes them; observations in the user's units, float64.
+    shift, unit : ndarray (Q,)
+        The predictive distribution in the units of y is that of shift + unit times what `predictive` speaks of.
+    temperature : float
+    """
+
+    predictive: Predictive
+    x: np.ndarray
+    y: np.ndarray
+    shift: np.ndarray
+    unit: np.ndarray
+    temperature: float
+
+
+def target_of(model: Any, x: Any, y: Any, likelihood: Any, num_draws: int, seed: int | None) -> Target:
+    """Whatever is to be scored, as one `Target`; the arguments are those of `evaluate`."""
+    if hasattr(model, "_predictive_of"):  # an estimator, which is built on top of this module
+        if likelihood is not None:
+            raise TypeError("likelihood must be left out for an estimator, which has learned its own")
+        predictive, inputs, shift, unit = model._predictive_of(x)
+        y = check_array(y, "y", "float64")
+        check_rows_match(inputs, y)
+        if y.shape != (len(inputs), len(unit)):
+            raise ValueError(f"y must have {len(unit)} columns, one for each target of the fit, got shape {y.shape}")
+        return Target(predictive, inputs, y, shift, unit, temperature_of(model.ensemble_))
+    seed = host_seed(seed)
+    predictive = predictive_of(model, likelihood, num_draws, seed)
+    network = model if isinstance(model, keras.Model) else model.network
+    x = inputs_of(model, x)
+    if not network.built:
+        network(x[:1])
+    check_data(network, model.likelihood if likelihood is None else likelihood, x, y)
+    exact = check_array(y, "y", "float64")  # not rounded to the type of the network
+    if exact.ndim != 2:
+        raise ValueError(f"y must have shape (N,) or (N, Q), got {exact.shape}")
+    num_targets = exact.shape[1]
+    return Target(predictive, x, exact, np.zeros(num_targets), np.ones(num_targets), temperature_of(model))
+
+
+def inputs_of(model: Any, x: Any) -> np.ndarray:
+    """New rows x (N, D), as the `Predictive` of the model takes them."""
+    if hasattr(model, "_predictive_of"):
+        return model._predictive_of(x)[1]
+    return check_inputs(model if isinstance(model, keras.Model) else model.network, x)
