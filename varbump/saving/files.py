@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -50,13 +51,14 @@ def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
     Raises
     ------
     TypeError
-        If `model` is none of these.
+        If `model` is none of these, or `path` is no path.
     ValueError
         If it has not been built or fitted, or holds what has no name that could be saved, such as a lambda as
         activation or a factory of your own; nothing is written.
     OSError
         If the file cannot be written: no such folder, no permission, no space. What was there before stays.
     """
+    _check_path(path)
     refuse_keras3(model, "model")
     kind = next((kind for kind, form in FORMS.items() if isinstance(model, form.of)), None)
     if kind is None:
@@ -98,6 +100,7 @@ def load(path: Any) -> Any:
         A ValueError: the file is no archive of varbump, is damaged, of another version, or holds what must not be
         loaded; the sentence says what was wrong.
     """
+    _check_path(path)
     with _ModelArchive(path) as archive:
         form = FORMS.get(archive.kind) if isinstance(archive.kind, str) else None
         if form is None:
@@ -111,6 +114,11 @@ def load(path: Any) -> Any:
             raise archive.error(str(error)) from error
         except Exception as error:  # whatever layers and scalers make of a configuration that was tampered with
             raise archive.error(f"its configuration does not describe a model ({str(error):.200})") from error
+
+
+def _check_path(path: Any) -> None:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"path must be the name of a file, got {path!r:.60}")
 
 
 def _check_arrays(expected: Mapping[str, Shape], declared: Mapping[str, Any]) -> None:
