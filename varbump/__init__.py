@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from varbump.prediction import Bands, credible_bands, predict_bands, predict_f, predict_y
     from varbump.priors import prior
     from varbump.saving import ArchiveError, SavedModel, load, save
-    from varbump.scores import Evaluation, coverage_by_region, evaluate, psis_khat, recalibrate, to_arviz
+    from varbump.scores import Evaluation, coverage_by_region, psis_khat, recalibrate, to_arviz
+    from varbump.scores.evaluate import evaluate  # mypy takes varbump.scores.evaluate for the module
     from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
 
 __all__ = [
