@@ -24,6 +24,7 @@ RANKS = {
     "checks": 1,
     "atomic": 1,
     "archive": 2,
+    "slices": 2,
     "priors": 2,
     "posteriors": 2,
     "likelihoods": 2,

@@ -146,3 +146,10 @@ def test_bad_input_is_named(case, network):
     call, message = BAD[case]
     with pytest.raises(ValueError, match=message):
         call(network)
+
+
+def test_a_sequential_that_was_built_by_other_rows_is_drawn_from():
+    layers = [vb.layers.DenseVariational(units, vb.posterior, vb.prior) for units in (3, 1)]
+    network = tf_keras.Sequential(layers)
+    network(X)
+    assert vb.predict_f(network, X, num_draws=4, seed=0).shape == (4, 50, 1)

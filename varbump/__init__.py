@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from varbump.saving import ArchiveError, SavedModel, load, save
     from varbump.scores import Evaluation, coverage_by_region, psis_khat, recalibrate, to_arviz
     from varbump.scores.evaluate import evaluate  # mypy takes varbump.scores.evaluate for the module
+    from varbump.slices import slice_along
     from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
+    from varbump.version import __version__
 
 __all__ = [
     "ArchiveError",
@@ -84,31 +86,17 @@ __all__ = [
     "sample_importance",
     "sample_nuts",
     "save",
+    "slice_along",
     "to_arviz",
 ]
 
 _HOMES = {
-    "bumps": (
-        "bump",
-        "gaussian_bump",
-    ),
-    "diagnostics": (
-        "bump_report",
-        "parameter_report",
-    ),
+    "bumps": ("bump", "gaussian_bump"),
+    "diagnostics": ("bump_report", "parameter_report"),
     "estimator": ("VariationalRegressor",),
-    "evidence": (
-        "ElboEstimate",
-        "estimate_elbo",
-    ),
-    "importance": (
-        "ImportanceDraws",
-        "sample_importance",
-    ),
-    "mcmc": (
-        "PosteriorDraws",
-        "sample_nuts",
-    ),
+    "evidence": ("ElboEstimate", "estimate_elbo"),
+    "importance": ("ImportanceDraws", "sample_importance"),
+    "mcmc": ("PosteriorDraws", "sample_nuts"),
     "network": ("build_network",),
     "plotting": (
         "BandsDisplay",
@@ -119,35 +107,13 @@ _HOMES = {
         "TrainingDisplay",
     ),
     "posteriors": ("posterior",),
-    "prediction": (
-        "Bands",
-        "credible_bands",
-        "predict_bands",
-        "predict_f",
-        "predict_y",
-    ),
+    "prediction": ("Bands", "credible_bands", "predict_bands", "predict_f", "predict_y"),
     "priors": ("prior",),
-    "saving": (
-        "ArchiveError",
-        "SavedModel",
-        "load",
-        "save",
-    ),
-    "scores": (
-        "Evaluation",
-        "coverage_by_region",
-        "evaluate",
-        "psis_khat",
-        "recalibrate",
-        "to_arviz",
-    ),
-    "training": (
-        "Ensemble",
-        "History",
-        "NonFiniteLossError",
-        "fit",
-        "fit_ensemble",
-    ),
+    "saving": ("ArchiveError", "SavedModel", "load", "save"),
+    "scores": ("Evaluation", "coverage_by_region", "evaluate", "psis_khat", "recalibrate", "to_arviz"),
+    "slices": ("slice_along",),
+    "training": ("Ensemble", "History", "NonFiniteLossError", "fit", "fit_ensemble"),
+    "version": ("__version__",),
 }
 """Module of each name; those of `__all__` that are not here are modules themselves."""
 
@@ -159,7 +125,9 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"varbump.{_MODULES[name]}"), name)
         globals()[name] = value
         return value
-    if not name.startswith("_"):
+    if not name.startswith(
+        "_",
+    ):
         try:
             return importlib.import_module(f"varbump.{name}")
         except ModuleNotFoundError as error:

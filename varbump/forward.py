@@ -170,15 +170,19 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return tf.function(partial(function), jit_compile=True, autograph=False)
 
 
-def rehearse(call: Callable[[], Any]) -> ForwardPass:
-    """The pass that `call` would make, traced and not run: how much noise it takes and which weights it draws."""
-    forward = ForwardPass(None)
+def rehearse(call: Callable[[], Any], kind: Any = ForwardPass) -> Any:
+    """The pass that `call` would make, traced and not run: how much noise it takes and which weights it draws.
 
-    def traced() -> None:
+    Made twice: a Sequential that has not seen such a shape yet goes through its layers once more in the first.
+    """
+
+    def traced(forward: ForwardPass) -> None:
         with run_pass(forward):
             forward.result = call()
 
-    tf.function(partial(traced), autograph=False).get_concrete_function()
+    for _ in range(2):
+        forward = kind(None)
+        tf.function(partial(traced, forward), autograph=False).get_concrete_function()
     return forward
 
 

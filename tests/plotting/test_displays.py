@@ -76,7 +76,7 @@ def test_draws_of_one_output_without_its_axis():
 
 
 def test_shapes_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="x must be one input of 3 rows"):
+    with pytest.raises(ValueError, match="x must have the 3 rows of bands"):
         vb.BandsDisplay(X[:2], vb.credible_bands(DRAWS))
     with pytest.raises(ValueError, match="kind must be"):
         vb.BandsDisplay(X, vb.credible_bands(DRAWS), kind="both")

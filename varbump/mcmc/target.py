@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from varbump._keras import float_dtype, keras
-from varbump.forward import ForwardPass, run_pass
+from varbump.forward import ForwardPass, rehearse, run_pass
 
 __all__ = ["Target"]
 
@@ -18,8 +17,8 @@ __all__ = ["Target"]
 class _Calls(ForwardPass):
     """A pass that notes which layer drew, call by call."""
 
-    def __init__(self) -> None:
-        super().__init__(None)
+    def __init__(self, noise: Any) -> None:
+        super().__init__(noise)
         self.layers: list[Any] = []
 
     def report_kl(self, layer: object, kl: tf.Tensor) -> None:
@@ -56,13 +55,7 @@ class Target:
         self.network, self.likelihood = network, likelihood
         self.dtype = tf.as_dtype(float_dtype(network))
         self.x, self.y = tf.constant(x, self.dtype), tf.constant(y, self.dtype)
-        calls = _Calls()
-
-        def traced() -> None:
-            with run_pass(calls):
-                network(self.x[:1], training=False)
-
-        tf.function(partial(traced), autograph=False).get_concrete_function()
+        calls = rehearse(lambda: network(self.x[:1], training=False), _Calls)
         self.layers = calls.layers
         self._check_layers()
         self._check_priors([w.shape for w in calls.drawn])

@@ -15,21 +15,23 @@ __all__ = ["BandsDisplay", "FunctionsDisplay"]
 
 
 class BandsDisplay:
-    """Bands of one output along one input.
+    """Bands of one output along one input, or along one of several.
 
     Wide bands are drawn as light areas with an edge line of a style of their own for each level, so that they stay
     apart without colour.
 
     Parameters
     ----------
-    x : array-like (N,) or (N, 1)
-        Input at which the bands were computed; sorted for drawing.
+    x : array-like (N,) or (N, D)
+        Inputs at which the bands were computed, for instance those of `varbump.slice_along`; sorted for drawing.
     bands : Bands
         From `varbump.credible_bands`.
     kind : str, default="epistemic"
         What the draws contained, for the labels: "epistemic" (`predict_f`) or "predictive" (`predict_y`).
     output : int, default=0
         Which column of y.
+    feature : int, default=0
+        Which column of x to draw along.
 
     Attributes
     ----------
@@ -37,15 +39,10 @@ class BandsDisplay:
     line_, areas_ : artists of the mean and, by level, of the bands
     """
 
-    def __init__(self, x: Any, bands: Any, *, kind: str = "epistemic", output: int = 0) -> None:
+    def __init__(self, x: Any, bands: Any, *, kind: str = "epistemic", output: int = 0, feature: int = 0) -> None:
         if kind not in ("epistemic", "predictive"):
             raise ValueError(f"kind must be 'epistemic' or 'predictive', got {kind!r}")
-        x = np.asarray(x)
-        if x.ndim == 2 and x.shape[1] == 1:
-            x = x[:, 0]
-        if x.ndim != 1 or len(x) != len(bands.mean):
-            raise ValueError(f"x must be one input of {len(bands.mean)} rows, the rows of bands; got shape {x.shape}")
-        self.x, self.bands, self.kind, self.output = x, bands, kind, output
+        self.x, self.bands, self.kind, self.output = _column(x, feature, len(bands.mean), "bands"), bands, kind, output
 
     def plot(
         self,
@@ -87,18 +84,21 @@ class FunctionsDisplay:
 
     Parameters
     ----------
-    x : array-like (N,) or (N, 1)
-        Input, sorted for drawing.
+    x : array-like (N,) or (N, D)
+        Inputs, sorted for drawing.
     draws : array-like (S, N, Q)
         From `varbump.predict_f`.
     output : int, default=0
         Which column of y.
+    feature : int, default=0
+        Which column of x to draw along.
     """
 
-    def __init__(self, x: Any, draws: Any, *, output: int = 0) -> None:
-        self.x, self.draws, self.output = np.asarray(x).reshape(-1), np.asarray(draws), output
-        if self.draws.ndim != 3 or self.draws.shape[1] != len(self.x):
-            raise ValueError(f"draws must have shape (S, {len(self.x)}, Q), got {self.draws.shape}")
+    def __init__(self, x: Any, draws: Any, *, output: int = 0, feature: int = 0) -> None:
+        self.draws, self.output = np.asarray(draws), output
+        if self.draws.ndim != 3 or self.draws.shape[1] != len(x):
+            raise ValueError(f"draws must have shape (S, {len(x)}, Q), got {self.draws.shape}")
+        self.x = _column(x, feature, self.draws.shape[1], "draws")
 
     def plot(
         self, ax: Axes | None = None, *, color: str = GREY, xlabel: str = "x", ylabel: str = "y"
@@ -113,3 +113,19 @@ class FunctionsDisplay:
         finish(ax, xlabel, ylabel, {})
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def _column(x: Any, feature: int, num_rows: int, what: str) -> np.ndarray:
+    """The input to draw along."""
+    x = np.asarray(x)
+    x = x[:, None] if x.ndim == 1 else x
+    if x.ndim != 2 or len(x) != num_rows:
+        raise ValueError(f"x must have the {num_rows} rows of {what}; got shape {x.shape}")
+    if not 0 <= feature < x.shape[1]:
+        raise ValueError(f"feature must be a column of x, from 0 to {x.shape[1] - 1}, got {feature!r}")
+    if not (x == x[:1]).all(axis=0)[np.arange(x.shape[1]) != feature].all():
+        raise ValueError(
+            f"x varies in other columns than feature {feature}, so there is no curve to draw: predict at the rows of "
+            f"varbump.slice_along(x, {feature})"
+        )
+    return x[:, feature]
