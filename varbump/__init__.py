@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from varbump.scores.evaluate import evaluate  # mypy takes varbump.scores.evaluate for the module
     from varbump.slices import slice_along
     from varbump.training import Ensemble, History, NonFiniteLossError, fit, fit_ensemble
-    from varbump.version import __version__
 
 __all__ = [
     "ArchiveError",
@@ -113,7 +112,6 @@ _HOMES = {
     "scores": ("Evaluation", "coverage_by_region", "evaluate", "psis_khat", "recalibrate", "to_arviz"),
     "slices": ("slice_along",),
     "training": ("Ensemble", "History", "NonFiniteLossError", "fit", "fit_ensemble"),
-    "version": ("__version__",),
 }
 """Module of each name; those of `__all__` that are not here are modules themselves."""
 
@@ -125,9 +123,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f"varbump.{_MODULES[name]}"), name)
         globals()[name] = value
         return value
-    if not name.startswith(
-        "_",
-    ):
+    if not name.startswith("_"):
         try:
             return importlib.import_module(f"varbump.{name}")
         except ModuleNotFoundError as error:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from varbump.prediction import Bands
+from varbump.slices import slice_along
 
 __all__ = ["Forecast", "forecast", "slices"]
 
@@ -57,11 +58,10 @@ def slices(
     model: Any, median: np.ndarray, low: np.ndarray, high: np.ndarray, which: Sequence[int]
 ) -> list[tuple[np.ndarray, Forecast]]:
     """Predictions along single features from `low` to `high`, all others at their median, each (D,)."""
-    x = np.tile(median, (len(which) * POINTS, 1))
-    grids = [np.linspace(low[feature], high[feature], POINTS) for feature in which]
-    for index, (feature, grid) in enumerate(zip(which, grids, strict=True)):
-        x[index * POINTS : (index + 1) * POINTS, feature] = grid
-    whole = forecast(model, x, LEVELS)
+    summary = np.stack([low, median, high])
+    rows_of = [slice_along(summary, feature, num_points=POINTS) for feature in which]
+    whole = forecast(model, np.concatenate(rows_of), LEVELS)
+    grids = [rows[:, feature] for rows, feature in zip(rows_of, which, strict=True)]
     result = []
     for index, grid in enumerate(grids):
         rows = slice(index * POINTS, (index + 1) * POINTS)
