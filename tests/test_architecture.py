@@ -42,6 +42,8 @@ RANKS = {
     "importance": 6,
     "estimator": 6,
     "saving": 7,
+    "cli": 9,
+    "__main__": 10,
 }
 
 

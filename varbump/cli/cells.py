@@ -1,0 +1,91 @@
+"""Cells of a table as numbers, or a sentence about the first that is none."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from varbump.cli.errors import UserError
+
+__all__ = ["as_numbers"]
+
+MISSING = pa.array(["", "?", "-", "#N/A", "N/A", "NA", "NULL", "NaN", "None", "n/a", "na", "nan", "null", "none"])
+"""How an empty cell is written."""
+
+LONGEST_SHOWN = 30
+
+DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
+
+
+def as_numbers(column: pa.Array, name: str, first_row: int, file: str) -> np.ndarray:
+    """Cells of one column (n,) float64, nan where they are empty; true and false are 1 and 0.
+
+    Parameters
+    ----------
+    column : Array (n,)
+        Text, or any type of a Parquet file.
+    name, file : str
+        Of the column and the file, for messages.
+    first_row : int
+        Number of the first of these rows.
+
+    Raises
+    ------
+    UserError
+        At the first cell that is no number.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return _typed(column, name, file)
+    text = pc.utf8_trim_whitespace(column)
+    text = pc.if_else(pc.is_in(text, MISSING), pa.scalar(None, text.type), text)
+    try:
+        return _numpy(pc.cast(text, pa.float64()))
+    except pa.ArrowInvalid:
+        pass
+    lower = pc.utf8_lower(text)
+    is_bool = pc.is_in(lower, pa.array(["true", "false"]))
+    text = pc.if_else(is_bool, pc.if_else(pc.equal(lower, "true"), "1", "0"), text)
+    try:
+        return _numpy(pc.cast(text, pa.float64()))
+    except pa.ArrowInvalid:
+        index = next(i for i, value in enumerate(text) if not _is_number(value))
+        raise UserError(_complaint(text[index].as_py(), name, first_row + index, file)) from None
+
+
+def _numpy(array: pa.Array) -> np.ndarray:
+    return array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        pc.cast(pa.array([value.as_py()], pa.string()), pa.float64())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _complaint(value: str, name: str, row: int, file: str) -> str:
+    shown = value if len(value) <= LONGEST_SHOWN else value[: LONGEST_SHOWN - 3] + "..."
+    what = f"{file}, row {row:,}, column {name!r}: {shown!r} is not a number"
+    if re.fullmatch(r"[+-]?\d+,\d+", value):
+        return f"{what}; write decimals with a point and thousands without a comma"
+    if re.fullmatch(r"[+-]?\d{1,3}([,' ]\d{3})+(\.\d+)?", value):
+        return f"{what}; write thousands without a separator"
+    if DATE.match(value):
+        return f"{what}; turn dates into numbers, such as days since the first, or leave the column out by --features"
+    return f"{what}; encode text as numbers, such as one column of 0 and 1 for each category, or leave the column out"
+
+
+def _typed(column: pa.Array, name: str, file: str) -> np.ndarray:
+    kind = column.type
+    if pa.types.is_boolean(kind) or pa.types.is_null(kind):
+        return _numpy(column.cast(pa.int8()).cast(pa.float64()))
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _numpy(column.cast(pa.float64(), safe=False))
+    raise UserError(f"{file}, column {name!r} holds {kind}, not numbers; convert it or leave the column out")

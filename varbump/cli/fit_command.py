@@ -1,0 +1,78 @@
+"""``varbump fit``: a table into a folder with the model, its scores and its pictures."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from varbump.cli.columns import Columns, Rows, choose, read_rows
+from varbump.cli.options import Sizes, for_scripts, path_argument, replaces
+from varbump.cli.output import check_target, new_folder
+from varbump.cli.screen import Screen, without_noise
+from varbump.cli.tables import open_table
+
+__all__ = ["fit"]
+
+
+@click.command(short_help="Learn from a table.")
+@path_argument("data", "DATA")
+@click.option("--target", "-t", "targets", multiple=True, required=True, help="Column to predict; repeat for several.")
+@click.option("--features", help="Columns to predict from, separated by commas.  [default: all others]")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("run"), show_default=True, help="Folder to make.")
+@replaces
+@click.option("--test-size", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
+              help="Share of the rows to hold out and score on; 0 for none.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of split and training.")
+@click.option("--drop-missing", is_flag=True, help="Leave out rows with empty or infinite cells.")
+@click.option("--delimiter", help="Of a text table, such as ';' or the word tab.")
+@click.option("--likelihood", type=click.Choice(["normal", "heteroscedastic", "student_t"]), default="normal",
+              show_default=True, help="Noise: the same in all rows, other in each, or heavy-tailed.")  # fmt: skip
+@click.option("--posterior", type=click.Choice(["mean_field", "low_rank", "full_covariance", "joint"]),
+              default="mean_field", show_default=True, help="Family of distributions over weights.")  # fmt: skip
+@click.option("--prior", type=click.Choice(["ard", "normal", "laplace", "trainable"]), default="ard", show_default=True,
+              help="Over weights; ard learns how relevant each feature is.")  # fmt: skip
+@click.option("--hidden", type=Sizes(), default="50", show_default=True, help="Units of hidden layers; none: linear.")
+@click.option("--max-iter", type=click.IntRange(1), help="Passes over the rows.  [default: about 15,000 steps]")
+@click.option("--members", type=click.IntRange(1, 100), default=4, show_default=True, help="Networks that are pooled.")
+@for_scripts
+def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, force: bool, **options: Any) -> None:
+    """Learn to predict the --target of a table (CSV, TSV or Parquet, by suffix) from its other columns.
+
+    Writes the folder --out: the model, run.json (what was done, and scores), held_out.csv and pictures.
+    """
+    screen = Screen(as_json=options["as_json"], quiet=options["quiet"])
+    started = time.perf_counter()
+    table = open_table(data, options["delimiter"])
+    columns = choose(table, targets, [name.strip() for name in features.split(",")] if features is not None else [])
+    check_target(out, force=force, folder=True)
+    with screen.waiting(f"reading {table.name}"):
+        rows = read_rows(table, columns, drop_missing=options["drop_missing"])
+    with screen.waiting("starting TensorFlow"), without_noise():
+        from varbump.cli.fitting import Fitted, fit_rows
+    with without_noise():
+        fitted: Fitted = fit_rows(columns, rows, options, verbose=int(screen.talks))
+        info = fitted.info | {"data": _about(data, rows, table.columns), "arguments": _arguments(columns, out, options)}
+        info["seconds"] = round(time.perf_counter() - started, 1)
+        with new_folder(out) as folder, screen.waiting("drawing"):
+            fitted.write(folder)
+            (folder / "run.json").write_text(json.dumps(info, indent=1, allow_nan=False) + "\n", "utf-8")
+    for part in fitted.summary:
+        screen.show(part)
+    screen.show(f"\nWrote {out}: the model, run.json, held_out.csv and pictures. Next: varbump report {out}")
+    screen.result({"run": str(out), **info})
+
+
+def _about(data: Path, rows: Rows, names: list[str]) -> dict[str, Any]:
+    from varbump.cli.run_file import checksum
+
+    count = len(rows.x) + rows.num_dropped
+    return {"file": data.name, "rows": count, "dropped": rows.num_dropped, "columns": names, "sha256": checksum(data)}
+
+
+def _arguments(columns: Columns, out: Path, options: dict[str, Any]) -> dict[str, Any]:
+    hidden = {name: value for name, value in options.items() if name not in ("as_json", "quiet")}
+    return {"targets": columns.targets, "features": columns.features, "out": str(out), **hidden}

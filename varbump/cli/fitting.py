@@ -1,0 +1,170 @@
+"""Training on the rows of a table, judged on those held out, and all that a run's folder holds.
+
+Apart from the command, since it needs TensorFlow: a mistyped name is answered before that is imported.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.table import Table
+
+from varbump.cli import pictures
+from varbump.cli.columns import Columns, Rows
+from varbump.cli.forecast import LEVELS, Forecast, forecast, slices
+from varbump.cli.judge import MOST_ROWS, judge, score_table
+from varbump.cli.learning import learn, library_errors, split
+from varbump.cli.run_file import FORMAT, describe, versions
+from varbump.saving import save
+from varbump.version import __version__
+
+__all__ = ["Fitted", "HELD_OUT", "fit_rows", "most_relevant", "relevance_table"]
+
+HELD_OUT = "held_out.csv"
+
+MOST_SHOWN = 10
+"""Features in the table of relevance."""
+
+
+class Fitted(NamedTuple):
+    """A trained and judged model.
+
+    Attributes
+    ----------
+    model : VariationalRegressor
+    columns : Columns
+    info : dict
+        For run.json.
+    x, y : ndarray (M, D), (M, Q)
+        Held-out rows that were scored; none where none were held out.
+    predicted : Forecast or None
+        Of these.
+    evaluation : Evaluation or None
+    summary : list
+        For the terminal.
+    """
+
+    model: Any
+    columns: Columns
+    info: dict[str, Any]
+    x: np.ndarray
+    y: np.ndarray
+    predicted: Forecast | None
+    evaluation: Any
+    summary: list[Any]
+
+    def write(self, folder: Path) -> None:
+        """Model, held-out rows and pictures."""
+        save(self.model, folder / "model.varbump")
+        figures = {"training": pictures.training(self.model.history_)}
+        if self.predicted is not None:
+            _write_rows(folder / HELD_OUT, self.columns, self.x, self.y, self.predicted)
+            figures["observed"] = pictures.observed(self.columns.targets, self.y, self.predicted)
+            figures["calibration"] = pictures.calibration(self.columns.targets, self.evaluation)
+        low, median, high = (
+            np.array([feature[name] for feature in self.info["features"]]) for name in ("min", "median", "max")
+        )
+        best = most_relevant(self.info["features"], 1)[0]
+        with library_errors():
+            ((grid, along),) = slices(self.model, median, low, high, [best])
+        figures["band"] = pictures.band(
+            self.columns.features[best], self.columns.targets, grid, along, self.x[:, best], self.y, len(median) == 1
+        )
+        pictures.write_all(figures, folder)
+
+
+def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: int) -> Fitted:
+    """Train on some of the rows and score on the others; the options are those of ``varbump fit``."""
+    train, test = split(len(rows.x), options["test_size"], options["seed"])
+    x, y = rows.x[train], rows.y[train]
+    settings = {
+        "hidden_layer_sizes": options["hidden"],
+        "likelihood": options["likelihood"],
+        "posterior": options["posterior"],
+        "prior": options["prior"],
+        "max_iter": options["max_iter"],
+        "n_members": options["members"],
+        "random_state": options["seed"],
+        "verbose": verbose,
+    }
+    model = learn(settings, x, y)
+    report = replace(model.parameter_report_, num_data=len(x))  # it counts equal rows once
+    features = describe(columns.features, x)
+    if report.relevance is not None:
+        for feature, relevance in zip(features, report.relevance, strict=True):
+            feature["relevance"] = float(relevance)
+    info: dict[str, Any] = {
+        "format": FORMAT,
+        "varbump": __version__,
+        "versions": versions(),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "seed": options["seed"],
+        "rows": {"train": len(train), "held_out": len(test), "scored": min(len(test), MOST_ROWS)},
+        "features": features,
+        "targets": describe(columns.targets, y),
+        "noise_sd": np.atleast_1d(model.noise_std_).tolist(),
+        "parameters": {
+            "weights": report.num_weights,
+            "trainable": report.num_trainable,
+            "effective": report.num_effective,
+            "kl": report.kl,
+            "judgement": report.judgement,
+        },
+        "training": {"epochs": model.n_iter_, "loss": model.history_.history["loss"][-1]},
+    }
+    summary: list[Any] = [replace(report, relevance=None), *relevance_table(features)]
+    x_new, y_new = rows.x[test[:MOST_ROWS]], rows.y[test[:MOST_ROWS]]
+    if not len(test):
+        return Fitted(model, columns, info, x_new, y_new, None, None, summary)
+    with library_errors():
+        evaluation, scores = judge(model, x, y, x_new, y_new)
+        predicted = forecast(model, x_new, LEVELS)
+    info["scores"] = {name: of_model._asdict() for name, of_model in scores.items()}
+    info["calibration"] = {"calibrated": evaluation.calibrated, "judgement": evaluation.judgement}
+    summary += ["", score_table(scores, len(x_new)), evaluation.judgement]
+    return Fitted(model, columns, info, x_new, y_new, predicted, evaluation, summary)
+
+
+def most_relevant(features: Sequence[dict[str, Any]], num: int) -> list[int]:
+    """Indices of the features with the largest learned scales; the first ones where the prior learns none."""
+    relevance = np.array([feature.get("relevance", 0.0) for feature in features], float)
+    return [int(index) for index in np.argsort(-relevance, kind="stable")[:num]]
+
+
+def relevance_table(features: Sequence[dict[str, Any]]) -> list[Any]:
+    """A table of the most relevant features by name, where the prior learns relevance of several."""
+    if len(features) < 2 or "relevance" not in features[0]:
+        return []
+    table = Table(title="Relevance of the features", title_justify="left")
+    table.add_column("feature", overflow="ellipsis", no_wrap=True, max_width=40)
+    table.add_column("scale of its weights", justify="right")
+    table.add_column("", min_width=20)
+    order = most_relevant(features, MOST_SHOWN)
+    largest = max(features[order[0]]["relevance"], np.finfo(float).tiny)
+    for index in order:
+        share = features[index]["relevance"] / largest
+        name = features[index]["name"].replace("[", r"\[")
+        table.add_row(name, f"{features[index]['relevance']:.3g}", "█" * round(20 * share))
+    if len(features) > MOST_SHOWN:
+        table.add_row(f"{len(features) - MOST_SHOWN:,} more", "below", "")
+    return [table]
+
+
+def _write_rows(path: Path, columns: Columns, x: np.ndarray, y: np.ndarray, predicted: Forecast) -> None:
+    """Held-out rows as they were, then mean, sd and 95 % interval of each target."""
+    values = [x, y]
+    header = [*columns.features, *columns.targets]
+    for index, name in enumerate(columns.targets):
+        ends = predicted.lower[0.95], predicted.upper[0.95]
+        values.append(np.stack([a[:, index] for a in (predicted.mean, predicted.sd, *ends)], axis=1))
+        header += [f"predicted {what} of {name}" for what in ("mean", "sd", "lower_95", "upper_95")]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(np.hstack(values).tolist())

@@ -1,0 +1,90 @@
+"""Scores on held-out rows, beside those of models that know less: a constant and a line."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.table import Table
+from scipy.stats import norm
+from scoringrules import crps_normal
+from sklearn.linear_model import BayesianRidge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from varbump.scores import Evaluation, evaluate
+
+__all__ = ["MOST_ROWS", "Scores", "judge", "score_table"]
+
+MOST_ROWS = 10_000
+"""Held-out rows that are scored, drawn at random from more."""
+
+LEVEL = 0.95
+
+
+class Scores(NamedTuple):
+    """Of one model; means over rows and targets, the log-likelihood jointly over targets."""
+
+    rmse: float
+    log_likelihood: float
+    crps: float
+    coverage_95: float
+
+
+def judge(
+    model: Any, x: np.ndarray, y: np.ndarray, x_new: np.ndarray, y_new: np.ndarray
+) -> tuple[Evaluation, dict[str, Scores]]:
+    """Score a regressor on rows that it has not seen, and models that were fitted to the same training rows.
+
+    Parameters
+    ----------
+    model : VariationalRegressor
+        Fitted.
+    x, y : ndarray (N, D), (N, Q)
+        What it was trained on.
+    x_new, y_new : ndarray (M, D), (M, Q)
+        Held out.
+    """
+    evaluation = evaluate(model, x_new, y_new)
+    mean, sd = np.broadcast_to(y.mean(axis=0), y_new.shape), np.broadcast_to(y.std(axis=0), y_new.shape)
+    scores = {
+        "varbump": Scores(
+            evaluation.rmse, evaluation.log_likelihood, evaluation.crps, evaluation.coverage[evaluation.levels[-1]]
+        ),
+        "linear": _normal_scores(*_linear(x, y, x_new), y_new),
+        "constant": _normal_scores(mean, sd, y_new),
+    }
+    return evaluation, scores
+
+
+def score_table(scores: dict[str, Scores], num_rows: int) -> Table:
+    """The scores, for people."""
+    table = Table(title=f"{num_rows:,} held-out rows", title_justify="left")
+    table.add_column("")
+    for heading in ("RMSE", "log-likelihood", "CRPS", "in 95 % interval"):
+        table.add_column(heading, justify="right")
+    for name, of_model in scores.items():
+        numbers = [f"{value:.4g}" for value in of_model[:3]]
+        table.add_row(name, *numbers, f"{100 * of_model.coverage_95:.1f} %")
+    return table
+
+
+def _linear(x: np.ndarray, y: np.ndarray, x_new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    means, sds = [], []
+    for target in y.T:
+        line = make_pipeline(StandardScaler(), BayesianRidge()).fit(x, target)
+        mean, sd = line.predict(x_new, return_std=True)
+        means.append(mean)
+        sds.append(sd)
+    return np.stack(means, axis=1), np.stack(sds, axis=1)
+
+
+def _normal_scores(mean: np.ndarray, sd: np.ndarray, y: np.ndarray) -> Scores:
+    sd = np.maximum(sd, np.finfo(float).tiny ** 0.25)  # a perfect fit has none
+    inside = np.abs(y - mean) <= norm.ppf(0.5 + LEVEL / 2) * sd
+    return Scores(
+        rmse=float(np.sqrt(np.mean((y - mean) ** 2, axis=0)).mean()),
+        log_likelihood=float(norm.logpdf(y, mean, sd).sum(axis=1).mean()),
+        crps=float(crps_normal(y, mean, sd).mean()),
+        coverage_95=float(inside.mean()),
+    )

@@ -1,0 +1,64 @@
+"""Options that commands share, and how their text is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["Intervals", "Sizes", "for_scripts", "path_argument", "replaces"]
+
+
+class Sizes(click.ParamType):
+    """Units of hidden layers, such as 50,50; "none" for a linear model."""
+
+    name = "sizes"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """Integers of at least 1."""
+        if isinstance(value, tuple):
+            return value
+        if value.strip().lower() == "none":
+            return ()
+        parts = [part.strip() for part in value.split(",")]
+        if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= 10_000 for part in parts):
+            self.fail(f"{value!r} is not a list of layer sizes such as 50 or 50,50 (each 1 to 10000; none: linear)")
+        return tuple(int(part) for part in parts)
+
+
+class Intervals(click.ParamType):
+    """Percentages of intervals, such as 50,95."""
+
+    name = "percentages"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        """Different numbers between 0 and 100, in ascending order."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            levels = [float(part) for part in value.replace("%", "").split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is not a list of percentages such as 50,95")
+        if not all(0 < level < 100 for level in levels):
+            self.fail(f"{value!r}: percentages must lie between 0 and 100, such as 50,95")
+        if len(set(levels)) < len(levels):
+            self.fail(f"{value!r} names an interval twice")
+        return tuple(sorted(levels))
+
+
+def for_scripts(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --quiet and --json."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")(command)
+    return click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")(command)
+
+
+def replaces(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --force."""
+    return click.option("--force", is_flag=True, help="Replace what --out names.")(command)
+
+
+def path_argument(name: str, metavar: str) -> Callable[..., Any]:
+    """A path that the command itself looks at, so that its errors are ours."""
+    return click.argument(name, type=click.Path(path_type=Path), metavar=metavar)

@@ -1,0 +1,42 @@
+"""Parquet, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from varbump.cli.errors import UserError
+
+__all__ = ["ParquetFile"]
+
+ROWS = 65_536
+"""Read at a time."""
+
+
+class ParquetFile:
+    """A Parquet table; its attributes are those of `TextFile`, its rows count from 1."""
+
+    first_row = 1
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = parquet.ParquetFile(path)
+            self.columns = list(self._file.schema_arrow.names)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise UserError(f"{path.name} is not a Parquet file, or it is damaged: {_first_line(error)}") from None
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Rows of these columns, of the types that they have."""
+        try:
+            for batch in self._file.iter_batches(ROWS, columns=list(names)):
+                yield batch.select(list(names))
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{self._path.name} is damaged: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["unreadable"])[0]

@@ -1,0 +1,162 @@
+"""``varbump predict``: the rows of another table, chunk by chunk."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
+
+from varbump.cli.errors import UserError
+from varbump.cli.options import Intervals, for_scripts, path_argument, replaces
+from varbump.cli.output import check_target, new_file
+from varbump.cli.run_file import Run, read_run
+from varbump.cli.screen import Screen, without_noise
+from varbump.cli.tables import KINDS, Table, kind_of, open_table
+
+__all__ = ["predict"]
+
+STDOUT = Path("-")
+
+
+@click.command(short_help="Predict the rows of a table.")
+@path_argument("run", "RUN")
+@path_argument("data", "DATA")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Table to write; - for standard output.")
+@click.option("--intervals", type=Intervals(), default="95", show_default=True, help="Percentages, such as 50,95.")
+@click.option("--keep", is_flag=True, help="Copy the columns of DATA in front of the predictions.")
+@click.option("--skip-missing", is_flag=True, help="Leave predictions of rows with empty cells empty.")
+@click.option("--delimiter", help="Of a text table, such as ';' or the word tab.")
+@replaces
+@for_scripts
+def predict(
+    run: Path, data: Path, out: Path, intervals: tuple[float, ...], keep: bool, skip_missing: bool,
+    delimiter: str | None, force: bool, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Predict the rows of DATA with the model in the folder RUN: mean, sd and intervals of each.
+
+    Tables are read and written in pieces, CSV, TSV or Parquet by suffix. Features are found by name, in any order.
+    """
+    to_stdout = out == STDOUT
+    if to_stdout and as_json:
+        raise click.UsageError("--json cannot go with --out -: both need standard output")
+    screen = Screen(as_json=as_json, quiet=quiet or to_stdout)
+    the_run = read_run(run)
+    table = open_table(data, delimiter)
+    table.require(the_run.features, f", a feature of {run}")
+    if not to_stdout:
+        kind_of(out)
+        if out.absolute() == data.absolute():
+            raise UserError(f"--out {out} is the table to read; name another")
+        check_target(out, force=force)
+    kept = list(table.columns) if keep else []
+    names = _names(the_run, intervals, set(kept))
+    with screen.waiting("starting TensorFlow"), without_noise():
+        from varbump.cli.run_file import load_model
+
+        model = load_model(the_run)
+    counts = {"rows": 0, "skipped": 0}
+    with screen.waiting("predicting") as say, without_noise(), _sink(out, names) as write:
+        for values, others in table.chunks(the_run.features, kept):
+            predicted = _rows(model, values, intervals, table, the_run, counts, skip_missing)
+            columns = [*others.columns, *(pa.array(column, mask=np.isnan(column)) for column in predicted.T)]
+            counts["rows"] += len(values)
+            write(pa.RecordBatch.from_arrays(columns, names=[*kept, *names]))
+            say(f"predicting: {counts['rows']:,} rows")
+        if not counts["rows"]:
+            raise UserError(f"{table.name} has no rows, only a header")
+    skipped = f" ({counts['skipped']:,} with empty cells were left empty)" if counts["skipped"] else ""
+    screen.show(f"Wrote {counts['rows']:,} rows to {out}{skipped}: {', '.join(names)}")
+    screen.result({"out": str(out), **counts, "columns": [*kept, *names]})
+
+
+def _names(run: Run, intervals: Sequence[float], taken: set[str]) -> list[str]:
+    ends = [f"{end}_{level:g}" for level in intervals for end in ("lower", "upper")]
+    several = len(run.targets) > 1
+    names = [f"{target}_{what}" if several else what for target in run.targets for what in ("mean", "sd", *ends)]
+    clash = [name for name in names if name in taken]
+    if clash:
+        raise UserError(f"--keep: the table has a column {clash[0]!r} already; rename it or leave --keep out")
+    return names
+
+
+def _rows(
+    model: Any, x: np.ndarray, intervals: Sequence[float], table: Table, run: Run, counts: dict[str, int], skip: bool
+) -> np.ndarray:
+    """Predictions (n, columns) of one piece, nan where a cell is missing and that is allowed."""
+    from varbump.cli.forecast import forecast
+    from varbump.cli.learning import library_errors
+
+    finite = np.isfinite(x).all(axis=1)
+    if not finite.all() and not skip:
+        row = int(np.argmin(finite))
+        name = run.features[int(np.argmin(np.isfinite(x[row])))]
+        raise UserError(
+            f"{table.name}, row {counts['rows'] + row + table.first_row:,}, column {name!r}: the cell is empty or "
+            f"infinite; fill it, or add --skip-missing to leave the predictions of such rows empty"
+        )
+    counts["skipped"] += int((~finite).sum())
+    result = np.full((len(x), len(run.targets), 2 + 2 * len(intervals)), np.nan)
+    if finite.any():
+        with library_errors():
+            predicted = forecast(model, x[finite], [level / 100 for level in intervals])
+        ends = [side[level / 100] for level in intervals for side in (predicted.lower, predicted.upper)]
+        result[finite] = np.stack([predicted.mean, predicted.sd, *ends], axis=-1)
+    return result.reshape(len(x), -1)
+
+
+@contextmanager
+def _sink(out: Path, names: Sequence[str]) -> Iterator[Any]:
+    """What writes a batch to a file of the suffix of `out`, or to standard output as CSV."""
+    if out == STDOUT:
+        with _text(pa.PythonFile(sys.stdout.buffer, mode="w"), ",") as write:
+            yield write
+        return
+    kind = kind_of(out)
+    delimiter = KINDS[kind]
+    with new_file(out) as beside:
+        if delimiter is not None:
+            compression = "gzip" if out.suffix.lower() == ".gz" else None
+            with pa.output_stream(str(beside), compression=compression) as stream, _text(stream, delimiter) as write:
+                yield write
+            return
+        writers: list[Any] = []
+
+        def write_parquet(batch: pa.RecordBatch) -> None:
+            if not writers:
+                writers.append(parquet.ParquetWriter(str(beside), batch.schema))
+            writers[0].write_batch(batch)
+
+        try:
+            yield write_parquet
+        finally:
+            for writer in writers:
+                writer.close()
+
+
+@contextmanager
+def _text(stream: Any, delimiter: str) -> Iterator[Any]:
+    """Writes batches as delimited text, quoted where needed."""
+    writers: list[Any] = []
+
+    def write(batch: pa.RecordBatch) -> None:
+        if not writers:
+            line = io.StringIO()
+            csv.writer(line, delimiter=delimiter, lineterminator="\n").writerow(batch.schema.names)
+            stream.write(line.getvalue().encode())
+            options = arrow_csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="needed")
+            writers.append(arrow_csv.CSVWriter(stream, batch.schema, write_options=options))
+        writers[0].write_batch(batch)
+
+    yield write
+    for writer in writers:
+        writer.close()

@@ -1,0 +1,130 @@
+"""run.json: what was fitted to what, and how well; written by ``fit``, read by ``predict`` and ``report``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from varbump.cli.errors import UserError
+from varbump.version import __version__
+
+__all__ = ["FORMAT", "Run", "checksum", "describe", "load_model", "read_run", "versions"]
+
+FORMAT = 1
+"""Of run.json; higher ones are of later versions of varbump."""
+
+NAME = "run.json"
+
+LIBRARIES = ("tensorflow", "tensorflow-probability", "tf-keras", "numpy", "scikit-learn", "pyarrow")
+
+STATISTICS = ("min", "lower_quartile", "median", "upper_quartile", "max")
+
+
+class Run(NamedTuple):
+    """A folder that ``varbump fit`` has made.
+
+    Attributes
+    ----------
+    folder : Path
+    info : dict
+        Content of run.json.
+    features, targets : list of str
+        Names, in the order of the model.
+    """
+
+    folder: Path
+    info: dict[str, Any]
+    features: list[str]
+    targets: list[str]
+
+    def statistic(self, name: str) -> np.ndarray:
+        """A number of each feature's training rows (D,), one of `STATISTICS`."""
+        return np.array([feature[name] for feature in self.info["features"]], float)
+
+
+def read_run(folder: Path) -> Run:
+    """The run in a folder, or a UserError that says why it is none."""
+    path = folder / NAME
+    if not folder.exists():
+        raise UserError(f"{folder}: no such folder; make it with varbump fit")
+    if not folder.is_dir():
+        raise UserError(f"{folder} is a file, not the folder of a run; name the folder that varbump fit has made")
+    if not path.is_file():
+        raise UserError(f"{folder} is not the folder of a run: it has no {NAME}")
+    try:
+        info = json.loads(path.read_text("utf-8"))
+        found = info["format"]
+        if isinstance(found, int) and found > FORMAT:
+            raise UserError(
+                f"{path} is of format {found} (varbump {info.get('varbump')}), but this is varbump {__version__}, "
+                f"which reads up to {FORMAT}"
+            )
+        features, targets = ([str(column["name"]) for column in info[kind]] for kind in ("features", "targets"))
+        for column in (*info["features"], *info["targets"]):
+            for statistic in STATISTICS:
+                float(column[statistic])
+        if found != FORMAT or not features or not targets or not isinstance(info["rows"], dict):
+            raise ValueError
+    except OSError as error:
+        raise UserError(f"{path} may not be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise UserError(f"{path} is damaged: it is not what varbump fit has written; fit again") from None
+    return Run(folder, info, features, targets)
+
+
+def load_model(run: Run) -> Any:
+    """The regressor of a run, which must have as many features and targets as run.json says."""
+    from varbump.estimator import VariationalRegressor
+    from varbump.saving import ArchiveError, load
+
+    path = run.folder / "model.varbump"
+    try:
+        model = load(path)
+    except ArchiveError as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+    fits = isinstance(model, VariationalRegressor) and model.n_features_in_ == len(run.features)
+    if not fits or len(model.y_scaler_.scale_) != len(run.targets):
+        raise UserError(f"{path} is not the model that {NAME} describes; fit again")
+    return model
+
+
+def describe(names: list[str], values: np.ndarray) -> list[dict[str, Any]]:
+    """Each column (N, C) in numbers."""
+    quantiles = np.quantile(values, [0, 0.25, 0.5, 0.75, 1], axis=0)
+    return [
+        {
+            "name": name,
+            **dict(zip(STATISTICS, map(float, quantiles[:, index]), strict=True)),
+            "mean": float(values[:, index].mean()),
+            "sd": float(values[:, index].std()),
+        }
+        for index, name in enumerate(names)
+    ]
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of varbump, Python and what they stand on."""
+    found = {"varbump": __version__, "python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:  # of another name, as tensorflow-cpu
+            found[library] = "unknown"
+    return found
