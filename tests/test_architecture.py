@@ -21,6 +21,7 @@ RANKS = {
     "bumps": 1,
     "datasets": 1,
     "checks": 1,
+    "backtrace": 1,
     "priors": 2,
     "posteriors": 2,
     "likelihoods": 2,

@@ -2,7 +2,7 @@
 
 from varbump import datasets, layers, likelihoods, posteriors, priors
 from varbump.bumps import bump, gaussian_bump
-from varbump.diagnostics import bump_report, parameter_report
+from varbump.diagnostics import GradientReport, bump_report, check_gradients, parameter_report
 from varbump.estimator import VariationalRegressor
 from varbump.evidence import ElboEstimate, estimate_elbo
 from varbump.mcmc import PosteriorDraws, sample_nuts
@@ -21,6 +21,7 @@ __all__ = [
     "ElboEstimate",
     "Ensemble",
     "FunctionsDisplay",
+    "GradientReport",
     "History",
     "NonFiniteLossError",
     "PosteriorDraws",
@@ -29,6 +30,7 @@ __all__ = [
     "build_network",
     "bump",
     "bump_report",
+    "check_gradients",
     "credible_bands",
     "datasets",
     "estimate_elbo",
