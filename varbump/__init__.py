@@ -2,7 +2,15 @@
 
 from varbump import datasets, layers, likelihoods, posteriors, priors
 from varbump.bumps import bump, gaussian_bump
-from varbump.diagnostics import GradientReport, bump_report, check_gradients, parameter_report
+from varbump.diagnostics import (
+    GradientReport,
+    NanDiagnosis,
+    NanGuard,
+    bump_report,
+    check_gradients,
+    diagnose_nan,
+    parameter_report,
+)
 from varbump.estimator import VariationalRegressor
 from varbump.evidence import ElboEstimate, estimate_elbo
 from varbump.mcmc import PosteriorDraws, sample_nuts
@@ -23,6 +31,8 @@ __all__ = [
     "FunctionsDisplay",
     "GradientReport",
     "History",
+    "NanDiagnosis",
+    "NanGuard",
     "NonFiniteLossError",
     "PosteriorDraws",
     "TrainingDisplay",
@@ -33,6 +43,7 @@ __all__ = [
     "check_gradients",
     "credible_bands",
     "datasets",
+    "diagnose_nan",
     "estimate_elbo",
     "fit",
     "fit_ensemble",

@@ -8,7 +8,7 @@ import numpy as np
 
 from varbump.backtrace.record import Operation, Record
 
-__all__ = ["REMEDIES", "Blame", "blame", "branch_of", "first_bad_gradient", "first_bad_value"]
+__all__ = ["Blame", "REMEDIES", "blame", "branch_of", "first_bad_gradient", "first_bad_value"]
 
 REMEDIES = {
     "likelihood": "Scale x and y to about unit size, lower the learning rate, or give the likelihood a larger scale.",
@@ -182,8 +182,8 @@ def _of_scale(record: Record, owner: dict[str, str], op: Operation, name: str) -
     keys = record.weights_before(name)
     key = next((k for k in keys if owner.get(k) == layer), keys[0])
     low = float(np.min(np.abs(record.values[name])))
-    head = "the head, " if op.layer != layer or op.layer is None else ""
-    sentence = f"The scale that {head}layer {layer!r} predicts fell to {low:.1g}; {_said(op)} divides by it."
+    what = "scale of the head, which" if op.layer is None else "divisor that"
+    sentence = f"The {what} layer {layer!r} predicts, fell to {low:.1g}; {_said(op)} diverges there."
     return _finish(record, "scale", layer, key, op, sentence)
 
 

@@ -2,6 +2,8 @@
 
 from varbump.diagnostics.bumps import BumpLayerReport, BumpReport, bump_report
 from varbump.diagnostics.gradients import GradientReport, WeightGradient, check_gradients
+from varbump.diagnostics.guard import NanGuard
+from varbump.diagnostics.nan import NanDiagnosis, diagnose_nan
 from varbump.diagnostics.parameters import LayerReport, ParameterReport, parameter_report
 
 __all__ = [
@@ -9,9 +11,12 @@ __all__ = [
     "BumpReport",
     "GradientReport",
     "LayerReport",
+    "NanDiagnosis",
+    "NanGuard",
     "ParameterReport",
     "WeightGradient",
     "bump_report",
     "check_gradients",
+    "diagnose_nan",
     "parameter_report",
 ]

@@ -37,8 +37,8 @@ class NanGuard(keras.callbacks.Callback):
 
     Notes
     -----
-    Not for `steps_per_execution` with several devices, nor for loss scaling, where infinite gradients are part of the
-    method.
+    Not for several devices, nor for loss scaling, where infinite gradients are part of the method. Where the model is
+    compiled with ``jit_compile=True``, the step is stopped and counted within a batch call, but not gone through again.
     """
 
     def __init__(self, *, raises: bool = True) -> None:
@@ -47,7 +47,7 @@ class NanGuard(keras.callbacks.Callback):
         self.error: NonFiniteLossError | None = None
         self._failed = tf.Variable(False, trainable=False)
         self._replays: list[Replay] = []
-        self._epoch = 0
+        self._epoch = self._first_step = 0
 
     @property
     def blame(self) -> Blame | None:
@@ -67,7 +67,7 @@ class NanGuard(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Note the epoch."""
-        self._epoch = epoch
+        self._epoch, self._first_step = epoch, int(self.model._train_counter.numpy())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stop if the step, or one of those that were executed together, was not finite."""
@@ -77,7 +77,7 @@ class NanGuard(keras.callbacks.Callback):
         failed = next((replay for replay in self._replays if replay.step is not None), None)
         self._release()
         found = failed.blame() if failed else None
-        counted = failed.step if failed else batch
+        counted = failed.step - self._first_step if failed and failed.step is not None else batch
         self.error = NonFiniteLossError(self._epoch + 1, counted, per_epoch, culprit(found), found, "before that step")
         model.stop_training = True
         if self.raises:
