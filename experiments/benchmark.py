@@ -17,6 +17,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     for family in FAMILIES:
         lines += table(f"Training, {family}", "microseconds a step", training(family, x, y, options))
+        guards = guard(family, x, y, options)
+        lines += table(f"varbump.NanGuard in Keras fit, stock TFP, {family}", "microseconds a step", guards)
     lines += table("Training, ensembles of mean field", "microseconds a step", ensembles(x, y, options))
     for family in FAMILIES:
         title = f"{options.num_draws} draws at {NUM_DATA:,} points, {family}"
@@ -86,6 +89,23 @@ def training(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namesp
             values = [step() * 1e6 for _ in range(options.repeats)]
             result[f"NumPyro svi.run, {name}"] = statistics.median(values)
     return result
+
+
+def guard(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
+    """Microseconds a step of stock layers without and with the guard, in turn; in varbump.fit it is built in."""
+    steps, runs = -(-NUM_DATA // BATCH), {}
+    for name, callbacks in [("without", []), ("with NanGuard", [vb.NanGuard()])]:
+        model = stock_model(family)
+        model.compile(tf_keras.optimizers.Adam(), vb.likelihoods.Normal(SCALE))
+        fit = {"batch_size": BATCH, "verbose": 0, "callbacks": callbacks}
+        # the guard has its step traced anew in each call of fit, so a call of one epoch is taken off
+        long = partial(model.fit, x, y, epochs=1 + options.epochs, **fit)
+        runs[name] = long, partial(model.fit, x, y, epochs=1, **fit)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(1 + options.repeats):
+        for name, (long, short) in runs.items():
+            times[name].append(seconds(long) - seconds(short))
+    return {name: statistics.median(values[1:]) / (options.epochs * steps) * 1e6 for name, values in times.items()}
 
 
 def ensembles(x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:

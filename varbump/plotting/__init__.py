@@ -1,6 +1,16 @@
 """Pictures of finished results; nothing is computed here."""
 
 from varbump.plotting.bands import BandsDisplay, FunctionsDisplay
+from varbump.plotting.gradients import GradientDisplay
+from varbump.plotting.parameters import ParameterDisplay
 from varbump.plotting.training import TrainingDisplay
+from varbump.plotting.weights import WeightsDisplay
 
-__all__ = ["BandsDisplay", "FunctionsDisplay", "TrainingDisplay"]
+__all__ = [
+    "BandsDisplay",
+    "FunctionsDisplay",
+    "GradientDisplay",
+    "ParameterDisplay",
+    "TrainingDisplay",
+    "WeightsDisplay",
+]
