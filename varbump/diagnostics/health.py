@@ -28,7 +28,7 @@ COLLAPSED = 0.05
 WIDE = 64
 """Units of a hidden layer from which mean field with an odd activation is warned of.
 
-The reference bounds the posterior mean by a term that falls with the root of the width; in networks of 16 it is not seen.
+The reference bounds the posterior mean by a term that falls with the root of the width; at 16 units it is not seen.
 """
 
 MAX_MEAN, SD_RANGE = 5.0, (0.05, 20.0)
@@ -238,8 +238,8 @@ def _weights_of_the_kl(network: keras.Model, num_data: int) -> list[str]:
         weight = getattr(layer, "kl_weight", None)
         if isinstance(layer, DenseVariational) and weight is not None and abs(weight * num_data - 1.0) > 0.01:
             found.append(
-                f"Layer {layer.name!r} has kl_weight {weight:.3g}, but 1 / N is {1 / num_data:.3g}: under Keras fit the "
-                f"KL counts {weight * num_data:.3g} times. Set kl_weight=1/{num_data}, or train with varbump.fit."
+                f"Layer {layer.name!r} has kl_weight {weight:.3g}, but 1 / N is {1 / num_data:.3g}: in Keras fit "
+                f"the KL counts {weight * num_data:.3g} times. Set kl_weight=1/{num_data}, or train with varbump.fit."
             )
     temperature = temperature_of(network)
     if temperature != 1.0:
@@ -258,7 +258,7 @@ def _odd_and_wide(network: keras.Model, figures: dict[str, float]) -> list[str]:
             return [
                 f"Layer {layer.name!r} has {layer.units} units, independent weights and an odd activation: as such "
                 f"layers get wider, mean-field posteriors forget the data (Coker et al. 2022); this one explains "
-                f"{share:.0%} of the variance of y. Use fewer units, relu, or varbump.posteriors.FullCovarianceNormal()."
+                f"{share:.0%} of the variance of y. Use fewer units, relu, or varbump.posteriors.LowRankNormal()."
             ]
     return []
 
@@ -283,8 +283,8 @@ def _scales(likelihood: Any, layers: tuple[LayerHealth, ...], figures: dict[str,
         )
     if spread > 0 and not PRIOR_RATIO[0] <= figures["prior_sd"] / spread <= PRIOR_RATIO[1]:
         found.append(
-            f"Functions of the prior have sd {figures['prior_sd']:.3g}, y has {spread:.3g}. Standardise y, or scale the "
-            f"prior: varbump.priors.Normal(fan_in=True)."
+            f"Functions of the prior have sd {figures['prior_sd']:.3g}, y has {spread:.3g}. Standardise y, or scale "
+            f"the prior: varbump.priors.Normal(fan_in=True)."
         )
     total = sum(layer.num_weights for layer in layers)
     collapsed = sum(layer.share_collapsed * layer.num_weights for layer in layers) / total

@@ -186,9 +186,9 @@ def parameter_report(network: keras.Model, *, num_data: int | None = None) -> Pa
         num_data = check_count(num_data, "num_data")
     if not network.built:
         raise ValueError("network is not built, so its weights cannot be counted; call it on some x first")
-    leaves = [layer for layer in leaves(network) if layer.trainable_variables]
+    layers = [layer for layer in leaves(network) if layer.trainable_variables]
     return ParameterReport(
-        tuple(_report(layer) for layer in leaves), num_data, _relevance(leaves), temperature_of(network)
+        tuple(_report(layer) for layer in layers), num_data, _relevance(layers), temperature_of(network)
     )
 
 
