@@ -77,7 +77,7 @@ def finding(network, likelihood, x, y):
 
 def test_a_noise_scale_far_from_the_residuals(healthy):
     network, _, x, y = healthy
-    assert "fixed at 1.5, but the residuals have sd 0.2" in finding(network, vb.likelihoods.Normal(1.5), x, y)
+    assert "fixed at 1.5, but the residuals have sd 0.3" in finding(network, vb.likelihoods.Normal(1.5), x, y)
     assert "too small" in finding(network, vb.likelihoods.Normal(0.05), x, y)
 
 

@@ -26,6 +26,7 @@ def test_gradients_by_status():
     np.testing.assert_allclose(display.points_["missing"].get_data(), [[edge], [2]])
     labels = [label.get_text() for label in display.ax_.get_yticklabels()]
     assert labels[0] == "a, kernel"
+    assert display.ax_.get_xticklabels()[0].get_text() == "none"
     assert len({line.get_marker() for line in display.points_.values()}) == 5  # not by colour alone
 
 

@@ -118,7 +118,7 @@ def first_bad_gradient(record: Record) -> Operation | None:
         and not record.finite(op, record.gradients, "inputs")
     ]
     steep = [op for op in found if op.kind in STEEP]  # others may only share an input with the culprit
-    return (steep or found or [None])[-1]
+    return (steep or found)[-1] if found else None
 
 
 def branch_of(record: Record, op: Operation) -> Operation | None:

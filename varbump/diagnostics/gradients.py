@@ -156,13 +156,13 @@ def check_gradients(
     finite = bool(np.isfinite(total))
     if not finite or any(status not in ("ok", "missing") for status in statuses):
         _, _, record = objective.trace(seed, deep=True)
-    rows = []
+    found = []
     for variable, key, gradient, status in zip(objective.variables, objective.keys, gradients, statuses, strict=True):
         known = gradient is not None and gradient.size
         with np.errstate(over="ignore", invalid="ignore"):
             norm = float(np.linalg.norm(gradient.astype(np.float64))) if gradient is not None else None
         reason, remedy = ("", "") if status == "ok" else reason_of(status, objective, key, variable, record)
-        rows.append(
+        found.append(
             WeightGradient(
                 objective.owner[key],
                 key.split("/", 1)[1],
@@ -174,7 +174,7 @@ def check_gradients(
                 remedy,
             )
         )
-    return GradientReport(tuple(rows), total, len(x), "" if finite else " ".join(non_finite(objective, record)), limit)
+    return GradientReport(tuple(found), total, len(x), "" if finite else " ".join(non_finite(objective, record)), limit)
 
 
 def _status(gradient: np.ndarray | None, limit: float) -> str:

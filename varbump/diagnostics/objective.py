@@ -143,7 +143,7 @@ def check_rows(model: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
 @contextmanager
 def keep_state(model: keras.Model) -> Iterator[None]:
     """Put the seeds of the random layers back, which count their traces in Python."""
-    generators = [getattr(layer, "_random_generator", None) for layer in model._flatten_layers()]
+    generators: list[Any] = [getattr(layer, "_random_generator", None) for layer in model._flatten_layers()]
     before = [(g, g._seed) for g in generators if hasattr(g, "_seed")]
     try:
         yield

@@ -63,7 +63,7 @@ class Replay:
     def keep(self) -> None:
         """Inside of the traced step, on the way that is only taken when it is bad: keep rows and random numbers."""
 
-        def receive(step: Any, *values: np.ndarray) -> np.ndarray:
+        def receive(step: Any, *values: np.ndarray) -> Any:
             if self.step is None:
                 self.step, self._values = int(step), list(values)
             return np.int32(0)

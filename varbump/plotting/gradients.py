@@ -49,7 +49,7 @@ class GradientDisplay:
         for status, (marker, color, label) in STATUS.items():
             at = [i for i, row in enumerate(rows) if row.status == status]
             if at:
-                values = [edge if shown[i] is None else shown[i] for i in at]
+                values = [float(shown[i] or edge) for i in at]
                 (self.points_[status],) = ax.plot(
                     values, at, marker, color=color, markersize=8, markeredgewidth=1.8, linestyle="none", label=label
                 )
@@ -58,6 +58,10 @@ class GradientDisplay:
         if max(known) > self.report.exploding / 100:
             ax.axvline(self.report.exploding, color=GREY, linestyle=":", linewidth=1.2)
         ax.set(xscale="log", xlim=(edge / 1.6, None), ylim=(len(rows) - 0.5, -0.5))
+        first, last = round(np.log10(edge)) + 1, int(np.ceil(np.log10(max(known))))
+        decades = range(first, max(last, first + 1) + 1, 1 + (last - first) // 6)
+        ax.set_xticks([edge, *(10.0**k for k in decades)], ["none", *(f"$10^{{{k}}}$" for k in decades)])
+        ax.minorticks_off()
         ax.set_yticks(range(len(rows)), [f"{row.layer}, {row.weight}" for row in rows])
         legend = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": len(self.points_)}
         finish(ax, "norm of the gradient", None, legend)

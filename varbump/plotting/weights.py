@@ -44,7 +44,13 @@ class WeightsDisplay:
         self.points_ = {}
         for index, layer in enumerate(layers):
             marker, color = STYLES[index % len(STYLES)]
-            style = {"color": color, "markersize": 4.5, "alpha": 0.65, "markeredgewidth": 0, "linestyle": "none"}
+            style: dict[str, Any] = {
+                "color": color,
+                "markersize": 4.5,
+                "alpha": 0.65,
+                "markeredgewidth": 0,
+                "linestyle": "none",
+            }
             (self.points_[layer.name],) = ax.plot(
                 np.abs(layer.mean), layer.sd, marker, label=f"{layer.name}, {len(layer.mean):,} weights", **style
             )
