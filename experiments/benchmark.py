@@ -93,19 +93,35 @@ def training(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namesp
 
 def guard(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
     """Microseconds a step of stock layers without and with the guard, in turn; in varbump.fit it is built in."""
-    steps, runs = -(-NUM_DATA // BATCH), {}
-    for name, callbacks in [("without", []), ("with NanGuard", [vb.NanGuard()])]:
-        model = stock_model(family)
+    models = {"without": [], "with NanGuard": [vb.NanGuard()]}
+    times: dict[str, list[float]] = {name: [] for name in models}
+    fits = {}
+    for name, callbacks in models.items():
+        model, clock = stock_model(family), EpochClock()
         model.compile(tf_keras.optimizers.Adam(), vb.likelihoods.Normal(SCALE))
-        fit = {"batch_size": BATCH, "verbose": 0, "callbacks": callbacks}
-        # the guard has its step traced anew in each call of fit, so a call of one epoch is taken off
-        long = partial(model.fit, x, y, epochs=1 + options.epochs, **fit)
-        runs[name] = long, partial(model.fit, x, y, epochs=1, **fit)
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(1 + options.repeats):
-        for name, (long, short) in runs.items():
-            times[name].append(seconds(long) - seconds(short))
-    return {name: statistics.median(values[1:]) / (options.epochs * steps) * 1e6 for name, values in times.items()}
+        fits[name] = clock, partial(model.fit, x, y, batch_size=BATCH, verbose=0, callbacks=[*callbacks, clock])
+    for _ in range(options.repeats):
+        for name, (clock, fit) in fits.items():
+            fit(epochs=1 + options.epochs)  # the first one compiles
+            times[name] += clock.seconds[1:]
+    steps = -(-NUM_DATA // BATCH)
+    return {name: statistics.median(values) / steps * 1e6 for name, values in times.items()}
+
+
+class EpochClock(tf_keras.callbacks.Callback):
+    """Seconds of each epoch of one call of fit."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Start anew."""
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Note when it began."""
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """And how long it took."""
+        self.seconds.append(time.perf_counter() - self.began)
 
 
 def ensembles(x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
