@@ -17,6 +17,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     for family in FAMILIES:
         lines += table(f"Training, {family}", "microseconds a step", training(family, x, y, options))
+        guards = guard(family, x, y, options)
+        lines += table(f"varbump.NanGuard in Keras fit, stock TFP, {family}", "microseconds a step", guards)
     lines += table("Training, ensembles of mean field", "microseconds a step", ensembles(x, y, options))
     for family in FAMILIES:
         title = f"{options.num_draws} draws at {NUM_DATA:,} points, {family}"
@@ -86,6 +89,39 @@ def training(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namesp
             values = [step() * 1e6 for _ in range(options.repeats)]
             result[f"NumPyro svi.run, {name}"] = statistics.median(values)
     return result
+
+
+def guard(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
+    """Microseconds a step of stock layers without and with the guard, in turn; in varbump.fit it is built in."""
+    models = {"without": [], "with NanGuard": [vb.NanGuard()]}
+    times: dict[str, list[float]] = {name: [] for name in models}
+    fits = {}
+    for name, callbacks in models.items():
+        model, clock = stock_model(family), EpochClock()
+        model.compile(tf_keras.optimizers.Adam(), vb.likelihoods.Normal(SCALE))
+        fits[name] = clock, partial(model.fit, x, y, batch_size=BATCH, verbose=0, callbacks=[*callbacks, clock])
+    for _ in range(options.repeats):
+        for name, (clock, fit) in fits.items():
+            fit(epochs=1 + options.epochs)  # the first one compiles
+            times[name] += clock.seconds[1:]
+    steps = -(-NUM_DATA // BATCH)
+    return {name: statistics.median(values) / steps * 1e6 for name, values in times.items()}
+
+
+class EpochClock(tf_keras.callbacks.Callback):
+    """Seconds of each epoch of one call of fit."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Start anew."""
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Note when it began."""
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """And how long it took."""
+        self.seconds.append(time.perf_counter() - self.began)
 
 
 def ensembles(x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:

@@ -25,6 +25,7 @@ RANKS = {
     "atomic": 1,
     "archive": 2,
     "slices": 2,
+    "backtrace": 1,
     "priors": 2,
     "posteriors": 2,
     "likelihoods": 2,

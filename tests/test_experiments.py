@@ -13,6 +13,7 @@ RUNS = {
     "bump_sigma": ["--num-data", "1000", "--epochs", "1"],
     "calibration": ["--num-data", "200", "--num-fresh", "60", "--epochs", "1"],
     "cubic": ["--num-data", "200", "--epochs", "2"],
+    "diagnose": ["--num-data", "100", "--epochs", "2"],
     "nan_loss": ["--num-data", "64", "--epochs", "1"],
     "noise": ["--num-data", "64", "--num-fresh", "50", "--epochs", "1", "--repeats", "1"],
     "benchmark": ["--epochs", "1", "--repeats", "1", "--num-draws", "2"],
@@ -49,6 +50,7 @@ SAYS = {
     "noise": ["heteroscedastic", "beta-NLL", "faithful", "Student t", "the truth", "Table: ", "out.png"],
     "truth": ["mean field", "4 joints", "two clusters: R-hat of f", "Lambda_ii^(-1/2)", "Table: ", "out.png"],
     "tables": ["made: 60 rows, 2 features", "Variational", "Linear", "BayesianRidge", "Gaussian", "Forest", "out.md"],
+    "diagnose": ["behind a condition", "Unsafe tf.where", "Dead relu", "Dead bump", "at the prior", "weights.png"],
     "nan_loss": ["38,589", "38,130", "scale floor", "out.png"],
 }
 

@@ -19,7 +19,7 @@ from varbump.layers import DenseVariational
 from varbump.posteriors import Posterior
 from varbump.tempering import temperature_of
 
-__all__ = ["LayerReport", "ParameterReport", "parameter_report"]
+__all__ = ["LayerReport", "ParameterReport", "distributions_of", "leaves", "parameter_report"]
 
 MAX_INPUTS_SHOWN = 20
 
@@ -186,9 +186,9 @@ def parameter_report(network: keras.Model, *, num_data: int | None = None) -> Pa
         num_data = check_count(num_data, "num_data")
     if not network.built:
         raise ValueError("network is not built, so its weights cannot be counted; call it on some x first")
-    leaves = [layer for layer in _leaves(network) if layer.trainable_variables]
+    layers = [layer for layer in leaves(network) if layer.trainable_variables]
     return ParameterReport(
-        tuple(_report(layer) for layer in leaves), num_data, _relevance(leaves), temperature_of(network)
+        tuple(_report(layer) for layer in layers), num_data, _relevance(layers), temperature_of(network)
     )
 
 
@@ -212,11 +212,11 @@ def _relevance(layers: Sequence[Any]) -> np.ndarray | None:
     return prior.groups.by_input(prior.scales) if hasattr(prior, "groups") else None
 
 
-def _leaves(network: keras.Model) -> Iterator[Any]:
+def leaves(network: keras.Model) -> Iterator[Any]:
     """Layers of a network and of the networks inside it."""
     for layer in network.layers:
         if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
+            yield from leaves(layer)
         else:
             yield layer
 
@@ -225,8 +225,7 @@ def _report(layer: Any) -> LayerReport:
     num_trainable = _count(layer.trainable_variables)
     if not (hasattr(layer, "_posterior") and hasattr(layer, "_prior")):  # ours and TFP's have both
         return LayerReport(layer.name, num_trainable, num_trainable)
-    ours = isinstance(layer, DenseVariational)
-    q, p = (layer._posterior(None), layer._prior(None)) if ours else _stock(layer)
+    q, p = distributions_of(layer)
     size = int(q.event_shape.num_elements())
     num_posterior = _count(layer._posterior.trainable_variables)
     num_others = num_trainable - num_posterior - _count(getattr(layer._prior, "trainable_variables", []))
@@ -247,7 +246,10 @@ def _covariances(posterior: Any, size: int, num_posterior: int) -> int:
     return size * (size - 1) // 2 if num_posterior == size + size * (size + 1) // 2 else 0
 
 
-def _stock(layer: Any) -> tuple[Any, Any]:
+def distributions_of(layer: Any) -> tuple[Any, Any]:
+    """Posterior and prior of a variational layer, ours or TFP's."""
+    if isinstance(layer, DenseVariational):
+        return layer._posterior(None), layer._prior(None)
     x = tf.zeros([1, layer.input_spec.axes[-1]])
     return layer._posterior(x), layer._prior(x)
 

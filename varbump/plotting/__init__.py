@@ -2,7 +2,10 @@
 
 from varbump.plotting.bands import BandsDisplay, FunctionsDisplay
 from varbump.plotting.calibration import CalibrationDisplay, CoverageByRegionDisplay, PITDisplay
+from varbump.plotting.gradients import GradientDisplay
+from varbump.plotting.parameters import ParameterDisplay
 from varbump.plotting.training import TrainingDisplay
+from varbump.plotting.weights import WeightsDisplay
 
 __all__ = [
     "BandsDisplay",
@@ -11,4 +14,7 @@ __all__ = [
     "FunctionsDisplay",
     "PITDisplay",
     "TrainingDisplay",
+    "GradientDisplay",
+    "ParameterDisplay",
+    "WeightsDisplay",
 ]

@@ -1,7 +1,7 @@
 """The compiled loop."""
 
+from varbump.backtrace import NonFiniteLossError
 from varbump.training.ensemble import Ensemble, fit_ensemble
-from varbump.training.failure import NonFiniteLossError
 from varbump.training.fitting import fit, run_fit
 from varbump.training.history import History
 from varbump.training.step import Step

@@ -15,7 +15,7 @@ from varbump.forward import host_seed
 from varbump.tempering import note_temperature
 from varbump.training.batches import BatchPlan
 from varbump.training.checkpoint import Checkpoint, stored_seed
-from varbump.training.failure import NonFiniteLossError, first_culprit
+from varbump.training.failure import non_finite_loss
 from varbump.training.fingerprint import digest, fingerprint
 from varbump.training.history import History
 from varbump.training.loop import CompiledLoop, Epochs
@@ -117,7 +117,8 @@ def fit(
     TypeError
         If `network` or `optimizer` is not of tf_keras.
     NonFiniteLossError
-        If the loss becomes nan or infinite; the network then holds the last finite weights.
+        If the loss becomes nan or infinite; it names the step, the layer and the weight, and the network then holds
+        the last finite weights.
     """
     return run_fit(
         Step,
@@ -256,8 +257,7 @@ def _train(
                 history.extend(_columns(loop, result))
                 history.extend({name: values[start : start + done] for name, values in columns.items()})
                 if result.failed:
-                    culprit, at = first_culprit(loop, shuffles[done], seeds[done], block[done])
-                    raise NonFiniteLossError(start + done + 1, at, plan.steps, culprit)
+                    raise non_finite_loss(loop, start + done + 1, shuffles[done], seeds[done], block[done])
                 progress.update(start + done, history.last("loss", "nll", "kl", "val_loss"), history.steps_per_second)
                 if done < len(block):
                     history.stopped = "patience"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 __all__ = ["History"]
 
@@ -56,6 +58,23 @@ class History:
         """Add the values of one more stretch of epochs."""
         for name, values in columns.items():
             self.history.setdefault(name, []).extend(float(value) for value in values)
+
+    def to_tensorboard(self, folder: str | Path) -> None:
+        """Write every column as scalars that TensorBoard shows, one value an epoch.
+
+        Raises
+        ------
+        ImportError
+            Without TensorBoard, which ``pip install "varbump[tensorboard]"`` brings.
+        """
+        if not hasattr(tf.summary, "scalar"):
+            raise ImportError('TensorBoard is not installed: pip install "varbump[tensorboard]"')
+        writer = tf.summary.create_file_writer(str(folder))
+        with writer.as_default():
+            for name, values in self.history.items():
+                for epoch, value in enumerate(values):
+                    tf.summary.scalar(f"epoch_{name}", value, step=epoch)
+        writer.close()
 
     def last(self, *names: str) -> dict[str, float]:
         """Values of the last finished epoch."""

@@ -184,8 +184,8 @@ class CompiledLoop:
         """Noise of step number `i` of an epoch, the row of its block."""
         return self.block_noise(seed, i - i % self._block)[i % self._block]
 
-    def one_step(self, i: Any, rows: Any, noise: Any, seed: Any, controls: Any, state: Any) -> tuple[Any, ...]:
-        """Step number `i` of an epoch: gradients, mean nll and KL before it, and the state after it."""
+    def batch(self, i: Any, rows: Any) -> tuple[Any, Any, Any]:
+        """Rows of step number `i` of the shuffled rows, and their weights; None where all count alike."""
         first, weights = self.plan.slice(i)
         x, y, sample_weight = (None if rows_ is None else self._window(rows_, first) for rows_ in rows)
         if sample_weight is not None:
@@ -194,6 +194,11 @@ class CompiledLoop:
                 if weights is None
                 else tf.cast(weights, sample_weight.dtype) * sample_weight
             )
+        return x, y, weights
+
+    def one_step(self, i: Any, rows: Any, noise: Any, seed: Any, controls: Any, state: Any) -> tuple[Any, ...]:
+        """Step number `i` of an epoch: gradients, mean nll and KL before it, and the state after it."""
+        x, y, weights = self.batch(i, rows)
         self._optimizer.load(state)
         gradients, nll, kl = self.step.gradient(x, y, weights, noise, seed + tf.stack([1 + i, 0]), controls[i, 1])
         return gradients, nll, kl, self._optimizer.step(state, gradients, controls[i, 0])

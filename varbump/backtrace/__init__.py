@@ -1,0 +1,18 @@
+"""What is computed between the weights and the loss, operation by operation, and where it went wrong."""
+
+from varbump.backtrace.blame import Blame, blame
+from varbump.backtrace.failure import NonFiniteLossError
+from varbump.backtrace.owners import layer_names, owners, weight_label
+from varbump.backtrace.record import Operation, Record, Recorder
+
+__all__ = [
+    "Blame",
+    "NonFiniteLossError",
+    "Operation",
+    "Record",
+    "Recorder",
+    "blame",
+    "layer_names",
+    "owners",
+    "weight_label",
+]

@@ -1,0 +1,301 @@
+"""Can the posterior be trusted: what it has learned, against the prior and the data, and the known traps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from varbump._keras import keras
+from varbump.checks import check_count, check_data, check_network
+from varbump.diagnostics.parameters import parameter_report
+from varbump.diagnostics.printed import Printed
+from varbump.diagnostics.weights import LayerWeights, weight_summary
+from varbump.forward import ForwardPass, host_seed, run_pass
+from varbump.layers import DenseVariational
+from varbump.sampler import Sampler
+from varbump.tempering import temperature_of
+
+__all__ = ["HealthReport", "LayerHealth", "health_report"]
+
+COLLAPSED = 0.05
+"""KL of a weight, in nats, below which it has stayed at the prior; a weight of sd 0.8 under N(0, 1) has 0.04."""
+
+WIDE = 64
+"""Units of a hidden layer from which mean field with an odd activation is warned of.
+
+The reference bounds the posterior mean by a term that falls with the root of the width; at 16 units it is not seen.
+"""
+
+MAX_MEAN, SD_RANGE = 5.0, (0.05, 20.0)
+"""Of a column of x. Standardised columns have 0 and 1; uniform ones on [0, 1] or [-10, 10] are still inside."""
+
+NOISE_RATIO = 2.0
+"""Fixed scale over residual sd, or the reverse. From 20 points on, the sd of residuals is known to better than 1.5."""
+
+PRIOR_RATIO = (0.02, 200.0)
+"""sd of f under the prior over that of y: N(0, 1) over all weights of 16-16-1 gives around 10 on standardised data."""
+
+
+@dataclass(frozen=True)
+class LayerHealth:
+    """What one layer has learned.
+
+    Attributes
+    ----------
+    name : str
+    num_weights : int
+    kl : float or None
+        KL(q || p) in nats.
+    signal_to_noise : float
+        Median over weights of |mean| / sd.
+    share_below_one : float
+        Share of the weights whose |mean| is below their sd.
+    share_collapsed : float
+        Share of the weights that have stayed at the prior: less than 0.05 nats each.
+    num_effective : float or None
+        Sum over weights of 1 - sd_q^2 / sd_p^2.
+    """
+
+    name: str
+    num_weights: int
+    kl: float | None
+    signal_to_noise: float
+    share_below_one: float
+    share_collapsed: float
+    num_effective: float | None
+
+
+@dataclass(frozen=True)
+class HealthReport(Printed):
+    """Health of a posterior; printed, tables and a sentence for each finding.
+
+    Attributes
+    ----------
+    layers : tuple of LayerHealth
+    prior_sd, posterior_sd : float
+        Root mean square over x of the sd of E[y | f] under the prior and under q, units of y.
+    data_sd : float
+        sd of y.
+    residual_sd : float
+        Root mean square of y less the posterior mean, units of y.
+    noise_sd : float
+        Root mean square of the sd of y given f, units of y.
+    num_data : int
+    temperature : float
+    findings : tuple of str
+        A sentence or two for each trap, with its figures; empty for a healthy posterior.
+    """
+
+    layers: tuple[LayerHealth, ...]
+    prior_sd: float
+    posterior_sd: float
+    data_sd: float
+    residual_sd: float
+    noise_sd: float
+    num_data: int
+    temperature: float
+    findings: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        table = Table(title="Posterior of the weights", title_justify="left")
+        table.add_column("layer")
+        for column in ("weights", "KL / nats", "|mean| / sd", "below 1", "at the prior", "effective"):
+            table.add_column(column, justify="right")
+        for row in self.layers:
+            sums = ["-" if v is None else f"{v:,.1f}" for v in (row.kl, row.num_effective)]
+            shares = f"{row.share_below_one:.0%}", f"{row.share_collapsed:.0%}"
+            table.add_row(row.name, f"{row.num_weights:,}", sums[0], f"{row.signal_to_noise:.3g}", *shares, sums[1])
+        yield table
+        figures = Table(title=f"In the units of y, {self.num_data:,} rows", title_justify="left")
+        figures.add_column("")
+        figures.add_column("sd", justify="right")
+        for name, value in (
+            ("y", self.data_sd),
+            ("the function under the prior", self.prior_sd),
+            ("the function under the posterior", self.posterior_sd),
+            ("the residuals of its mean", self.residual_sd),
+            ("the noise", self.noise_sd),
+        ):
+            figures.add_row(name, f"{value:.3g}")
+        yield figures
+        yield from self.findings or ["None of the known traps was found."]
+
+
+def health_report(
+    network: keras.Model, likelihood: Any, x: Any, y: Any, *, num_draws: int = 50, seed: int | None = 0
+) -> HealthReport:
+    """Hold the posterior of a trained network against its prior and the data, and look for the known traps.
+
+    The traps: wide mean-field layers with an odd activation, which unlearn the data; a KL weight other than 1 / N or a
+    temperature other than 1; columns of x far from unit scale; a fixed noise scale far from the residuals; a prior
+    over functions far from the scale of y; a posterior that has stayed at the prior. Each comes with its figures and
+    a remedy.
+
+    Parameters
+    ----------
+    network : tf_keras.Model
+        Trained, with layers of `varbump.layers.DenseVariational`.
+    likelihood : likelihood
+        The one that it was trained with.
+    x, y : array-like (N, D), (N, Q)
+        The training data.
+    num_draws : int, default=50
+        Draws of functions from the posterior, and as many from the prior.
+    seed : int, optional
+
+    Returns
+    -------
+    HealthReport
+
+    Raises
+    ------
+    ValueError
+        If x or y does not fit the network, or it has no variational layer.
+
+    References
+    ----------
+    Coker, Bruinsma, Burt, Pan and Doshi-Velez (2022), "Wide Mean-Field Bayesian Neural Networks Ignore the Data".
+    """
+    check_network(network)
+    num_draws, seed = check_count(num_draws, "num_draws", 2), host_seed(seed)
+    x, y = check_data(network, likelihood, x, y)
+    summary = weight_summary(network)
+    counted = {layer.name: layer for layer in parameter_report(network, num_data=len(x)).layers}
+    layers = tuple(_layer(layer, counted[layer.name]) for layer in summary.layers)
+    parts = list(Sampler(network, x.shape[1:], num_draws, seed, None).chunks(x))
+    f = np.concatenate([part for _, part in parts], axis=1)
+    mean, noise = (np.asarray(part).astype(float) for part in (likelihood.mean(f), likelihood.stddev(f)))
+    figures = {
+        "prior_sd": _rms(_prior_means(network, likelihood, x, num_draws, seed).std(0, ddof=1)),
+        "posterior_sd": _rms(mean.std(0, ddof=1)),
+        "data_sd": _rms(np.std(y.astype(float), axis=0)),
+        "residual_sd": _rms(y - mean.mean(0)),
+        "noise_sd": _rms(noise),
+    }
+    findings = (
+        *_inputs(x),
+        *_weights_of_the_kl(network, len(x)),
+        *_odd_and_wide(network, figures),
+        *_scales(likelihood, layers, figures),
+    )
+    return HealthReport(layers, **figures, num_data=len(x), temperature=temperature_of(network), findings=findings)
+
+
+def _layer(weights: LayerWeights, counts: Any) -> LayerHealth:
+    ratio = weights.signal_to_noise
+    return LayerHealth(
+        weights.name,
+        len(weights.mean),
+        counts.kl,
+        float(np.median(ratio)),
+        float(np.mean(ratio < 1.0)),
+        float(np.mean(weights.marginal_kl < COLLAPSED)),
+        counts.num_effective,
+    )
+
+
+def _prior_means(network: keras.Model, likelihood: Any, x: np.ndarray, num_draws: int, seed: int) -> np.ndarray:
+    """E[y | f] of functions drawn from the prior (S, N', Q), at up to 200 rows."""
+    rows = x[np.linspace(0, len(x) - 1, min(len(x), 200)).astype(int)]
+    layers = [layer for layer in network._flatten_layers() if isinstance(layer, DenseVariational)]
+
+    @tf.function(autograph=False)
+    def one(key: Any) -> tf.Tensor:
+        draws = [layer.prior(None).sample(seed=key + tf.constant([0, i])) for i, layer in enumerate(layers)]
+        with run_pass(ForwardPass(None, draws=draws)):
+            return likelihood.mean(network(rows, training=False))
+
+    return np.array([one(tf.constant([seed, 1000 * s], tf.int32)) for s in range(num_draws)], float)
+
+
+def _inputs(x: np.ndarray) -> list[str]:
+    flat = x.reshape(len(x), -1).astype(float)
+    found = []
+    for column, (mean, sd) in enumerate(zip(flat.mean(0), flat.std(0), strict=True)):
+        if abs(mean) > MAX_MEAN or (sd > 0 and not SD_RANGE[0] <= sd <= SD_RANGE[1]):
+            found.append(
+                f"Column {column} of x has mean {mean:.3g} and sd {sd:.3g}, far from 0 and 1, for which priors and "
+                f"starts are made. Standardise it."
+            )
+    if len(found) > 5:
+        found = [*found[:5], f"{len(found) - 5} more columns of x are far from unit scale."]
+    return found
+
+
+def _weights_of_the_kl(network: keras.Model, num_data: int) -> list[str]:
+    found = []
+    for layer in network._flatten_layers():
+        weight = getattr(layer, "kl_weight", None)
+        if isinstance(layer, DenseVariational) and weight is not None and abs(weight * num_data - 1.0) > 0.01:
+            found.append(
+                f"Layer {layer.name!r} has kl_weight {weight:.3g}, but 1 / N is {1 / num_data:.3g}: in Keras fit "
+                f"the KL counts {weight * num_data:.3g} times. Set kl_weight=1/{num_data}, or train with varbump.fit."
+            )
+    temperature = temperature_of(network)
+    if temperature != 1.0:
+        found.append(
+            f"The network was trained at temperature {temperature:.3g}: this is not the Bayesian posterior. Train at 1."
+        )
+    return found
+
+
+def _odd_and_wide(network: keras.Model, figures: dict[str, float]) -> list[str]:
+    layers = [layer for layer in network._flatten_layers() if isinstance(layer, DenseVariational)]
+    for layer in layers[:-1]:
+        independent = getattr(layer.posterior, "independent", False)
+        if independent and layer.units >= WIDE and _is_odd(layer.activation):
+            share = 1.0 - (figures["residual_sd"] / figures["data_sd"]) ** 2 if figures["data_sd"] else 0.0
+            return [
+                f"Layer {layer.name!r} has {layer.units} units, independent weights and an odd activation: as such "
+                f"layers get wider, mean-field posteriors forget the data (Coker et al. 2022); this one explains "
+                f"{share:.0%} of the variance of y. Use fewer units, relu, or varbump.posteriors.LowRankNormal()."
+            ]
+    return []
+
+
+def _is_odd(activation: Any) -> bool:
+    t = tf.linspace(-3.0, 3.0, 13)[:, None]
+    try:
+        return bool(np.allclose(activation(t), -np.asarray(activation(-t)), atol=1e-5))
+    except (TypeError, ValueError, tf.errors.OpError):
+        return False  # an activation with weights for a known number of units
+
+
+def _scales(likelihood: Any, layers: tuple[LayerHealth, ...], figures: dict[str, float]) -> list[str]:
+    found = []
+    residual, noise, spread = figures["residual_sd"], figures["noise_sd"], figures["data_sd"]
+    fixed = not getattr(likelihood, "trainable_variables", None) and type(likelihood).__name__ == "Normal"
+    if fixed and residual > 0 and not 1 / NOISE_RATIO <= noise / residual <= NOISE_RATIO:
+        side = "large: bands are too wide, and little is learned" if noise > residual else "small, or the fit too poor"
+        found.append(
+            f"The noise scale is fixed at {noise:.3g}, but the residuals have sd {residual:.3g}: it is too {side}. Use "
+            f"varbump.likelihoods.Normal({residual:.2g}), or LearnedNormal(), which learns it."
+        )
+    if spread > 0 and not PRIOR_RATIO[0] <= figures["prior_sd"] / spread <= PRIOR_RATIO[1]:
+        found.append(
+            f"Functions of the prior have sd {figures['prior_sd']:.3g}, y has {spread:.3g}. Standardise y, or scale "
+            f"the prior: varbump.priors.Normal(fan_in=True)."
+        )
+    total = sum(layer.num_weights for layer in layers)
+    collapsed = sum(layer.share_collapsed * layer.num_weights for layer in layers) / total
+    if collapsed > 0.9 and residual > 0.95 * spread:
+        found.append(
+            f"{collapsed:.0%} of the weights have stayed at the prior and the residuals, sd {residual:.3g}, are as "
+            f"large as y, sd {spread:.3g}: the posterior ignores the data. Train longer, lower the noise scale, or "
+            f"raise kl_warmup."
+        )
+    return found
+
+
+def _rms(values: Any) -> float:
+    return float(np.sqrt(np.mean(np.square(np.asarray(values, float)))))

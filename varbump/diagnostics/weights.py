@@ -1,0 +1,94 @@
+"""Mean and sd of every weight under q, beside those of the prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from varbump._keras import keras, refuse_keras3
+from varbump.diagnostics.parameters import distributions_of, leaves
+
+__all__ = ["LayerWeights", "WeightSummary", "weight_summary"]
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """Weights of one variational layer, kernel first.
+
+    Attributes
+    ----------
+    name : str
+    mean, sd : ndarray (n,)
+        Under q(w), each weight by itself.
+    prior_mean, prior_sd : ndarray (n,)
+    """
+
+    name: str
+    mean: np.ndarray
+    sd: np.ndarray
+    prior_mean: np.ndarray
+    prior_sd: np.ndarray
+
+    @property
+    def signal_to_noise(self) -> np.ndarray:
+        """|mean| / sd of each weight (n,)."""
+        return np.abs(self.mean) / self.sd
+
+    @property
+    def marginal_kl(self) -> np.ndarray:
+        r"""KL in nats of each weight by itself to a normal with the moments of its prior, shape (n,).
+
+        .. math:: \log(s_p / s_q) + (s_q^2 + (m_q - m_p)^2) / 2 s_p^2 - 1/2
+        """
+        ratio = (self.sd / self.prior_sd) ** 2
+        return 0.5 * (ratio + ((self.mean - self.prior_mean) / self.prior_sd) ** 2 - 1.0 - np.log(ratio))
+
+
+@dataclass(frozen=True)
+class WeightSummary:
+    """The weights of each variational layer.
+
+    Attributes
+    ----------
+    layers : tuple of LayerWeights
+    """
+
+    layers: tuple[LayerWeights, ...]
+
+
+def weight_summary(network: keras.Model) -> WeightSummary:
+    """Mean and sd of every weight under the posterior and the prior, layer by layer.
+
+    Parameters
+    ----------
+    network : tf_keras.Model
+        Built, with variational layers, ours or stock.
+
+    Returns
+    -------
+    WeightSummary
+
+    Raises
+    ------
+    ValueError
+        If the network is not built, or has no variational layer whose moments are known.
+    """
+    refuse_keras3(network, "network")
+    if not isinstance(network, keras.Model):
+        raise TypeError(f"network must be a tf_keras.Model, got {type(network).__name__}")
+    if not network.built:
+        raise ValueError("network is not built; call it on some x first")
+    layers = []
+    for layer in leaves(network):
+        if hasattr(layer, "_posterior") and hasattr(layer, "_prior"):
+            q, p = distributions_of(layer)
+            try:
+                moments = [np.asarray(m).astype(float) for m in (q.mean(), q.stddev(), p.mean(), p.stddev())]
+            except NotImplementedError:
+                continue
+            shape = moments[0].shape
+            layers.append(LayerWeights(layer.name, *(np.broadcast_to(m, shape) for m in moments)))
+    if not layers:
+        raise ValueError("network has no variational layer whose mean and sd are known")
+    return WeightSummary(tuple(layers))
