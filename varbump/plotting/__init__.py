@@ -12,9 +12,9 @@ __all__ = [
     "CalibrationDisplay",
     "CoverageByRegionDisplay",
     "FunctionsDisplay",
-    "PITDisplay",
-    "TrainingDisplay",
     "GradientDisplay",
+    "PITDisplay",
     "ParameterDisplay",
+    "TrainingDisplay",
     "WeightsDisplay",
 ]
