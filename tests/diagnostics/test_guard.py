@@ -56,7 +56,7 @@ def test_huge_targets_are_the_likelihood():
             np.testing.assert_array_equal(value, v.numpy())
 
 
-@pytest.mark.parametrize("per_execution", [1, 4])
+@pytest.mark.parametrize("per_execution", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_the_scale_of_the_head(per_execution):
     model = stock(2)
     loc = variable(model, "head", "loc")
@@ -70,7 +70,7 @@ def test_the_scale_of_the_head(per_execution):
     assert finite(model)
 
 
-@pytest.mark.parametrize("raw", [-200.0, 1e30])
+@pytest.mark.parametrize("raw", [-200.0, pytest.param(1e30, marks=pytest.mark.slow)])
 def test_the_kl(raw):
     model = stock()
     variable(model, "first", "raw_scale").assign(tf.fill([16], raw))  # softplus(-200) = 0; 1e30 overflows when squared

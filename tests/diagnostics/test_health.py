@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 import varbump as vb
 
 MEAN_FIELD = vb.posteriors.MeanFieldNormal()
+REST = [(None, 1), (tf.math.erf, 1), ("bump", 0)]
 
 
 def made(seed=0, num_data=200):
@@ -107,7 +108,9 @@ def test_a_temperature(healthy):
         object.__setattr__(network, "_varbump_temperature", 1.0)
 
 
-@pytest.mark.parametrize(("activation", "found"), [("tanh", 1), (None, 1), (tf.math.erf, 1), ("relu", 0), ("bump", 0)])
+@pytest.mark.parametrize(
+    ("activation", "found"), [("tanh", 1), ("relu", 0), *(pytest.param(*case, marks=pytest.mark.slow) for case in REST)]
+)
 def test_wide_mean_field_with_an_odd_activation(activation, found):
     learned = vb.likelihoods.LearnedNormal()
     x, y = made()

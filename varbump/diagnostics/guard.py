@@ -14,6 +14,9 @@ from varbump.diagnostics.replay import Replay
 
 __all__ = ["NanGuard"]
 
+LOOK_EVERY = 16
+"""Batch calls between two looks from Python at whether a step was bad; a look costs as much as several small ops."""
+
 
 class NanGuard(keras.callbacks.Callback):
     """Callback of Keras `fit` that stops before a step that is not finite can reach the weights.
@@ -47,7 +50,7 @@ class NanGuard(keras.callbacks.Callback):
         self.error: NonFiniteLossError | None = None
         self._failed = tf.Variable(False, trainable=False)
         self._replays: list[Replay] = []
-        self._epoch = self._first_step = 0
+        self._epoch = self._first_step = self._calls = 0
 
     @property
     def blame(self) -> Blame | None:
@@ -70,8 +73,18 @@ class NanGuard(keras.callbacks.Callback):
         self._epoch, self._first_step = epoch, int(self.model._train_counter.numpy())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Stop if the step, or one of those that were executed together, was not finite."""
-        if not self._failed.numpy():
+        """Look, now and then: after a bad step none is applied, so that nothing is lost by looking late."""
+        self._calls += 1
+        if self._calls % LOOK_EVERY == 0:
+            self._look(batch)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Look at the end of each epoch, however short."""
+        self._look(self.params.get("steps") or 0)
+
+    def _look(self, batch: int) -> None:
+        """Stop if a step was not finite."""
+        if self.error is not None or not self._failed.numpy():
             return
         model, per_epoch = self.model, self.params.get("steps")
         failed = next((replay for replay in self._replays if replay.step is not None), None)
