@@ -76,7 +76,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     n_members : int, default=4
         Networks in the ensemble, trained at once from different starts.
     max_iter : int, default=None
-        Passes over the rows (epochs). None makes about 15,000 steps of them.
+        Passes over the rows (epochs). None makes about 20,000 steps of them.
     batch_size : int or "auto", default="auto"
         Rows a step; "auto" is 64, and up to 256 where there are many rows.
     learning_rate : float, default=0.01

@@ -36,7 +36,7 @@ PRIORS = {"ard": ARDNormal, "laplace": Laplace, "normal": Normal, "trainable": T
 
 LIKELIHOODS = {"heteroscedastic": HeteroscedasticNormal, "normal": LearnedNormal, "student_t": StudentT}
 
-NUM_STEPS = 15_000
+NUM_STEPS = 20_000
 """Of a fit whose `max_iter` is not set."""
 
 MIN_EPOCHS = 5
