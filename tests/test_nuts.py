@@ -34,7 +34,7 @@ def draws():
     return sampled(linear(), num_draws=60, num_chains=3)
 
 
-@pytest.fixture(scope="module", params=["float32", "float64"])
+@pytest.fixture(scope="module", params=[pytest.param("float32", marks=pytest.mark.slow), "float64"])
 def exact(request):
     """Enough draws to be held against the closed form; the network was not even fitted: q is only where they start."""
     family = vb.posterior if request.param == "float32" else vb.posteriors.MeanFieldNormal()

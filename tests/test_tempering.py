@@ -32,6 +32,7 @@ def test_the_history_speaks_of_the_elbo_at_weight_one():
     np.testing.assert_allclose(columns["loss"], np.array(columns["nll"]) + np.array(columns["kl"]) / 80, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_pictures_and_reports_say_so():
     network, history = fitted(temperature=0.25, epochs=3)
     x = np.linspace(-1, 1, 5)

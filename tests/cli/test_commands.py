@@ -52,6 +52,7 @@ def test_fit_tells_what_was_done(run):
     assert [feature["name"] for feature in info["features"]] == FEATURES
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_evaluate_and_of_naive_loops(run):
     folder, shown, x, y = run
     info = shown
@@ -68,6 +69,7 @@ def test_scores_are_those_of_evaluate_and_of_naive_loops(run):
     assert constant["log_likelihood"] == pytest.approx(nats.sum(axis=1).mean())
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_the_regressor(run):
     folder, _, x, _ = run
     model = vb.load(folder / "run" / "model.varbump")
@@ -88,6 +90,7 @@ def test_predictions_are_those_of_the_regressor(run):
         np.testing.assert_allclose(values[:, [5, 11]], upper, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_standard_output_and_kept_columns(run):
     folder, _, x, _ = run
     rows = [",".join(f'"{n}"' if n != EVIL else '"' + EVIL.replace('"', '""') + '"' for n in [*FEATURES, "id"])]
@@ -102,6 +105,7 @@ def test_standard_output_and_kept_columns(run):
     assert result.stderr == ""
 
 
+@pytest.mark.slow
 def test_rows_with_empty_cells(run):
     folder, _, x, _ = run
     holes = np.where(np.arange(60) == 7, np.nan, x[:, 0])
@@ -201,6 +205,7 @@ def test_missing_feature_of_predict(run):
     assert "less.csv has no column" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.os.path.exists("/dev/full"), reason="no /dev/full")
 def test_a_full_disk_is_one_sentence(run, monkeypatch):
     folder = run[0]

@@ -197,6 +197,7 @@ def test_weights_state_and_generators_stay_as_they_were():
     np.testing.assert_array_equal(tf.random.normal([3]), expected[1])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_report():
     model = MODELS["ours"]()
     first, second, other = (vb.check_gradients(model, X, Y, loss="mse", seed=seed) for seed in (1, 1, 2))

@@ -106,6 +106,7 @@ def test_a_gradient_whose_square_overflows_is_caught_while_it_is_finite():
     assert error.value.layer == "only"
 
 
+@pytest.mark.slow
 def test_the_replay_takes_the_very_draw_of_the_step():
     # one in about three batches has a negative draw, whose log is nan: the replay can only see it with the same draw
     class Drawn(tf_keras.layers.Layer):

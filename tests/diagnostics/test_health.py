@@ -82,6 +82,7 @@ def test_a_noise_scale_far_from_the_residuals(healthy):
     assert "too small" in finding(network, vb.likelihoods.Normal(0.05), x, y)
 
 
+@pytest.mark.slow
 def test_a_column_far_from_unit_scale(healthy):
     network, likelihood, x, y = healthy
     network, likelihood, x, y = fitted(

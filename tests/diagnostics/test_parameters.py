@@ -73,6 +73,7 @@ def test_bad_arguments_are_named():
         vb.parameter_report(tf_keras.Sequential([tf_keras.layers.Dense(1)]))
 
 
+@pytest.mark.slow
 def test_relevance_is_that_of_the_inputs_that_matter():
     generator = np.random.default_rng(0)
     x = generator.normal(size=(300, 4)).astype("float32")

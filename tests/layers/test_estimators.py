@@ -185,6 +185,7 @@ def test_a_joint_layer_by_itself_is_told_from_one_in_its_network():
         network.layers[-1](np.zeros((1, 4), "float32"))
 
 
+@pytest.mark.slow
 def test_joint_networks_are_saved_and_cloned(tmp_path):
     import tf_keras
 

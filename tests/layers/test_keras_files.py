@@ -79,6 +79,7 @@ def test_both_bumps_as_layers(tmp_path, suffix):
     assert_equal(network, saved(network, tmp_path / f"model{suffix}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ""])  # of today, of Keras 2, a checkpoint of TensorFlow
 @pytest.mark.parametrize("posterior", FAMILIES[::3], ids=registry.name)
 def test_weights_alone(tmp_path, posterior, suffix):

@@ -105,6 +105,7 @@ def test_fit_trains_everything_and_repeats_itself(make, dtype):
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_a_keras_optimizer_trains_it():
     x, y = line(100)
     likelihood = LearnedNormal()
@@ -123,6 +124,7 @@ def test_plain_keras_leaves_the_scale_alone():
     assert likelihood.scale == before
 
 
+@pytest.mark.slow
 def test_patience_restores_the_scale_of_the_best_epoch():
     x, y = line(200)
     likelihood, network = LearnedNormal(), linear()

@@ -243,6 +243,7 @@ REGRESSOR = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REGRESSOR)
 def test_a_regressor_that_was_changed(regressor, tmp_path, name):
     change, message = REGRESSOR[name]
@@ -362,6 +363,7 @@ def test_bytes_that_were_flipped(original, weights, tmp_path, data):
     load_or_refuse(tmp_path / "model.varbump", bytes(content), weights)
 
 
+@pytest.mark.slow
 @FUZZ
 @given(data=st.data())
 def test_files_that_were_cut_or_grew(original, tmp_path, weights, data):

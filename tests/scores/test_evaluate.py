@@ -117,6 +117,7 @@ def test_units_and_targets():
     assert "target 1" in str(both)
 
 
+@pytest.mark.slow
 def test_a_member_of_an_ensemble_has_its_own_noise():
     network = vb.build_network(1, hidden_units=(), seed=0)
     x = np.linspace(-1, 1, 20, dtype="float32")[:, None]

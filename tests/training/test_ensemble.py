@@ -60,6 +60,7 @@ def test_members_differ_and_each_is_trained():
     assert ensemble.history.history["loss"][-1] < ensemble.history.history["loss"][0]
 
 
+@pytest.mark.slow
 def test_the_network_holds_the_first_member_also_after_a_look_at_another():
     ensemble = fitted()
     before = [v.numpy() for v in ensemble.network.trainable_variables]

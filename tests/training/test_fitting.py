@@ -69,6 +69,7 @@ def test_same_seed_same_bits_other_seed_others():
     assert not np.array_equal(weights[0], weights[2])
 
 
+@pytest.mark.slow
 def test_how_epochs_are_grouped_into_calls_does_not_matter(monkeypatch):
     x, y = data()
     results = []
@@ -139,6 +140,7 @@ def test_one_dimensional_and_integer_arrays_are_taken():
     assert np.isfinite(model.get_weights()[0]).all()
 
 
+@pytest.mark.slow
 def test_the_result_does_not_depend_on_the_batch_size_in_expectation():
     x, y = data(96, num_features=2)
     kls = []
@@ -150,6 +152,7 @@ def test_the_result_does_not_depend_on_the_batch_size_in_expectation():
     assert kls[0] == pytest.approx(kls[1], abs=0.7)  # steps of 8 rows leave some tenths of noise
 
 
+@pytest.mark.slow
 def test_sample_weight_counts_rows_more_than_once():
     x, y = data(40)
     doubled = network(hidden_units=(), make_posterior_fn=vb.posterior)
@@ -206,6 +209,7 @@ def test_patience_restores_the_best_weights():
     assert vb.parameter_report(model).kl == pytest.approx(history.history["kl"][history.best_epoch], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_patience_does_not_count_while_the_kl_warms_up():
     x, y = data()
     history = train(network(), x, y, epochs=40, patience=1, kl_warmup=0.5, learning_rate=1e-6)
@@ -261,6 +265,7 @@ def test_a_kl_that_is_not_finite_is_named():
         train(model, x, y)
 
 
+@pytest.mark.slow
 def test_other_layers_of_tf_keras_train_along():
     x, y = data(200, num_features=2)
     model = tf_keras.Sequential(
