@@ -210,8 +210,9 @@ def predict_bands(
     Parameters
     ----------
     likelihood : likelihood, optional
-        Without it the bands are epistemic, those of `predict_f` over all network outputs; with it predictive,
-        those of `predict_y`.
+        With it the bands are predictive, those of `predict_y`. Without it they are epistemic, those of `predict_f`
+        over all outputs of the network, of which a network for `varbump.likelihoods.HeteroscedasticNormal` has 2 Q:
+        the first Q columns are bands of the function, the others of raw scales of the noise.
     network, x, num_draws, seed, chunk_size
         As in `predict_f`.
     levels : sequence of float
