@@ -160,7 +160,7 @@ def health_report(
     Raises
     ------
     ValueError
-        If x or y does not fit the network, or it has no variational layer.
+        If x or y does not fit the network, it has no variational layer, or its outputs are not finite.
 
     References
     ----------
@@ -174,6 +174,8 @@ def health_report(
     layers = tuple(_layer(layer, counted[layer.name]) for layer in summary.layers)
     parts = list(Sampler(network, x.shape[1:], num_draws, seed, None).chunks(x))
     f = np.concatenate([part for _, part in parts], axis=1)
+    if not np.isfinite(f).all():
+        raise ValueError("network gives nan or infinite numbers on x; varbump.diagnose_nan says where they come from")
     mean, noise = (np.asarray(part).astype(float) for part in (likelihood.mean(f), likelihood.stddev(f)))
     figures = {
         "prior_sd": _rms(_prior_means(network, likelihood, x, num_draws, seed).std(0, ddof=1)),
