@@ -19,6 +19,7 @@ __all__ = [
     "check_network",
     "check_number",
     "check_rows_match",
+    "check_shares",
     "outputs_needed",
 ]
 
@@ -181,6 +182,17 @@ def check_number(value: Any, argument: str, *, minimum: float = 0.0, strict: boo
             f"{argument} must be a finite number {'above' if strict else 'of at least'} {minimum:g}, got {value!r}"
         )
     return float(value)
+
+
+def check_shares(values: Any, argument: str) -> np.ndarray:
+    """One or several numbers between 0 and 1, as an array (L,); else a ValueError with its name."""
+    try:
+        array = np.atleast_1d(np.asarray(values, dtype=float))
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim != 1 or not array.size or not ((array > 0.0) & (array < 1.0)).all():
+        raise ValueError(f"{argument} must be numbers between 0 and 1, such as (0.5, 0.95), got {values!r}")
+    return array
 
 
 def check_network(network: Any) -> None:
