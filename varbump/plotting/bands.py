@@ -122,7 +122,7 @@ class FunctionsDisplay:
 
 
 def _is_index(value: Any, size: int) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 0 <= value < size
+    return bool(isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 0 <= value < size)
 
 
 def _check_output(output: Any, num_outputs: int) -> None:
