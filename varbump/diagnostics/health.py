@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
-from rich.table import Table
 
 from varbump._keras import keras
 from varbump.checks import check_count, check_data, check_network
 from varbump.diagnostics.parameters import parameter_report
-from varbump.diagnostics.printed import Printed
+from varbump.diagnostics.printed import Printed, Table
 from varbump.diagnostics.weights import LayerWeights, weight_summary
 from varbump.forward import ForwardPass, host_seed, run_pass
 from varbump.layers import DenseVariational

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from varbump._keras import keras
 from varbump.checks import check_count, check_network
 from varbump.diagnostics.parameters import parameter_report
-from varbump.diagnostics.printed import Printed
+from varbump.diagnostics.printed import Printed, Table
 from varbump.evidence import elbo_terms
 from varbump.layers import DenseVariational
 from varbump.scores.extras import need
