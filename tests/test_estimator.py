@@ -298,7 +298,9 @@ def test_every_likelihood(data, likelihood):
     ("options", "message"),
     [
         ({"hidden_layer_sizes": 0}, "hidden_layer_sizes"),
-        ({"hidden_layer_sizes": (4, 0)}, "hidden_units"),
+        ({"hidden_layer_sizes": (4, 0)}, "hidden_layer_sizes"),
+        ({"hidden_layer_sizes": (2.5,)}, "hidden_layer_sizes .* got .*2.5"),
+        ({"hidden_layer_sizes": ((3, 3),)}, "hidden_layer_sizes"),
         ({"activation": "rleu"}, "activation"),
         ({"posterior": "meanfield"}, "posterior"),
         ({"prior": vb.priors.Normal}, "prior"),
@@ -338,9 +340,49 @@ def test_bad_arguments_are_named(data, model):
         model.predict(X[:, :2])
     with pytest.raises(ValueError, match="y must have shape"):
         model.log_predictive_density(X, y[:3])
+    with pytest.raises(ValueError, match="y must be finite"):
+        model.log_predictive_density(X, y * np.nan)
+    with pytest.raises(ValueError, match="quantiles must be"):
+        model.predict_quantiles(X, ["median"])
+    with pytest.raises(ValueError, match="sample_weight must hold numbers"):
+        small().fit(X, y, sample_weight="all")
     for weights in (np.ones(3), -np.ones(len(X)), np.zeros(len(X)), np.full(len(X), np.nan)):
         with pytest.raises(ValueError, match="sample_weight"):
             small().fit(X, y, sample_weight=weights)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e300, 1e-200])
+@pytest.mark.parametrize("name", ["X", "y"])
+def test_units_that_float64_cannot_square_are_refused(data, name, scale):
+    X, y = data
+    with pytest.raises(ValueError, match=f"column 0 of {name} must stay below 1e.150 and vary by more than 1e-150"):
+        small().fit(X * scale, y) if name == "X" else small().fit(X, y * scale)
+
+
+def test_targets_that_are_no_numbers_are_named_by_their_row(data):
+    X, y = data
+    missing = y.astype(object)
+    missing[3] = None
+    with pytest.raises(ValueError, match="y must be finite .* the first in row 3"):
+        small().fit(X, missing)
+    with pytest.raises(ValueError, match="y must hold numbers: could not convert"):
+        small().fit(X, ["small"] * len(X))
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        (lambda _: ["small", "large"], "small"),
+        (lambda pandas: pandas.Categorical(["small", "large"]), "small"),
+        (lambda pandas: pandas.to_datetime(["2024-02-29", "2025-01-01"]), "2024-02-29"),
+    ],
+    ids=["text", "category", "date"],
+)
+def test_columns_of_a_frame_that_are_no_numbers_are_named(column, shown):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"width": [0.0, 1.0], "kind": column(pandas)})
+    with pytest.raises(ValueError, match=f"X must hold numbers, but column 'kind' has {shown}"):
+        small().fit(frame, [0.0, 1.0])
 
 
 @slow

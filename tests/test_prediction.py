@@ -136,7 +136,8 @@ BAD = {
     "no rows": (lambda n: vb.predict_f(n, X[:0]), "x has no rows"),
     "no draws": (lambda n: vb.predict_f(n, X, num_draws=0), "num_draws must be"),
     "chunk": (lambda n: vb.predict_f(n, X, chunk_size=0), "chunk_size must be"),
-    "level": (lambda n: vb.credible_bands(np.zeros((3, 2, 1)), levels=(95,)), "levels must lie between 0 and 1"),
+    "level": (lambda n: vb.credible_bands(np.zeros((3, 2, 1)), levels=(95,)), "levels must be numbers between 0 and 1"),
+    "word": (lambda n: vb.credible_bands(np.zeros((3, 2, 1)), levels="all"), "levels must be .* got 'all'"),
     "one draw": (lambda n: vb.credible_bands(np.zeros((1, 2, 1))), "at least 2"),
 }
 

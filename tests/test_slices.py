@@ -12,6 +12,17 @@ def test_one_feature_runs_over_its_range_and_the_others_stay_at_their_medians():
     np.testing.assert_allclose(vb.slice_along(X[:, 0], num_points=2), [[0.0], [4.0]])
 
 
+@pytest.mark.parametrize("widen", [-1.0, np.nan, np.inf, "a", None])
+def test_a_width_that_is_none(widen):
+    with pytest.raises(ValueError, match="widen must be a finite number of at least 0"):
+        vb.slice_along(X, 0, widen=widen)
+
+
+def test_images_have_no_features():
+    with pytest.raises(ValueError, match=r"x must have rows and columns, got shape \(2, 3, 4\)"):
+        vb.slice_along(np.ones((2, 3, 4)), 0)
+
+
 @pytest.mark.parametrize(("feature", "options"), [(3, {}), (-1, {}), (True, {}), ("a", {}), (0, {"num_points": 1})])
 def test_bad_arguments_are_named(feature, options):
     with pytest.raises(ValueError, match="num_points" if options else "feature must be a column of x, from 0 to 2"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Real
 from typing import Any
 
@@ -18,6 +19,7 @@ __all__ = [
     "check_network",
     "check_number",
     "check_rows_match",
+    "check_shares",
     "outputs_needed",
 ]
 
@@ -45,6 +47,11 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
     ------
     ValueError
         If there are no rows, if entries are not numbers, or if any is nan or infinite.
+
+    Warns
+    -----
+    UserWarning
+        If `dtype` is too coarse for a column, so that distinct values of it become equal.
     """
     refuse_keras3(value, argument)
     if np.ma.is_masked(value):
@@ -63,6 +70,7 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
         raise ValueError(f"{argument} has no rows (shape {array.shape})")
     if 0 in array.shape:
         raise ValueError(f"{argument} has no columns (shape {array.shape})")
+    given = array
     with np.errstate(over="ignore"):
         array = array.astype(dtype)
     bad = ~np.isfinite(array)
@@ -72,7 +80,39 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
             f"{argument} must be finite in {dtype}, but {bad.sum():,} of its {bad.size:,} entries "
             f"are nan or infinite, the first in row {where[0]}, column {where[1]}"
         )
+    _warn_of_merged_values(given, array, argument)
     return array
+
+
+FEW_VALUES = 256
+"""A column that keeps more distinct values than this has lost nothing that a fit could tell."""
+
+ROUNDING = 1e-12
+"""Values this close to each other, as a share of their size, are one value that was computed in two ways."""
+
+
+def _warn_of_merged_values(given: np.ndarray, array: np.ndarray, argument: str) -> None:
+    """Warn where a conversion leaves few values of a column, in most of whose rows different values became one."""
+    if np.can_cast(given.dtype, array.dtype):
+        return
+    columns, narrow = given.reshape(len(given), -1), array.reshape(len(given), -1)
+    sampled = narrow[:: -(-len(narrow) // (4 * FEW_VALUES))]  # most columns are found to be fine by a glance
+    for index in range(columns.shape[1]):
+        if len(np.unique(sampled[:, index])) > FEW_VALUES:
+            continue
+        values, counts = np.unique(columns[:, index], return_counts=True)
+        kept, of_kept = np.unique(values.astype(array.dtype), return_inverse=True)
+        apart = np.diff(values) > (ROUNDING * np.abs(values[1:]) if values.dtype.kind == "f" else 0)
+        merges = np.zeros(len(kept), bool)
+        merges[of_kept[1:][apart & (np.diff(of_kept) == 0)]] = True
+        if len(kept) <= FEW_VALUES and 2 * counts[merges[of_kept]].sum() > len(given):
+            remedy = ', or build the network with dtype="float64"' if array.dtype == np.float32 else ""
+            warnings.warn(
+                f"column {index} of {argument} has {len(values):,} different values, of which {array.dtype} can tell "
+                f"only {len(kept):,} apart; subtract its mean{remedy}",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
 def check_rows_match(x: np.ndarray, y: np.ndarray, name_x: str = "x", name_y: str = "y") -> None:
@@ -142,6 +182,17 @@ def check_number(value: Any, argument: str, *, minimum: float = 0.0, strict: boo
             f"{argument} must be a finite number {'above' if strict else 'of at least'} {minimum:g}, got {value!r}"
         )
     return float(value)
+
+
+def check_shares(values: Any, argument: str) -> np.ndarray:
+    """One or several numbers between 0 and 1, as an array (L,); else a ValueError with its name."""
+    try:
+        array = np.atleast_1d(np.asarray(values, dtype=float))
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim != 1 or not array.size or not ((array > 0.0) & (array < 1.0)).all():
+        raise ValueError(f"{argument} must be numbers between 0 and 1, such as (0.5, 0.95), got {values!r}")
+    return array
 
 
 def check_network(network: Any) -> None:

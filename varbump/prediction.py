@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from varbump._keras import keras
-from varbump.checks import check_count, check_inputs, check_likelihood, check_network
+from varbump.checks import check_count, check_inputs, check_likelihood, check_network, check_shares
 from varbump.forward import host_seed
 from varbump.sampler import DrawSource, Sampler, sampler_of
 from varbump.tempering import temperature_of
@@ -176,10 +176,7 @@ def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95), tempera
     ValueError
         If a level is out of range or there are fewer than two draws.
     """
-    levels = [float(level) for level in np.atleast_1d(levels)]
-    for level in levels:
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"levels must lie between 0 and 1, got {level!r}")
+    levels = [float(level) for level in check_shares(levels, "levels")] if np.size(levels) else []
     draws = np.asarray(draws)
     draws = draws[..., None] if draws.ndim == 2 else draws
     if draws.ndim < 2 or len(draws) < 2:
@@ -210,8 +207,9 @@ def predict_bands(
     Parameters
     ----------
     likelihood : likelihood, optional
-        Without it the bands are epistemic, those of `predict_f` over all network outputs; with it predictive,
-        those of `predict_y`.
+        With it the bands are predictive, those of `predict_y`. Without it they are epistemic, those of `predict_f`
+        over all outputs of the network, of which a network for `varbump.likelihoods.HeteroscedasticNormal` has 2 Q:
+        the first Q columns are bands of the function, the others of raw scales of the noise.
     network, x, num_draws, seed, chunk_size
         As in `predict_f`.
     levels : sequence of float

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from varbump.checks import check_array, check_count
+from varbump.checks import check_array, check_count, check_number
 
 __all__ = ["slice_along"]
 
@@ -32,9 +32,12 @@ def slice_along(x: Any, feature: int = 0, *, num_points: int = 101, widen: float
     Raises
     ------
     ValueError
-        If x is empty or not finite, or has no such column.
+        If x is empty or not finite, or has no such column, or `widen` is negative.
     """
     x = check_array(x, "x", "float64")
+    if x.ndim != 2:
+        raise ValueError(f"x must have rows and columns, got shape {x.shape}")
+    widen = check_number(widen, "widen")
     num_points = check_count(num_points, "num_points", 2)
     if isinstance(feature, bool) or not isinstance(feature, (int, np.integer)) or not 0 <= feature < x.shape[1]:
         raise ValueError(f"feature must be a column of x, from 0 to {x.shape[1] - 1}, got {feature!r}")

@@ -223,3 +223,10 @@ def test_bad_arguments():
         vb.check_gradients(model, X * np.nan, Y, loss="mse")
     with pytest.raises(TypeError, match="model must be a tf_keras.Model"):
         vb.check_gradients(object(), X, Y, loss="mse")
+    model = MODELS["ours"]()
+    with pytest.raises(ValueError, match="x has 2 columns, but the network has 1 inputs"):
+        vb.check_gradients(model, np.hstack([X, X]), Y, loss="mse")
+    with pytest.raises(ValueError, match="y has 2 columns, but the network has 1 outputs"):
+        vb.check_gradients(model, X, np.hstack([Y, Y]), loss=vb.likelihoods.Normal(0.3))
+    with pytest.raises(ValueError, match="1 outputs and HeteroscedasticNormal needs 2"):
+        vb.diagnose_nan(model, X, Y, loss=vb.likelihoods.HeteroscedasticNormal())

@@ -56,6 +56,13 @@ def test_huge_targets_are_the_likelihood():
             np.testing.assert_array_equal(value, v.numpy())
 
 
+def test_data_that_are_nan_are_no_fault_of_a_layer():
+    with pytest.raises(vb.NonFiniteLossError, match="The data of that step hold nan or infinity") as error:
+        guarded(stock(), "mse", y=Y * np.nan)
+    assert error.value.layer is None
+    assert "Drop the rows" in str(error.value)
+
+
 @pytest.mark.parametrize("per_execution", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_the_scale_of_the_head(per_execution):
     model = stock(2)

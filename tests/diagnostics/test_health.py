@@ -131,3 +131,10 @@ def test_a_prior_far_from_y_and_a_posterior_that_ignores_the_data():
     findings = " ".join(vb.health_report(network, vb.likelihoods.LearnedNormal(), x, 1e5 * y).findings)
     assert "Functions of the prior have sd" in findings
     assert "the posterior ignores the data" in findings
+
+
+def test_a_network_whose_weights_are_nan_is_not_called_healthy():
+    network = vb.build_network(1, hidden_units=(2,), make_posterior_fn=MEAN_FIELD, seed=0)
+    network.layers[0].set_weights([weight * np.nan for weight in network.layers[0].get_weights()])
+    with pytest.raises(ValueError, match="network gives nan or infinite numbers"):
+        vb.health_report(network, vb.likelihoods.Normal(0.3), np.zeros((3, 1)), np.zeros(3), num_draws=2)

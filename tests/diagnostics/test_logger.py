@@ -40,6 +40,18 @@ def test_keras_logs_nll_and_kl_beside_the_loss(ours, tmp_path):
     assert written["epoch_nll", 0] == pytest.approx(history["nll"][0], rel=1e-5)
 
 
+def test_models_that_cannot_be_asked_are_refused_before_training():
+    first, second = tf_keras.Input((1,)), tf_keras.Input((1,))
+    model = tf_keras.Model([first, second], tf_keras.layers.Dense(1)(first + second))
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="ElboLogger needs a Sequential or functional model with one input"):
+        model.fit([X, X], Y, verbose=0, callbacks=[vb.ElboLogger()])
+    assert int(model.optimizer.iterations) == 0
+    built_by_the_data = tf_keras.Sequential([tf_keras.layers.Dense(1)])
+    built_by_the_data.compile("sgd", "mse")
+    assert built_by_the_data.fit(X, Y, verbose=0, callbacks=[vb.ElboLogger()]).history["kl"] == [0.0]
+
+
 def test_a_history_becomes_scalars(tmp_path, monkeypatch):
     history = vb.History(history={"loss": [3.0, 2.0], "nll": [2.0, 1.5], "kl": [100.0, 50.0]}, num_data=100)
     history.to_tensorboard(tmp_path)

@@ -117,6 +117,16 @@ def test_regions_of_tied_values_and_of_data_frames():
         vb.coverage_by_region(made, np.ones(3))
     with pytest.raises(ValueError, match="level must lie"):
         vb.coverage_by_region(made, frame, level=95)
+    for level in ("a", None):
+        with pytest.raises(ValueError, match="level must lie"):
+            vb.coverage_by_region(made, frame, level=level)
+    for target in ("a", 0.0, None, 1):
+        with pytest.raises(ValueError, match="target must be from 0 to 0"):
+            vb.coverage_by_region(made, frame, target=target)
+    with pytest.raises(ValueError, match="column 'kind' does not: could not convert"):
+        vb.coverage_by_region(made, frame.assign(kind="small"), feature="kind")
+    with pytest.raises(TypeError, match=r"evaluation must be what varbump.evaluate returns, got DataFrame"):
+        vb.coverage_by_region(frame, made)
     with pytest.raises(ValueError, match="target must be"):
         made.pit_histogram(target=1)
 

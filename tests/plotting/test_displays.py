@@ -1,5 +1,7 @@
 """Pictures compared by what they draw."""
 
+from types import SimpleNamespace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -82,3 +84,50 @@ def test_shapes_that_do_not_fit_are_refused():
         vb.BandsDisplay(X, vb.credible_bands(DRAWS), kind="both")
     with pytest.raises(ValueError, match="draws must have shape"):
         vb.FunctionsDisplay(X, DRAWS[:, :2])
+
+
+@pytest.mark.parametrize(
+    ("display", "made_by"),
+    [
+        (vb.CalibrationDisplay, "evaluate"),
+        (vb.PITDisplay, "evaluate"),
+        (vb.CoverageByRegionDisplay, "coverage_by_region"),
+        (vb.TrainingDisplay, "fit"),
+        (vb.GradientDisplay, "check_gradients"),
+        (vb.ParameterDisplay, "parameter_report"),
+        (vb.WeightsDisplay, "weight_summary"),
+    ],
+)
+def test_displays_say_what_they_draw(display, made_by):
+    for wrong in (None, display, "evaluation"):
+        with pytest.raises(TypeError, match=f"must be what varbump.{made_by} returns, got"):
+            display(wrong)
+
+
+def test_bands_of_something_else_and_outputs_that_are_not_there():
+    bands = vb.credible_bands(DRAWS)
+    with pytest.raises(TypeError, match=r"bands must be what varbump.predict_bands returns, got ndarray"):
+        vb.BandsDisplay(X, DRAWS)
+    for output in (2, -1, 0.0, "a", True):
+        with pytest.raises(ValueError, match="output must be a column of y, from 0 to 1, got"):
+            vb.BandsDisplay(X, bands, output=output)
+        with pytest.raises(ValueError, match="output must be a column of y"):
+            vb.FunctionsDisplay(X, DRAWS, output=output)
+    for feature in ("a", 0.0, None):
+        with pytest.raises(ValueError, match="feature must be a column of x"):
+            vb.BandsDisplay(X, bands, feature=feature)
+    with pytest.raises(ValueError, match="draws holds no function"):
+        vb.FunctionsDisplay(X, DRAWS[:0])
+    with pytest.raises(TypeError, match="ax must be axes of Matplotlib, got Figure"):
+        vb.BandsDisplay(X, bands).plot(plt.figure())
+
+
+def test_weights_that_are_not_finite_are_not_drawn():
+    layer = SimpleNamespace(name="output", mean=np.array([np.nan]), sd=np.ones(1))
+    with pytest.raises(ValueError, match="nan or infinite, in layer 'output'"):
+        vb.WeightsDisplay(SimpleNamespace(layers=(layer,)))
+
+
+def test_a_model_without_weights_has_an_empty_picture_of_gradients():
+    display = vb.GradientDisplay(vb.GradientReport((), float("nan"), 3)).plot()
+    assert not display.points_

@@ -158,6 +158,7 @@ def test_an_estimator_is_scored_in_the_units_of_its_y():
     [
         ({"likelihood": None}, TypeError, "likelihood is missing"),
         ({"levels": (0.5, 95)}, ValueError, "levels must be numbers between 0 and 1"),
+        ({"levels": "all"}, ValueError, "levels must be .* got 'all'"),
         ({"levels": ()}, ValueError, "levels must be"),
         ({"num_draws": 1}, ValueError, "num_draws must be"),
         ({"y": np.zeros(3)}, ValueError, "rows"),
@@ -171,6 +172,16 @@ def test_bad_arguments_are_named(exact, held_out, change, error, message):
     arguments = {"model": exact[0], "x": held_out[0], "y": held_out[1], "likelihood": LIKELIHOOD, **change}
     with pytest.raises(error, match=message):
         vb.evaluate(arguments.pop("model"), arguments.pop("x"), arguments.pop("y"), **arguments)
+
+
+@pytest.mark.parametrize("broken", [np.nan, 1e200])
+def test_a_model_that_gives_no_numbers_is_refused(broken):
+    network = vb.build_network(1, hidden_units=(), dtype="float64", seed=0)
+    network.layers[0].posterior.assign(np.array([broken, 0.0]), np.eye(2))
+    x = np.linspace(0.0, 1.0, 30)
+    for score in (vb.evaluate, vb.recalibrate, vb.to_arviz):
+        with pytest.raises(ValueError, match=f"numbers beyond 1e.150, in row {0 if np.isnan(broken) else 1} of x"):
+            score(network, x, np.zeros(30), likelihood=LIKELIHOOD, num_draws=2)
 
 
 @pytest.mark.parametrize("num", [10, 300])

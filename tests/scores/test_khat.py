@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import tf_keras
 from exact_linear import LIKELIHOOD, linear
 
 import varbump as vb
@@ -57,6 +58,12 @@ def test_large_networks_are_not_computed():
     assert np.isnan(report.khat)
     assert report.good is None
     assert "not computed" in str(report)
+
+
+def test_a_network_without_a_posterior_is_refused():
+    network = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="no variational layers, so it has no q"):
+        vb.psis_khat(network, LIKELIHOOD, np.zeros((2, 1)), np.zeros((2, 1)))
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch):

@@ -73,14 +73,18 @@ def test_each_target_has_its_own_map():
 def test_bad_arguments_are_named(exact):
     network, *_, weights, _, _ = exact
     x, y = fresh(weights, 30)
-    with pytest.raises(ValueError, match="pit has 19 rows"):
+    with pytest.raises(ValueError, match="y has 19 rows"):
         vb.recalibrate(network, x[:19], y[:19], likelihood=LIKELIHOOD, num_draws=2)
     mended = vb.recalibrate(network, x, y, likelihood=LIKELIHOOD, num_draws=2)
     with pytest.raises(ValueError, match="coverage must lie"):
         mended.predict_interval(x, 95)
     with pytest.raises(ValueError, match="quantiles must be"):
         mended.predict_quantiles(x, [0.5, 1.0])
+    with pytest.raises(ValueError, match="quantiles must be numbers between 0 and 1, .* got 'median'"):
+        mended.predict_quantiles(x, "median")
     with pytest.raises(ValueError, match="x has 3 columns"):
         mended.predict_quantiles(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="pit has 19 rows"):
+        QuantileRecalibration(np.linspace(0, 1, 19))
     with pytest.raises(ValueError, match="pit must lie between"):
         QuantileRecalibration(np.linspace(-1, 1, 30))

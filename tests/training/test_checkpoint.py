@@ -145,8 +145,14 @@ def test_places_that_cannot_hold_a_checkpoint(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="must be a folder, but .*file is a file"):
         train(tmp_path / "file")
-    with pytest.raises(TypeError, match="checkpoint must be the path of a folder, got 3"):
-        train(3)
+    with pytest.raises(ValueError, match="must be a folder, but .* lies below one"):
+        train(tmp_path / "file" / "folder")
+    (tmp_path / "taken" / "fit.checkpoint").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"checkpoint .*taken cannot be used .*it is a folder.*delete it"):
+        train(tmp_path / "taken")
+    for wrong in (3, "", "a\0b"):
+        with pytest.raises(TypeError, match="checkpoint must be the path of a folder, got"):
+            train(wrong)
 
 
 def test_a_full_disk_is_heard_of_before_training(tmp_path, monkeypatch):

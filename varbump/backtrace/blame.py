@@ -18,6 +18,7 @@ REMEDIES = {
     "gradient": "Look for a function that is not differentiable where it was evaluated, or lower the learning rate.",
     "branch": "Replace the INPUT of that branch where it is not taken, tf.where(ok, x, 1.0), not its output: tf.where "
     "passes on the gradient of the branch that is not taken, times zero.",
+    "data": "Drop the rows of x and y that are not finite, or fill them in.",
     "weight": "Build the model anew, and train it with varbump.NanGuard or varbump.fit, which keep the last finite "
     "weights.",
 }
@@ -134,6 +135,8 @@ def branch_of(record: Record, op: Operation) -> Operation | None:
 
 
 def _of_value(record: Record, owner: dict[str, str], bad: Operation) -> Blame:
+    if bad.kind == "IteratorGetNext":
+        return _finish(record, "likelihood", None, None, bad, "The data of that step hold nan or infinity.", "data")
     if bad.index not in record.from_data and not record.after(bad.outputs) & record.from_data - _of_loss(record):
         keys = record.weights_before(bad.outputs[0])
         key = keys[0] if keys else None

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
-from rich.table import Table
 
 from varbump._keras import keras
 from varbump.checks import check_count, check_inputs, check_network
-from varbump.diagnostics.printed import Printed
+from varbump.diagnostics.printed import Printed, Table
 from varbump.forward import ForwardPass, host_seed, rehearse, run_pass, standard_normal
 from varbump.layers import Bump, GaussianBump
 

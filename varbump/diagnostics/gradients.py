@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from varbump._keras import keras
 from varbump.checks import check_count
 from varbump.diagnostics.objective import Objective, check_rows, find_loss
-from varbump.diagnostics.printed import Printed
+from varbump.diagnostics.printed import Printed, Table
 from varbump.diagnostics.reasons import non_finite, reason_of
 from varbump.forward import host_seed
 
@@ -147,7 +146,7 @@ def check_gradients(
     if len(x) > max_rows:
         rows = np.sort(np.random.default_rng(seed).choice(len(x), max_rows, replace=False))
         x, y = x[rows], y[rows]
-    objective = Objective(model, find_loss(model, loss), x, y)
+    objective = Objective(model, find_loss(model, loss, x, y), x, y)
     if not objective.variables:
         return GradientReport((), float("nan"), len(x))
     total, gradients, record = objective.trace(seed, deep=False)

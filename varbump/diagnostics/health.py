@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
-from rich.table import Table
 
 from varbump._keras import keras
 from varbump.checks import check_count, check_data, check_network
 from varbump.diagnostics.parameters import parameter_report
-from varbump.diagnostics.printed import Printed
+from varbump.diagnostics.printed import Printed, Table
 from varbump.diagnostics.weights import LayerWeights, weight_summary
 from varbump.forward import ForwardPass, host_seed, run_pass
 from varbump.layers import DenseVariational
@@ -160,7 +159,7 @@ def health_report(
     Raises
     ------
     ValueError
-        If x or y does not fit the network, or it has no variational layer.
+        If x or y does not fit the network, it has no variational layer, or its outputs are not finite.
 
     References
     ----------
@@ -174,6 +173,8 @@ def health_report(
     layers = tuple(_layer(layer, counted[layer.name]) for layer in summary.layers)
     parts = list(Sampler(network, x.shape[1:], num_draws, seed, None).chunks(x))
     f = np.concatenate([part for _, part in parts], axis=1)
+    if not np.isfinite(f).all():
+        raise ValueError("network gives nan or infinite numbers on x; varbump.diagnose_nan says where they come from")
     mean, noise = (np.asarray(part).astype(float) for part in (likelihood.mean(f), likelihood.stddev(f)))
     figures = {
         "prior_sd": _rms(_prior_means(network, likelihood, x, num_draws, seed).std(0, ddof=1)),

@@ -26,6 +26,15 @@ class ElboLogger(keras.callbacks.Callback):
         super().set_model(model)
         self._kl = tf.function(self._added, autograph=False)
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Refuse a model whose layers cannot be asked for what they add, before it is trained."""
+        unbuilt = isinstance(self.model, keras.Sequential) and not self.model.built
+        if not unbuilt and not isinstance(getattr(self.model, "input_shape", None), tuple):
+            raise ValueError(
+                "ElboLogger needs a Sequential or functional model with one input, to be called for what its layers "
+                "add to the loss"
+            )
+
     def _added(self) -> tf.Tensor:
         """What the layers add to the loss: those of TFP do so when they are called."""
         shape = [1 if size is None else size for size in self.model.input_shape]

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
-from rich.table import Table
 
 from varbump._keras import keras
 from varbump.backtrace import owners, weight_label
@@ -16,7 +15,7 @@ from varbump.backtrace.blame import REMEDIES
 from varbump.checks import check_count
 from varbump.diagnostics.guard import NanGuard
 from varbump.diagnostics.objective import check_rows, find_loss, keep_state
-from varbump.diagnostics.printed import Printed
+from varbump.diagnostics.printed import Printed, Table
 from varbump.forward import host_seed
 
 __all__ = ["NanDiagnosis", "diagnose_nan"]
@@ -125,7 +124,7 @@ def diagnose_nan(
         If `model` or `loss` is not of tf_keras.
     """
     x, y = check_rows(model, x, y)
-    loss = find_loss(model, loss)
+    loss = find_loss(model, loss, x, y)
     epochs, batch_size = check_count(epochs, "epochs"), check_count(batch_size, "batch_size")
     if not model.built:
         model(x[:1])

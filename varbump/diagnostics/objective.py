@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from varbump._keras import float_dtype, keras, refuse_keras3
 from varbump.backtrace import Record, Recorder, layer_names, owners, weight_label
-from varbump.checks import check_array, check_rows_match
+from varbump.checks import check_array, check_data, check_inputs, check_rows_match
 from varbump.elbo import negative_elbo
 from varbump.forward import ForwardPass, run_pass, standard_normal
 from varbump.layers import DenseVariational
@@ -109,8 +109,8 @@ def _data_loss(loss: Any, y: Any, outputs: Any) -> Any:
     return tf.reduce_mean(value)
 
 
-def find_loss(model: keras.Model, loss: Any) -> Callable[..., Any]:
-    """The loss that was passed, otherwise the one that the model was compiled with."""
+def find_loss(model: keras.Model, loss: Any, x: np.ndarray, y: np.ndarray) -> Callable[..., Any]:
+    """The loss that was passed, otherwise the one that the model was compiled with; a likelihood must fit the data."""
     refuse_keras3(loss, "loss")
     if loss is None:
         loss = getattr(model, "loss", None)
@@ -124,6 +124,8 @@ def find_loss(model: keras.Model, loss: Any) -> Callable[..., Any]:
     found = keras.losses.get(loss)
     if not callable(found):
         raise TypeError(f"loss must be a tf_keras loss, its name or a function of (y, outputs), got {loss!r}")
+    if hasattr(found, "nll"):  # other losses take outputs of any shape
+        check_data(model, found, x, y)
     return found
 
 
@@ -137,7 +139,7 @@ def check_rows(model: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     dtype = model.trainable_variables[-1].dtype.name if model.built and model.trainable_variables else "float32"
     x, y = check_array(x, "x", dtype), check_array(y, "y", dtype)
     check_rows_match(x, y)
-    return x, y
+    return check_inputs(model, x), y
 
 
 @contextmanager

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
-from rich.table import Table
 
 from varbump._keras import keras, refuse_keras3
 from varbump.checks import check_count
-from varbump.diagnostics.printed import Printed
+from varbump.diagnostics.printed import Printed, Table
 from varbump.elbo import exact_kl
 from varbump.layers import DenseVariational
 from varbump.posteriors import Posterior

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import rich.table
 from rich.console import Console
 
-__all__ = ["Printed"]
+__all__ = ["Printed", "Table"]
 
 
 class Printed:
@@ -15,3 +18,11 @@ class Printed:
         with console.capture() as capture:
             console.print(self)
         return capture.get().rstrip()
+
+
+class Table(rich.table.Table):
+    """A table that breaks words and numbers in two where there is no room for them, instead of cutting them short."""
+
+    def add_column(self, *args: Any, **options: Any) -> None:
+        """As `rich.table.Table.add_column`."""
+        super().add_column(*args, **{"overflow": "fold", **options})

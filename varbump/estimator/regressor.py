@@ -14,8 +14,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from varbump.checks import check_shares
 from varbump.diagnostics import parameter_report
-from varbump.estimator.rows import check_weights, merged
+from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
 from varbump.estimator.settings import (
     ACTIVATIONS,
     LIKELIHOODS,
@@ -223,11 +224,16 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
             If the loss becomes nan or infinite.
         """
         self._validate_params()
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2, estimator=self
-        )
-        weights = check_weights(sample_weight, len(X))
-        targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        try:
+            X, y = validate_data(
+                self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2, estimator=self
+            )
+        except (TypeError, ValueError) as error:
+            name_column(X, error)
+            raise
+        weights, targets = check_weights(sample_weight, len(X)), check_targets(y)
+        check_range(X, "X")
+        check_range(targets, "y")
         X, targets, weights = merged(X, targets, weights)
         generator = check_random_state(self.random_state)
         seed, draw_seed, split_seed = (int(generator.randint(LARGEST_SEED)) for _ in range(3))
@@ -390,7 +396,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         """
         x = self._inputs(X)
         scale = self.y_scaler_.scale_
-        y = np.asarray(y, dtype=np.float64)
+        y = check_targets(y)
         if y.size != len(x) * len(scale) or len(y) != len(x):
             raise ValueError(f"y must have shape {(len(x), len(scale))}, got {y.shape}")
         z = (y.reshape(len(x), -1) - self.y_scaler_.mean_) / scale
@@ -399,7 +405,11 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     def _inputs(self, X: Any) -> np.ndarray:
         """Standardised features (N, D)."""
         check_is_fitted(self, "network_")
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        try:
+            X = validate_data(self, X, dtype=np.float64, reset=False)
+        except (TypeError, ValueError) as error:
+            name_column(X, error)
+            raise
         return self.x_scaler_.transform(X)
 
     def _predictive(self, num_draws: int | None = None, seed: int | None = None) -> Predictive:
@@ -414,9 +424,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         return self._predictive(), self._inputs(X), self.y_scaler_.mean_, self.y_scaler_.scale_
 
     def _quantiles(self, X: Any, levels: Sequence[float], *, epistemic: bool) -> np.ndarray:
-        tails = np.atleast_1d(np.asarray(levels, dtype=float))
-        if tails.ndim != 1 or not tails.size or not ((tails > 0) & (tails < 1)).all():
-            raise ValueError(f"quantiles must be numbers between 0 and 1, got {levels!r}")
+        tails = check_shares(levels, "quantiles")
         values = self._predictive().quantiles(self._inputs(X), tails, epistemic=epistemic)
         values = np.moveaxis(values * self.y_scaler_.scale_ + self.y_scaler_.mean_, 0, 1)
         return values[..., 0] if self._single_target else values

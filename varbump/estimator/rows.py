@@ -6,7 +6,50 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_weights", "merged", "spacing"]
+from varbump.checks import check_array
+
+__all__ = ["check_range", "check_targets", "check_weights", "merged", "name_column", "spacing"]
+
+LARGEST = 1e150
+"""Beyond it, and below its inverse, squares of float64 overflow or vanish."""
+
+
+def name_column(X: Any, error: Exception) -> None:
+    """Raise a ValueError that names the column of a data frame that has entries which are no numbers, if one has."""
+    for name in getattr(X, "columns", ()):
+        values = np.asarray(X[name]).ravel()
+        for value in () if values.dtype.kind in "fiub" else values:
+            try:
+                if values.dtype.kind not in "mM":
+                    float(value)
+                    continue
+            except (TypeError, ValueError):
+                pass
+            raise ValueError(
+                f"X must hold numbers, but column {name!r} has {value!s:.40}; encode it, for instance by "
+                f"sklearn.preprocessing.OneHotEncoder, or leave it out"
+            ) from error
+
+
+def check_targets(y: Any) -> np.ndarray:
+    """Targets (N, Q), float64 and finite, or a ValueError that names y and the row."""
+    try:
+        values = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y must hold numbers: {error}") from error
+    return check_array(values, "y", "float64")
+
+
+def check_range(columns: np.ndarray, argument: str) -> None:
+    """Raise a ValueError where the squares of a column overflow or vanish, so that it could not be standardised."""
+    with np.errstate(over="ignore"):
+        spread = np.ptp(columns, axis=0)
+    bad = (np.abs(columns).max(axis=0) > LARGEST) | ((spread > 0.0) & (spread < 1.0 / LARGEST))
+    if bad.any():
+        raise ValueError(
+            f"column {int(np.argmax(bad))} of {argument} must stay below {LARGEST:g} and vary by more than "
+            f"{1.0 / LARGEST:g}; multiply it by a constant"
+        )
 
 
 def check_weights(sample_weight: Any, num_rows: int) -> np.ndarray:
@@ -17,7 +60,10 @@ def check_weights(sample_weight: Any, num_rows: int) -> np.ndarray:
     ValueError
         If there is not one finite weight that is not negative for each row, or all are zero.
     """
-    weights = np.array(1.0 if sample_weight is None else sample_weight, dtype=float)
+    try:
+        weights = np.array(1.0 if sample_weight is None else sample_weight, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must hold numbers: {error}") from error
     if weights.ndim == 0:
         weights = np.full(num_rows, weights)
     if weights.shape != (num_rows,):

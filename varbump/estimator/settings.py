@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from varbump.checks import check_count
 from varbump.estimator.rows import spacing
 from varbump.likelihoods import HeteroscedasticNormal, LearnedNormal, StudentT
 from varbump.posteriors import FullCovarianceNormal, JointNormal, LowRankNormal, MeanFieldNormal
@@ -86,7 +87,9 @@ def architecture(
     posterior = POSTERIORS[posterior]() if isinstance(posterior, str) else posterior
     return {
         "num_features": num_features,
-        "hidden_units": tuple(int(size) for size in np.atleast_1d(parameters["hidden_layer_sizes"])),
+        "hidden_units": tuple(
+            check_count(size, "hidden_layer_sizes") for size in np.atleast_1d(parameters["hidden_layer_sizes"])
+        ),
         "num_outputs": num_targets,
         "likelihood": likelihood,
         "activation": parameters["activation"],

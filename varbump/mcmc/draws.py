@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from varbump._keras import keras
-from varbump.diagnostics.printed import Printed
+from varbump.diagnostics.printed import Printed, Table
 from varbump.mcmc.convergence import ess_of, rhat_of
 from varbump.sampler import StoredSampler
 

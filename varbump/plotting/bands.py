@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from varbump.plotting.style import BLUE, GREY, ORANGE, finish, level_label, new_axes
+from varbump.plotting.style import BLUE, GREY, ORANGE, check_shown, finish, level_label, new_axes
 from varbump.tempering import temperature_label
 
 __all__ = ["BandsDisplay", "FunctionsDisplay"]
@@ -42,6 +42,8 @@ class BandsDisplay:
     def __init__(self, x: Any, bands: Any, *, kind: str = "epistemic", output: int = 0, feature: int = 0) -> None:
         if kind not in ("epistemic", "predictive"):
             raise ValueError(f"kind must be 'epistemic' or 'predictive', got {kind!r}")
+        check_shown(bands, "bands", "varbump.predict_bands", "mean", "lower", "upper")
+        _check_output(output, bands.mean.shape[-1])
         self.x, self.bands, self.kind, self.output = _column(x, feature, len(bands.mean), "bands"), bands, kind, output
 
     def plot(
@@ -96,8 +98,12 @@ class FunctionsDisplay:
 
     def __init__(self, x: Any, draws: Any, *, output: int = 0, feature: int = 0) -> None:
         self.draws, self.output = np.asarray(draws), output
-        if self.draws.ndim != 3 or self.draws.shape[1] != len(x):
-            raise ValueError(f"draws must have shape (S, {len(x)}, Q), got {self.draws.shape}")
+        num_rows = len(np.atleast_1d(np.asarray(x)))
+        if self.draws.ndim != 3 or self.draws.shape[1] != num_rows:
+            raise ValueError(f"draws must have shape (S, {num_rows}, Q), got {self.draws.shape}")
+        if not len(self.draws):
+            raise ValueError("draws holds no function to draw")
+        _check_output(output, self.draws.shape[-1])
         self.x = _column(x, feature, self.draws.shape[1], "draws")
 
     def plot(
@@ -115,13 +121,22 @@ class FunctionsDisplay:
         return self
 
 
+def _is_index(value: Any, size: int) -> bool:
+    return bool(isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 0 <= value < size)
+
+
+def _check_output(output: Any, num_outputs: int) -> None:
+    if not _is_index(output, num_outputs):
+        raise ValueError(f"output must be a column of y, from 0 to {num_outputs - 1}, got {output!r}")
+
+
 def _column(x: Any, feature: int, num_rows: int, what: str) -> np.ndarray:
     """The input to draw along."""
     x = np.asarray(x)
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or len(x) != num_rows:
         raise ValueError(f"x must have the {num_rows} rows of {what}; got shape {x.shape}")
-    if not 0 <= feature < x.shape[1]:
+    if not _is_index(feature, x.shape[1]):
         raise ValueError(f"feature must be a column of x, from 0 to {x.shape[1] - 1}, got {feature!r}")
     if not (x == x[:1]).all(axis=0)[np.arange(x.shape[1]) != feature].all():
         raise ValueError(

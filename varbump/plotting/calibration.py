@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from varbump.plotting.style import BLUE, GREY, INK, ORANGE, finish, new_axes
+from varbump.plotting.style import BLUE, GREY, INK, ORANGE, check_shown, finish, new_axes
 from varbump.tempering import temperature_label
 
 __all__ = ["CalibrationDisplay", "CoverageByRegionDisplay", "PITDisplay"]
@@ -31,7 +31,9 @@ class CalibrationDisplay:
     """
 
     def __init__(self, evaluation: Any) -> None:
-        self.evaluation = evaluation
+        self.evaluation = check_shown(
+            evaluation, "evaluation", "varbump.evaluate", "pit_histogram", "coverage_interval"
+        )
 
     def plot(self, ax: Axes | None = None, *, color: str | None = None, name: str = "observed") -> CalibrationDisplay:
         """Draw on `ax`, or on new axes, and return self; without `color` a model outside of the band is orange."""
@@ -77,7 +79,9 @@ class PITDisplay:
     """
 
     def __init__(self, evaluation: Any, *, num_bins: int = 20, target: int = 0) -> None:
-        self.evaluation = evaluation
+        self.evaluation = check_shown(
+            evaluation, "evaluation", "varbump.evaluate", "pit_histogram", "coverage_interval"
+        )
         self.histogram = evaluation.pit_histogram(num_bins, target=target)
 
     def plot(self, ax: Axes | None = None, *, color: str | None = None) -> PITDisplay:
@@ -115,7 +119,7 @@ class CoverageByRegionDisplay:
     """
 
     def __init__(self, regions: Any) -> None:
-        self.regions = regions
+        self.regions = check_shown(regions, "regions", "varbump.coverage_by_region", "edges", "counts")
 
     def plot(self, ax: Axes | None = None, *, color: str = BLUE, xlabel: str | None = None) -> CoverageByRegionDisplay:
         """Draw on `ax`, or on new axes, and return self."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from varbump.plotting.style import BLUE, GREY, ORANGE, finish, new_axes
+from varbump.plotting.style import BLUE, GREY, ORANGE, check_shown, finish, new_axes
 
 __all__ = ["GradientDisplay"]
 
@@ -36,7 +36,7 @@ class GradientDisplay:
     """
 
     def __init__(self, report: Any) -> None:
-        self.report = report
+        self.report = check_shown(report, "report", "varbump.check_gradients", "weights", "exploding")
 
     def plot(self, ax: Axes | None = None) -> GradientDisplay:
         """Draw on `ax`, or on new axes, and return self."""
@@ -57,7 +57,7 @@ class GradientDisplay:
             ax.plot([edge, edge if norm is None else norm], [i, i], color=GREY, linewidth=0.8, zorder=1)
         if max(known) > self.report.exploding / 100:
             ax.axvline(self.report.exploding, color=GREY, linestyle=":", linewidth=1.2)
-        ax.set(xscale="log", xlim=(edge / 1.6, None), ylim=(len(rows) - 0.5, -0.5))
+        ax.set(xscale="log", xlim=(edge / 1.6, None), ylim=(max(len(rows), 1) - 0.5, -0.5))
         first, last = round(np.log10(edge)) + 1, int(np.ceil(np.log10(max(known))))
         decades = range(first, max(last, first + 1) + 1, 1 + (last - first) // 6)
         ax.set_xticks([edge, *(10.0**k for k in decades)], ["none", *(f"$10^{{{k}}}$" for k in decades)])

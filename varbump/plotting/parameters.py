@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from varbump.plotting.style import BLUE, GREY, INK, ORANGE, finish, new_axes
+from varbump.plotting.style import BLUE, GREY, INK, ORANGE, check_shown, finish, new_axes
 
 __all__ = ["ParameterDisplay"]
 
@@ -28,7 +28,7 @@ class ParameterDisplay:
     """
 
     def __init__(self, report: Any) -> None:
-        self.report = report
+        self.report = check_shown(report, "report", "varbump.parameter_report", "layers", "num_data")
 
     def plot(self, ax: Axes | None = None) -> ParameterDisplay:
         """Draw on `ax`, or on new axes, and return self."""

@@ -7,17 +7,26 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-__all__ = ["BLUE", "GREY", "INK", "ORANGE", "finish", "level_label", "new_axes"]
+__all__ = ["BLUE", "GREY", "INK", "ORANGE", "check_shown", "finish", "level_label", "new_axes"]
 
 # Okabe and Ito (2008), "Color Universal Design".
 BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8C8C8C", "#202020"
 
 
 def new_axes(ax: Axes | None) -> Axes:
-    """The axes that were passed, or new ones at the width of a page."""
+    """The axes that were passed, or new ones at the width of a page; a TypeError if it is something else."""
+    if ax is not None and not isinstance(ax, Axes):
+        raise TypeError(f"ax must be axes of Matplotlib, got {type(ax).__name__}")
     if ax is None:
         _, ax = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
     return ax
+
+
+def check_shown(value: Any, argument: str, made_by: str, *attributes: str) -> Any:
+    """`value` if it has what a picture reads of it; else a TypeError that says where to get it."""
+    if isinstance(value, type) or not all(hasattr(value, name) for name in attributes):
+        raise TypeError(f"{argument} must be what {made_by} returns, got {type(value).__name__}")
+    return value
 
 
 def level_label(level: float, kind: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from varbump.plotting.style import BLUE, GREY, ORANGE, finish, new_axes
+from varbump.plotting.style import BLUE, GREY, ORANGE, check_shown, finish, new_axes
 from varbump.tempering import temperature_label
 
 __all__ = ["TrainingDisplay"]
@@ -27,7 +27,7 @@ class TrainingDisplay:
     """
 
     def __init__(self, history: Any) -> None:
-        self.history = history
+        self.history = check_shown(history, "history", "varbump.fit", "history", "num_data")
 
     def plot(self, ax: Axes | None = None, *, log: bool = False) -> TrainingDisplay:
         """Draw on `ax`, or on new axes, and return self; `log` takes a logarithmic axis where all values allow it."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from varbump.plotting.style import BLUE, GREY, INK, ORANGE, finish, new_axes
+from varbump.plotting.style import BLUE, GREY, INK, ORANGE, check_shown, finish, new_axes
 
 __all__ = ["WeightsDisplay"]
 
@@ -35,7 +35,10 @@ class WeightsDisplay:
     """
 
     def __init__(self, summary: Any) -> None:
-        self.summary = summary
+        self.summary = check_shown(summary, "summary", "varbump.weight_summary", "layers")
+        for layer in summary.layers:
+            if not (np.isfinite(layer.mean).all() and np.isfinite(layer.sd).all()):
+                raise ValueError(f"summary has weights that are nan or infinite, in layer {layer.name!r}")
 
     def plot(self, ax: Axes | None = None) -> WeightsDisplay:
         """Draw on `ax`, or on new axes, and return self."""

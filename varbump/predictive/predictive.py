@@ -24,6 +24,9 @@ from varbump.training import Ensemble
 
 __all__ = ["BLOCK", "Predictive", "predictive_of"]
 
+LARGEST = 1e150
+"""Of a draw of y: beyond it, variances overflow."""
+
 BLOCK = 256
 """Rows a compiled call; fewer are padded."""
 
@@ -98,6 +101,7 @@ class Predictive:
         for start in range(0, len(padded), BLOCK):
             (_, f), *_ = sampler.chunks(padded[start : start + BLOCK])
             mixture = Mixture(self._by_member(f, "mean"), self._by_member(f, "stddev"), self._noises)
+            _check_finite(mixture.loc[:, : len(x[start : start + BLOCK])], start)
             yield slice(start, start + BLOCK), mixture
 
     def sampler(self, x: np.ndarray) -> Sampler:
@@ -158,6 +162,16 @@ def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Pr
     if stored:
         num_draws = min(num_draws, stored)
     return Predictive(source, [likelihood], num_draws, seed)
+
+
+def _check_finite(loc: np.ndarray, start: int) -> None:
+    """Raise a ValueError unless all draws (S, B, Q) are numbers whose squares are numbers too."""
+    bad = ~(np.abs(loc) < LARGEST).all(axis=(0, 2))
+    if bad.any():
+        raise ValueError(
+            f"the model gives nan, or numbers beyond {LARGEST:g}, in row {start + int(np.argmax(bad))} of x: its "
+            f"weights are not finite, or that row is far from any that it was trained with"
+        )
 
 
 def _block_of(y: np.ndarray, rows: slice) -> np.ndarray:

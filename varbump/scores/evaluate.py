@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import logsumexp
 from scoringrules import interval_score
 
+from varbump.checks import check_shares
 from varbump.predictive import Mixture
 from varbump.scores.band import binomial_interval
 from varbump.scores.evaluation import Evaluation
@@ -89,10 +90,7 @@ def evaluate(
 
 def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
     """Levels in increasing order, or a ValueError that says what was wrong."""
-    array = np.atleast_1d(np.asarray(levels, dtype=float))
-    if array.ndim != 1 or not array.size or not ((array > 0.0) & (array < 1.0)).all():
-        raise ValueError(f"levels must be numbers between 0 and 1, such as (0.5, 0.95), got {levels!r}")
-    return tuple(float(level) for level in np.unique(array))
+    return tuple(float(level) for level in np.unique(check_shares(levels, "levels")))
 
 
 @dataclass

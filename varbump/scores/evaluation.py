@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from varbump.checks import check_count
-from varbump.diagnostics.printed import Printed
+from varbump.diagnostics.printed import Printed, Table
 from varbump.scores.band import simultaneous_band
 from varbump.scores.pit import PITHistogram
 

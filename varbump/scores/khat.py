@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from varbump._keras import keras
 from varbump.checks import check_count, check_network
 from varbump.diagnostics.parameters import parameter_report
-from varbump.diagnostics.printed import Printed
+from varbump.diagnostics.printed import Printed, Table
 from varbump.evidence import elbo_terms
+from varbump.layers import DenseVariational
 from varbump.scores.extras import need
 
 __all__ = ["KhatReport", "psis_khat"]
@@ -129,7 +129,8 @@ def psis_khat(
     ImportError
         If arviz-stats is not installed: ``pip install "varbump[arviz]"``.
     ValueError, TypeError
-        As `varbump.estimate_elbo`; also if a ratio is not finite.
+        As `varbump.estimate_elbo`; also if a ratio is not finite, or the network has no
+        variational layers.
 
     References
     ----------
@@ -139,6 +140,8 @@ def psis_khat(
     check_count(num_draws, "num_draws", 100)
     if not network.built:
         raise ValueError("network is not built, so it has no q yet; fit it first, or call it on some x")
+    if not any(isinstance(layer, DenseVariational) for layer in network._flatten_layers()):
+        raise ValueError("network has no variational layers, so it has no q")
     num_weights = parameter_report(network).num_weights
     if num_weights > MOST_WEIGHTS:
         return KhatReport(float("nan"), num_weights, 0, float("nan"))

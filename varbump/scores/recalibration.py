@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
+from varbump.checks import check_shares
 from varbump.predictive import Predictive
 from varbump.scores.target import inputs_of, target_of
 
@@ -114,9 +115,7 @@ class RecalibratedModel:
         ValueError
             If a quantile is not between 0 and 1, or x does not fit the model.
         """
-        wanted = np.atleast_1d(np.asarray(quantiles, dtype=float))
-        if wanted.ndim != 1 or not wanted.size or not ((wanted > 0.0) & (wanted < 1.0)).all():
-            raise ValueError(f"quantiles must be numbers between 0 and 1, got {quantiles!r}")
+        wanted = check_shares(quantiles, "quantiles")
         inputs, (shift, unit) = inputs_of(self.model, x), self._affine
         # each target has levels of its own: all are asked for, and each target takes its share
         levels = np.concatenate([one.level(wanted) for one in self.maps])
@@ -180,6 +179,8 @@ def recalibrate(
     Kuleshov, Fenner and Ermon (2018), "Accurate Uncertainties for Deep Learning Using Calibrated Regression".
     """
     target = target_of(model, x, y, likelihood, num_draws, seed)
+    if len(target.y) < MIN_ROWS:
+        raise ValueError(f"y has {len(target.y)} rows; recalibration needs at least {MIN_ROWS}, better hundreds")
     pit = target.predictive.cdf(target.x, (target.y - target.shift) / target.unit)
     maps = tuple(QuantileRecalibration(column) for column in pit.T)
     affine = (target.shift, target.unit)

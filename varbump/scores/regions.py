@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -76,11 +77,15 @@ def coverage_by_region(
     ------
     ValueError
         If x has other rows or no such column, or an argument is out of range.
+    TypeError
+        If `evaluation` is none.
     """
     check_count(num_bins, "num_bins")
-    if not 0.0 < level < 1.0:
+    if not isinstance(evaluation, Evaluation):
+        raise TypeError(f"evaluation must be what varbump.evaluate returns, got {type(evaluation).__name__}")
+    if not isinstance(level, Real) or not 0.0 < level < 1.0:
         raise ValueError(f"level must lie between 0 and 1, got {level!r}")
-    if not 0 <= target < evaluation.pit.shape[1]:
+    if not isinstance(target, (int, np.integer)) or not 0 <= target < evaluation.pit.shape[1]:
         raise ValueError(f"target must be from 0 to {evaluation.pit.shape[1] - 1}, got {target!r}")
     values, name = _column(x, feature)
     check_rows_match(values, evaluation.pit, "x", "the evaluation")
@@ -111,7 +116,10 @@ def _column(x: Any, feature: int | str) -> tuple[np.ndarray, str]:
         index = check_count(feature, "feature", 0)
         if index >= array.shape[1]:
             raise ValueError(f"feature must be below {array.shape[1]}, the number of columns of x, got {feature}")
-    values = array[:, index].astype(float)
+    try:
+        values = array[:, index].astype(float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"x must hold numbers, but column {feature!r} does not: {error}") from error
     if not np.isfinite(values).all():
         raise ValueError(f"x must be finite, but column {feature!r} has entries that are nan or infinite")
     return values, names[index] if names else (f"x{index}" if array.shape[1] > 1 else "x")

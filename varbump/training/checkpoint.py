@@ -54,8 +54,8 @@ class Checkpoint:
         self.path = _path(folder)
         try:
             os.makedirs(self.path.parent, exist_ok=True)
-        except FileExistsError as error:
-            raise ValueError(f"checkpoint must be a folder, but {folder} is a file") from error
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ValueError(f"checkpoint must be a folder, but {folder} is a file or lies below one") from error
         remove_leftovers(self.path)
         self._arguments, self._seed = {**arguments, "seed": seed}, seed
         self._wait, self._written = 0.0, 0.0
@@ -120,7 +120,7 @@ def stored_seed(folder: Any) -> int | None:
 
 
 def _path(folder: Any) -> Path:
-    if not isinstance(folder, (str, os.PathLike)):
+    if not isinstance(folder, (str, os.PathLike)) or not str(folder) or "\0" in str(folder):
         raise TypeError(f"checkpoint must be the path of a folder, got {folder!r}")
     return Path(folder) / NAME
 
@@ -131,7 +131,7 @@ def _read(path: Path, *, with_arrays: bool = True) -> tuple[dict[str, Any], dict
             if archive.kind != KIND:
                 raise archive.error("it is no checkpoint")
             return archive.configuration, {name: archive.array(name) for name in archive.declared if with_arrays}
-    except ArchiveError as error:
+    except (ArchiveError, IsADirectoryError) as error:
         raise _damaged(path, str(error)) from error
 
 
