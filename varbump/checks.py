@@ -58,10 +58,7 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
         raise ValueError(f"{argument} is a masked array with masked entries; drop or fill them first")
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
-        raise ValueError(
-            f"{argument} must hold numbers, got dtype {array.dtype}; convert it, for instance with "
-            f"{argument}.astype('float32')"
-        )
+        raise ValueError(_no_numbers(array, argument))
     if array.ndim == 0:
         raise ValueError(f"{argument} must have rows, got a single number")
     if array.ndim == 1:
@@ -161,11 +158,29 @@ def _shape(network: keras.Model, which: str) -> tuple[int | None, ...] | None:
     return shape if isinstance(shape, tuple) and not isinstance(shape[0], tuple) else None
 
 
+def _no_numbers(array: np.ndarray, argument: str) -> str:
+    """Which entry is no number, or which type of numbers it is not."""
+    if array.dtype.kind in "OSU":
+        for where in np.ndindex(array.shape):
+            try:
+                float(array[where])
+            except (TypeError, ValueError):
+                at = ", ".join(f"{axis} {index}" for axis, index in zip(("row", "column"), where, strict=False))
+                return f"{argument} must hold numbers, but {at} is {str(array[where])!r:.40}"
+    return (
+        f"{argument} must hold numbers, got dtype {array.dtype}; convert it, for instance with "
+        f"{argument}.astype('float32')"
+    )
+
+
 def check_likelihood(likelihood: Any, *also: str) -> None:
     """Raise a TypeError unless `likelihood` has what training and prediction call, and the methods named in `also`."""
     refuse_keras3(likelihood, "likelihood")
     if isinstance(likelihood, type) or not all(hasattr(likelihood, name) for name in ("nll", "sample", *also)):
-        raise TypeError(f"likelihood must be one of varbump.likelihoods, such as Normal(scale=0.3), got {likelihood!r}")
+        made = f"; make one of the class, {likelihood.__name__}(...)" if isinstance(likelihood, type) else ""
+        raise TypeError(
+            f"likelihood must be one of varbump.likelihoods, such as Normal(scale=0.3), got {likelihood!r}{made}"
+        )
 
 
 def outputs_needed(likelihood: Any, num_targets: int) -> int:
@@ -191,7 +206,8 @@ def check_shares(values: Any, argument: str) -> np.ndarray:
     except (TypeError, ValueError):
         array = np.empty(0)
     if array.ndim != 1 or not array.size or not ((array > 0.0) & (array < 1.0)).all():
-        raise ValueError(f"{argument} must be numbers between 0 and 1, such as (0.5, 0.95), got {values!r}")
+        percent = " (of 95 % is 0.95)" if array.size and (array > 1.0).all() and (array < 100.0).all() else ""
+        raise ValueError(f"{argument} must be numbers between 0 and 1{percent}, such as (0.5, 0.95), got {values!r}")
     return array
 
 
@@ -199,7 +215,10 @@ def check_network(network: Any) -> None:
     """Raise unless `network` is a built tf_keras model that the compiled loops can run."""
     refuse_keras3(network, "network")
     if not isinstance(network, keras.Model):
-        raise TypeError(f"network must be a tf_keras.Model, got {type(network).__name__}")
+        held = [name for name in ("network", "network_") if isinstance(getattr(network, name, None), keras.Model)]
+        hint = f"; the network is its attribute {held[0]!r}" if held else ""
+        hint += ", for standardised x and y" if held == ["network_"] else ""
+        raise TypeError(f"network must be a tf_keras.Model, got {type(network).__name__}{hint}")
     for layer in network._flatten_layers():
         if type(layer).__module__.startswith("tensorflow_probability") and hasattr(layer, "_prior"):
             _refuse(layer)

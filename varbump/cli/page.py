@@ -38,6 +38,13 @@ th { color: var(--soft); font-weight: 600; }
   align-items: center; }
 .bar i { display: block; height: 0.7rem; min-width: 1px; background: var(--blue); }
 .bar b { font-weight: 400; text-align: right; font-variant-numeric: tabular-nums; }
+@media (max-width: 34rem) {
+  table { font-size: 0.75rem; }
+  th, td { padding-right: 0.5rem; }
+  th { white-space: normal; }
+  th:first-child, td:first-child { min-width: 4.5rem; }
+  .bar { grid-template-columns: minmax(4.5rem, 7rem) 3.2rem 1fr; font-size: 0.8rem; }
+}
 footer { margin-top: 3rem; color: var(--soft); font-size: 0.85rem; }
 """
 

@@ -132,5 +132,10 @@ def _columns(info: dict[str, Any], order: list[int]) -> str:
 def _provenance(info: dict[str, Any]) -> str:
     rows = [["SHA-256 of the data", info["data"]["sha256"]], ["made", info["created"]], ["seed", str(info["seed"])]]
     rows += [[name, version] for name, version in info["versions"].items()]
-    rows += [[f"--{name}", str(value)[:200]] for name, value in info["arguments"].items()]
+    rows += [[f"--{name}", _argument(value)[:200]] for name, value in info["arguments"].items()]
     return section("How it was made", table(["", ""], rows))
+
+
+def _argument(value: Any) -> str:
+    """As it would be typed."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

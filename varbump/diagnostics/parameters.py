@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
+from rich.markup import escape
 
 from varbump._keras import keras, refuse_keras3
 from varbump.checks import check_count
@@ -64,12 +65,15 @@ class ParameterReport(Printed):
         (`varbump.priors.ARDNormal`).
     temperature : float
         Of the last training.
+    input_names : tuple of str or None
+        For the table of relevance, where the inputs have names.
     """
 
     layers: tuple[LayerReport, ...]
     num_data: int | None = None
     relevance: np.ndarray | None = None
     temperature: float = 1.0
+    input_names: tuple[str, ...] | None = None
 
     @property
     def num_weights(self) -> int:
@@ -144,7 +148,7 @@ class ParameterReport(Printed):
                 f"parameters for each.\n"
             )
         if self.relevance is not None:
-            yield _relevance_table(self.relevance)
+            yield _relevance_table(self.relevance, self.input_names)
         yield self.judgement
         if self.temperature != 1.0:
             yield (
@@ -191,15 +195,17 @@ def parameter_report(network: keras.Model, *, num_data: int | None = None) -> Pa
     )
 
 
-def _relevance_table(relevance: np.ndarray) -> Table:
+def _relevance_table(relevance: np.ndarray, names: tuple[str, ...] | None) -> Table:
     table = Table(title="Relevance of the inputs", title_justify="left")
     table.add_column("input")
     table.add_column("scale of its weights", justify="right")
     table.add_column("", min_width=20)
-    largest = float(np.max(relevance))
+    largest = max(float(np.max(relevance)), np.finfo(float).tiny)
     for index in np.argsort(-relevance, kind="stable")[:MAX_INPUTS_SHOWN]:
         share = float(relevance[index]) / largest
-        table.add_row(str(index), f"{relevance[index]:.3g}", "\u2588" * round(20 * share))
+        table.add_row(
+            escape(names[index]) if names else str(index), f"{relevance[index]:.3g}", "\u2588" * round(20 * share)
+        )
     if len(relevance) > MAX_INPUTS_SHOWN:
         table.add_row(f"{len(relevance) - MAX_INPUTS_SHOWN:,} more", "below", "")
     return table

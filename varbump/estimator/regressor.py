@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from varbump.checks import check_shares
-from varbump.diagnostics import parameter_report
+from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
 from varbump.estimator.settings import (
     ACTIVATIONS,
@@ -269,7 +270,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         self.ensemble_, self.network_, self.likelihood_ = ensemble, network, self._trained.likelihoods[0]
         self.history_ = ensemble.history
         self.n_iter_ = len(ensemble.history.epoch)
-        self.parameter_report_ = parameter_report(network, num_data=len(rows[0]))
+        self.parameter_report_ = self._report(len(rows[0]))
         self.noise_std_ = self._noise_std(x, weights)
         return self
 
@@ -440,6 +441,15 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
             return [x, z, weights], None
         parts = train_test_split(x, z, weights, test_size=self.validation_fraction, random_state=seed)
         return parts[::2], (parts[1], parts[3])
+
+    def _report(self, num_data: int) -> ParameterReport:
+        """Counts of the first member; a constant column tells nothing, whatever scale its weights are left with."""
+        report = parameter_report(self.network_, num_data=num_data)
+        if report.relevance is None:
+            return report
+        relevance = np.where(self.x_scaler_.var_ == 0.0, 0.0, report.relevance)
+        names = getattr(self, "feature_names_in_", None)
+        return replace(report, relevance=relevance, input_names=None if names is None else tuple(map(str, names)))
 
     def _noise_std(self, x: np.ndarray, weights: np.ndarray) -> Any:
         """Root mean square sd of the noise, units of y."""

@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from varbump.archive import Archive
 from varbump.checks import outputs_needed
-from varbump.diagnostics import parameter_report
 from varbump.estimator import VariationalRegressor
 from varbump.estimator.state import TrainedEnsemble
 from varbump.saving.allowed import LIKELIHOODS, Refused, built
@@ -153,7 +152,7 @@ def make_regressor(archive: Archive) -> VariationalRegressor:
     }
     regressor.__setstate__(state)
     num_data = whole_number(configuration, "num_data", "the regressor")
-    regressor.parameter_report_ = parameter_report(regressor.network_, num_data=num_data)
+    regressor.parameter_report_ = regressor._report(num_data)
     return regressor
 
 

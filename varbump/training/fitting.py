@@ -26,6 +26,9 @@ from varbump.training.step import Step
 
 __all__ = ["fit", "run_fit"]
 
+EPOCHS, NUM_STEPS = 200, 5_000
+"""Of a run that is not told its epochs: the larger of the two. A learned noise scale takes thousands of steps."""
+
 
 def fit(
     network: keras.Model,
@@ -33,7 +36,7 @@ def fit(
     x: Any,
     y: Any,
     *,
-    epochs: int = 200,
+    epochs: int | None = None,
     batch_size: int = 32,
     learning_rate: Any = None,
     schedule: str | Callable[[np.ndarray], Any] = "cosine",
@@ -61,7 +64,8 @@ def fit(
         For instance `varbump.likelihoods.Normal`. Weights of its own, such as a learned scale, are trained too.
     x, y : array-like (N, D), (N, Q)
         Training data; one-dimensional arrays are taken as one column.
-    epochs : int, default=200
+    epochs : int, optional
+        Passes over the rows; by default 200, or as many more as make 5,000 steps of a small table.
     batch_size : int, default=32
         Rows a step. Where N is no multiple of it, batches are made a little smaller, so that all rows count alike.
     learning_rate : float or tf_keras LearningRateSchedule, default=0.01
@@ -150,7 +154,7 @@ def run_fit(
     x: Any,
     y: Any,
     *,
-    epochs: int = 200,
+    epochs: int | None = None,
     batch_size: int = 32,
     learning_rate: Any = None,
     schedule: str | Callable[[np.ndarray], Any] = "cosine",
@@ -168,7 +172,9 @@ def run_fit(
     """Check the arguments of `fit`, and train the step that ``make_step(network, likelihood, N, samples)`` makes."""
     check_network(network)
     check_likelihood(likelihood)
-    epochs, batch_size = check_count(epochs, "epochs"), check_count(batch_size, "batch_size")
+    batch_size = check_count(batch_size, "batch_size")
+    if epochs is not None:
+        epochs = check_count(epochs, "epochs")
     if patience is not None:
         patience = check_count(patience, "patience")
     if optimizer is not None and learning_rate is not None:
@@ -186,6 +192,8 @@ def run_fit(
     step = make_step(network, likelihood, total_weight, check_count(num_samples, "num_samples"))
     stepper = make_optimizer(optimizer, step.variables)
     plan = BatchPlan(len(x), min(batch_size, len(x)))
+    if epochs is None:
+        epochs = max(EPOCHS, -(-NUM_STEPS // plan.steps))
     rates = learning_rates(0.01 if learning_rate is None else learning_rate, schedule, epochs * plan.steps)
     kl = kl_weights(kl_warmup, epochs * plan.steps, temperature)
     controls = np.stack([stepper.step_sizes(rates), kl], -1).reshape(epochs, plan.steps, 2).astype(np.float32)

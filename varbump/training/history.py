@@ -11,7 +11,7 @@ import tensorflow as tf
 __all__ = ["History"]
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """Result of `varbump.fit`.
 
@@ -43,6 +43,11 @@ class History:
     temperature: float = 1.0
     stopped: str | None = None
     best_epoch: int | None = None
+
+    def __repr__(self) -> str:
+        columns = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items() if values)
+        stopped = f", stopped: {self.stopped}" if self.stopped else ""
+        return f"History of {len(self.epoch):,} epochs of {self.steps_per_epoch:,} steps{stopped}; the last: {columns}"
 
     @property
     def steps_per_second(self) -> float:
