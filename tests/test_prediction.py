@@ -138,6 +138,7 @@ BAD = {
     "chunk": (lambda n: vb.predict_f(n, X, chunk_size=0), "chunk_size must be"),
     "level": (lambda n: vb.credible_bands(np.zeros((3, 2, 1)), levels=(95,)), "levels must be numbers between 0 and 1"),
     "word": (lambda n: vb.credible_bands(np.zeros((3, 2, 1)), levels="all"), "levels must be .* got 'all'"),
+    "words": (lambda n: vb.credible_bands([["a"], ["b"]]), "draws must hold numbers, got dtype"),
     "one draw": (lambda n: vb.credible_bands(np.zeros((1, 2, 1))), "at least 2"),
 }
 

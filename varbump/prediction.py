@@ -174,10 +174,12 @@ def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95), tempera
     Raises
     ------
     ValueError
-        If a level is out of range or there are fewer than two draws.
+        If a level is out of range, there are fewer than two draws, or they are no numbers.
     """
     levels = [float(level) for level in check_shares(levels, "levels")] if np.size(levels) else []
     draws = np.asarray(draws)
+    if draws.dtype.kind not in "fiub":
+        raise ValueError(f"draws must hold numbers, got dtype {draws.dtype}")
     draws = draws[..., None] if draws.ndim == 2 else draws
     if draws.ndim < 2 or len(draws) < 2:
         raise ValueError(f"draws must have shape (S, N, Q) with S of at least 2, got {draws.shape}")

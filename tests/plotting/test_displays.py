@@ -128,6 +128,11 @@ def test_weights_that_are_not_finite_are_not_drawn():
         vb.WeightsDisplay(SimpleNamespace(layers=(layer,)))
 
 
+def test_a_run_that_was_stopped_in_its_first_epoch_has_no_curve():
+    with pytest.raises(ValueError, match="history has no finished epoch"):
+        vb.TrainingDisplay(vb.History(num_data=3, steps_per_epoch=1))
+
+
 def test_a_model_without_weights_has_an_empty_picture_of_gradients():
     display = vb.GradientDisplay(vb.GradientReport((), float("nan"), 3)).plot()
     assert not display.points_

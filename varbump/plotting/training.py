@@ -28,6 +28,8 @@ class TrainingDisplay:
 
     def __init__(self, history: Any) -> None:
         self.history = check_shown(history, "history", "varbump.fit", "history", "num_data")
+        if not history.history.get("loss"):
+            raise ValueError("history has no finished epoch to draw")
 
     def plot(self, ax: Axes | None = None, *, log: bool = False) -> TrainingDisplay:
         """Draw on `ax`, or on new axes, and return self; `log` takes a logarithmic axis where all values allow it."""
