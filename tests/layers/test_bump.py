@@ -118,6 +118,7 @@ def test_every_kind_of_model_trains_every_weight(kind, activation):
     assert all(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "activation",
     [
@@ -138,6 +139,7 @@ def test_variational_networks_train_every_weight(activation):
     assert report.num_trainable == sum(int(np.prod(w.shape)) for w in network.trainable_weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["bump", GaussianBump(shared=False, trainable_center=True)])
 @pytest.mark.parametrize("suffix", [".keras", ".h5", pytest.param("", marks=pytest.mark.slow)])
 def test_models_save_and_load(tmp_path, activation, suffix):

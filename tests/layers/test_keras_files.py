@@ -58,6 +58,7 @@ def saved(network, path):
         return tf_keras.models.load_model(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("posterior", "prior"), PAIRS[1::4], ids=registry.name)
 @pytest.mark.parametrize("suffix", [".keras"])
 def test_each_family_and_prior(tmp_path, posterior, prior, suffix):

@@ -118,6 +118,7 @@ def test_build_network_refuses_what_is_no_likelihood():
         vb.build_network(likelihood="normal")
 
 
+@pytest.mark.slow
 def test_fit_finds_the_noise_along_x():
     x, y = vb.datasets.cubic(2000, seed=3)
     likelihood = HeteroscedasticNormal()

@@ -80,6 +80,7 @@ def test_student_t_learns_scale_and_degrees_of_freedom():
     assert abs(likelihood.df - 4.0) < 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "make",

@@ -198,6 +198,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_configuration_that_was_changed(original, tmp_path, name):
     change, message = HOSTILE[name]

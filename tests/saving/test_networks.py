@@ -46,6 +46,7 @@ def path(tmp_path):
     return tmp_path / "model.varbump"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("posterior", registry.flatten(registry.POSTERIORS)[1::2], ids=registry.name)
 def test_networks_of_every_family(path, posterior):
     activation = vb.layers.GaussianBump(shared=False, trainable_height=True)
