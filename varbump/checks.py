@@ -16,10 +16,12 @@ __all__ = [
     "check_data",
     "check_inputs",
     "check_likelihood",
+    "check_model",
     "check_network",
     "check_number",
     "check_rows_match",
     "check_shares",
+    "interval_tails",
     "outputs_needed",
 ]
 
@@ -211,14 +213,26 @@ def check_shares(values: Any, argument: str) -> np.ndarray:
     return array
 
 
-def check_network(network: Any) -> None:
-    """Raise unless `network` is a built tf_keras model that the compiled loops can run."""
-    refuse_keras3(network, "network")
-    if not isinstance(network, keras.Model):
-        held = [name for name in ("network", "network_") if isinstance(getattr(network, name, None), keras.Model)]
+def interval_tails(coverage: Any) -> list[float]:
+    """Levels of the two ends of an equal-tailed interval; a ValueError where `coverage` is not between 0 and 1."""
+    if not isinstance(coverage, Real) or not 0.0 < float(coverage) < 1.0:
+        raise ValueError(f"coverage must lie between 0 and 1, such as 0.95, got {coverage!r}")
+    return [(1.0 - float(coverage)) / 2.0, (1.0 + float(coverage)) / 2.0]
+
+
+def check_model(model: Any, argument: str = "network") -> None:
+    """Raise a TypeError that names the argument unless `model` is a tf_keras model."""
+    refuse_keras3(model, argument)
+    if not isinstance(model, keras.Model):
+        held = [name for name in ("network", "network_") if isinstance(getattr(model, name, None), keras.Model)]
         hint = f"; the network is its attribute {held[0]!r}" if held else ""
         hint += ", for standardised x and y" if held == ["network_"] else ""
-        raise TypeError(f"network must be a tf_keras.Model, got {type(network).__name__}{hint}")
+        raise TypeError(f"{argument} must be a tf_keras.Model, got {type(model).__name__}{hint}")
+
+
+def check_network(network: Any) -> None:
+    """Raise unless `network` is a tf_keras model that the compiled loops can run."""
+    check_model(network)
     for layer in network._flatten_layers():
         if type(layer).__module__.startswith("tensorflow_probability") and hasattr(layer, "_prior"):
             _refuse(layer)

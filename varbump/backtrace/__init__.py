@@ -2,8 +2,8 @@
 
 from varbump.backtrace.blame import Blame, blame
 from varbump.backtrace.failure import NonFiniteLossError
-from varbump.backtrace.owners import layer_names, owners, weight_label
-from varbump.backtrace.record import Operation, Record, Recorder
+from varbump.backtrace.owners import layer_names, leaves, owners, weight_label
+from varbump.backtrace.record import Operation, Record, Recorder, ancestors
 
 __all__ = [
     "Blame",
@@ -11,8 +11,10 @@ __all__ = [
     "Operation",
     "Record",
     "Recorder",
+    "ancestors",
     "blame",
     "layer_names",
+    "leaves",
     "owners",
     "weight_label",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Operation", "Record", "Recorder"]
+__all__ = ["Operation", "Record", "Recorder", "ancestors"]
 
 NO_GRADIENT = {"StopGradient", "Floor", "Ceil", "Round", "Rint", "Sign", "FloorDiv", "PreventGradient"}
 READS = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd"}
@@ -56,13 +56,7 @@ class Recorder:
     """
 
     def __init__(self, loss: Any, layers: Collection[str], handles: Mapping[str, str], data: Sequence[Any]) -> None:
-        found, pending = {loss.op}, [loss.op]
-        while pending:
-            for tensor in pending.pop().inputs:
-                if tensor.op not in found:
-                    found.add(tensor.op)
-                    pending.append(tensor.op)
-        nodes = [op for op in loss.graph.get_operations() if op in found]
+        nodes = ancestors([loss])
         self.operations = [_read(index, op, layers) for index, op in enumerate(nodes)]
         self._loss, self._handles, self._data = loss.name, dict(handles), [t.name for t in data]
         self._fetched = [t for op in nodes for t in op.outputs if t.dtype.is_floating]
@@ -92,6 +86,18 @@ class Recorder:
             self._handles,
             self._data,
         )
+
+
+def ancestors(tensors: Sequence[Any], fed: Collection[str] = ()) -> list[Any]:
+    """Operations on which tensors depend, in the order of the graph, up to the tensors that `fed` names."""
+    found = {t.op for t in tensors if t.name not in fed}
+    pending = list(found)
+    while pending:
+        for tensor in pending.pop().inputs:
+            if tensor.op not in found and tensor.name not in fed:
+                found.add(tensor.op)
+                pending.append(tensor.op)
+    return [op for op in tensors[0].graph.get_operations() if op in found]
 
 
 def _read(index: int, op: Any, layers: Collection[str]) -> Operation:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from varbump._keras import float_dtype, keras, refuse_keras3
 from varbump.backtrace import Record, Recorder, layer_names, owners, weight_label
-from varbump.checks import check_array, check_data, check_inputs, check_rows_match
+from varbump.checks import check_array, check_data, check_inputs, check_model, check_rows_match
 from varbump.elbo import negative_elbo
 from varbump.forward import ForwardPass, run_pass, standard_normal
 from varbump.layers import DenseVariational
@@ -131,9 +131,7 @@ def find_loss(model: keras.Model, loss: Any, x: np.ndarray, y: np.ndarray) -> Ca
 
 def check_rows(model: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Arrays x and y for any tf_keras model with one input and one output."""
-    refuse_keras3(model, "model")
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"model must be a tf_keras.Model, got {type(model).__name__}")
+    check_model(model, "model")
     if len(getattr(model, "inputs", None) or [None]) > 1:
         raise ValueError(f"model has {len(model.inputs)} inputs; it must have one")
     dtype = model.trainable_variables[-1].dtype.name if model.built and model.trainable_variables else "float32"

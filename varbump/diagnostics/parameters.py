@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,16 @@ import tensorflow as tf
 from rich.console import Console
 from rich.markup import escape
 
-from varbump._keras import keras, refuse_keras3
-from varbump.checks import check_count
+from varbump._keras import keras
+from varbump.backtrace import leaves
+from varbump.checks import check_count, check_model
 from varbump.diagnostics.printed import Printed, Table
 from varbump.elbo import exact_kl
 from varbump.layers import DenseVariational
 from varbump.posteriors import Posterior
 from varbump.tempering import temperature_of
 
-__all__ = ["LayerReport", "ParameterReport", "distributions_of", "leaves", "parameter_report"]
+__all__ = ["LayerReport", "ParameterReport", "distributions_of", "parameter_report"]
 
 MAX_INPUTS_SHOWN = 20
 
@@ -182,9 +183,7 @@ def parameter_report(network: keras.Model, *, num_data: int | None = None) -> Pa
     ----------
     MacKay (1992), "Bayesian Interpolation", eq. 4.9.
     """
-    refuse_keras3(network, "network")
-    if not isinstance(network, keras.Model):
-        raise TypeError(f"network must be a tf_keras.Model, got {type(network).__name__}")
+    check_model(network)
     if num_data is not None:
         num_data = check_count(num_data, "num_data")
     if not network.built:
@@ -215,15 +214,6 @@ def _relevance(layers: Sequence[Any]) -> np.ndarray | None:
     """Learned prior scales of the inputs of the first variational layer, if that is also the first with weights."""
     prior: Any = getattr(layers[0], "_prior", None) if layers else None
     return prior.groups.by_input(prior.scales) if hasattr(prior, "groups") else None
-
-
-def leaves(network: keras.Model) -> Iterator[Any]:
-    """Layers of a network and of the networks inside it."""
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            yield from leaves(layer)
-        else:
-            yield layer
 
 
 def _report(layer: Any) -> LayerReport:

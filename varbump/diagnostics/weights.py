@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varbump._keras import keras, refuse_keras3
-from varbump.diagnostics.parameters import distributions_of, leaves
+from varbump._keras import keras
+from varbump.backtrace import leaves
+from varbump.checks import check_model
+from varbump.diagnostics.parameters import distributions_of
 
 __all__ = ["LayerWeights", "WeightSummary", "weight_summary"]
 
@@ -74,9 +76,7 @@ def weight_summary(network: keras.Model) -> WeightSummary:
     ValueError
         If the network is not built, or has no variational layer whose moments are known.
     """
-    refuse_keras3(network, "network")
-    if not isinstance(network, keras.Model):
-        raise TypeError(f"network must be a tf_keras.Model, got {type(network).__name__}")
+    check_model(network)
     if not network.built:
         raise ValueError("network is not built; call it on some x first")
     layers = []

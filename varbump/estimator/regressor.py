@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from varbump.checks import check_shares
+from varbump.checks import check_shares, interval_tails
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
 from varbump.estimator.settings import (
@@ -340,9 +340,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         """
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
-        if not isinstance(coverage, Real) or not 0.0 < coverage < 1.0:
-            raise ValueError(f"coverage must lie between 0 and 1, such as 0.95, got {coverage!r}")
-        return self._quantiles(X, [(1.0 - coverage) / 2.0, (1.0 + coverage) / 2.0], epistemic=kind == "epistemic")
+        return self._quantiles(X, interval_tails(coverage), epistemic=kind == "epistemic")
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
         """Draw observations: functions drawn from the posterior, with noise.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
-from varbump.checks import check_shares
+from varbump.checks import check_shares, interval_tails
 from varbump.predictive import Predictive
 from varbump.scores.target import inputs_of, target_of
 
@@ -144,9 +143,7 @@ class RecalibratedModel:
         ValueError
             If `coverage` is not between 0 and 1, or x does not fit the model.
         """
-        if not isinstance(coverage, Real) or not 0.0 < coverage < 1.0:
-            raise ValueError(f"coverage must lie between 0 and 1, such as 0.95, got {coverage!r}")
-        return self.predict_quantiles(x, [(1.0 - coverage) / 2.0, (1.0 + coverage) / 2.0])
+        return self.predict_quantiles(x, interval_tails(coverage))
 
 
 def recalibrate(

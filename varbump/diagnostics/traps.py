@@ -1,0 +1,110 @@
+"""The known traps of variational regression, each found with its figures and a remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from varbump._keras import keras
+from varbump.layers import DenseVariational
+from varbump.tempering import temperature_of
+
+__all__ = ["far_from_unit_scale", "odd_and_wide", "scales_apart", "weights_of_the_kl"]
+
+WIDE = 64
+"""Units of a hidden layer from which mean field with an odd activation is warned of.
+
+The reference bounds the posterior mean by a term that falls with the root of the width; at 16 units it is not seen.
+"""
+
+MAX_MEAN, SD_RANGE = 5.0, (0.05, 20.0)
+"""Of a column of x. Standardised columns have 0 and 1; uniform ones on [0, 1] or [-10, 10] are still inside."""
+
+NOISE_RATIO = 2.0
+"""Fixed scale over residual sd, or the reverse. From 20 points on, the sd of residuals is known to better than 1.5."""
+
+PRIOR_RATIO = (0.02, 200.0)
+"""sd of f under the prior over that of y: N(0, 1) over all weights of 16-16-1 gives around 10 on standardised data."""
+
+
+def far_from_unit_scale(x: np.ndarray) -> list[str]:
+    """Columns of x for which neither priors nor starts are made."""
+    flat = x.reshape(len(x), -1).astype(float)
+    found = []
+    for column, (mean, sd) in enumerate(zip(flat.mean(0), flat.std(0), strict=True)):
+        if abs(mean) > MAX_MEAN or (sd > 0 and not SD_RANGE[0] <= sd <= SD_RANGE[1]):
+            found.append(
+                f"Column {column} of x has mean {mean:.3g} and sd {sd:.3g}, far from 0 and 1, for which priors and "
+                f"starts are made. Standardise it."
+            )
+    if len(found) > 5:
+        found = [*found[:5], f"{len(found) - 5} more columns of x are far from unit scale."]
+    return found
+
+
+def weights_of_the_kl(network: keras.Model, num_data: int) -> list[str]:
+    """A KL that counts more or less than once, by the weight of a layer or by a temperature."""
+    found = []
+    for layer in network._flatten_layers():
+        weight = getattr(layer, "kl_weight", None)
+        if isinstance(layer, DenseVariational) and weight is not None and abs(weight * num_data - 1.0) > 0.01:
+            found.append(
+                f"Layer {layer.name!r} has kl_weight {weight:.3g}, but 1 / N is {1 / num_data:.3g}: in Keras fit "
+                f"the KL counts {weight * num_data:.3g} times. Set kl_weight=1/{num_data}, or train with varbump.fit."
+            )
+    temperature = temperature_of(network)
+    if temperature != 1.0:
+        found.append(
+            f"The network was trained at temperature {temperature:.3g}: this is not the Bayesian posterior. Train at 1."
+        )
+    return found
+
+
+def odd_and_wide(network: keras.Model, figures: dict[str, float]) -> list[str]:
+    """Wide mean-field layers with an odd activation, which unlearn the data."""
+    layers = [layer for layer in network._flatten_layers() if isinstance(layer, DenseVariational)]
+    for layer in layers[:-1]:
+        independent = getattr(layer.posterior, "independent", False)
+        if independent and layer.units >= WIDE and _is_odd(layer.activation):
+            share = 1.0 - (figures["residual_sd"] / figures["data_sd"]) ** 2 if figures["data_sd"] else 0.0
+            return [
+                f"Layer {layer.name!r} has {layer.units} units, independent weights and an odd activation: as such "
+                f"layers get wider, mean-field posteriors forget the data (Coker et al. 2022); this one explains "
+                f"{share:.0%} of the variance of y. Use fewer units, relu, or varbump.posteriors.LowRankNormal()."
+            ]
+    return []
+
+
+def _is_odd(activation: Any) -> bool:
+    t = tf.linspace(-3.0, 3.0, 13)[:, None]
+    try:
+        return bool(np.allclose(activation(t), -np.asarray(activation(-t)), atol=1e-5))
+    except (TypeError, ValueError, tf.errors.OpError):
+        return False  # an activation with weights for a known number of units
+
+
+def scales_apart(likelihood: Any, collapsed: float, figures: dict[str, float]) -> list[str]:
+    """Noise, prior and posterior against y; `collapsed` is the share of all weights that have stayed at the prior."""
+    found = []
+    residual, noise, spread = figures["residual_sd"], figures["noise_sd"], figures["data_sd"]
+    fixed = not getattr(likelihood, "trainable_variables", None) and type(likelihood).__name__ == "Normal"
+    if fixed and residual > 0 and not 1 / NOISE_RATIO <= noise / residual <= NOISE_RATIO:
+        side = "large: bands are too wide, and little is learned" if noise > residual else "small, or the fit too poor"
+        found.append(
+            f"The noise scale is fixed at {noise:.3g}, but the residuals have sd {residual:.3g}: it is too {side}. Use "
+            f"varbump.likelihoods.Normal({residual:.2g}), or LearnedNormal(), which learns it."
+        )
+    if spread > 0 and not PRIOR_RATIO[0] <= figures["prior_sd"] / spread <= PRIOR_RATIO[1]:
+        found.append(
+            f"Functions of the prior have sd {figures['prior_sd']:.3g}, y has {spread:.3g}. Standardise y, or scale "
+            f"the prior: varbump.priors.Normal(fan_in=True)."
+        )
+    if collapsed > 0.9 and residual > 0.95 * spread:
+        found.append(
+            f"{collapsed:.0%} of the weights have stayed at the prior and the residuals, sd {residual:.3g}, are as "
+            f"large as y, sd {spread:.3g}: the posterior ignores the data. Train longer, lower the noise scale, or "
+            f"raise kl_warmup."
+        )
+    return found
