@@ -157,6 +157,28 @@ def test_eager_training_is_stopped_too():
     assert finite(model)
 
 
+def test_the_step_is_known_under_xla_too():
+    model = stock()
+    y = Y.copy()
+    y[20] = 1e20
+    model.compile("adam", "mse", jit_compile=True)
+    guard = vb.NanGuard(raises=False)
+    history = model.fit(X, y, batch_size=16, epochs=3, shuffle=False, verbose=0, callbacks=[guard])
+    assert (guard.error.epoch, guard.error.step, len(history.history["loss"])) == (1, 2, 1)
+    assert finite(model)
+
+
+def test_no_validation_of_an_epoch_that_failed():
+    model, tried = stock(), []
+    model.compile("adam", "mse")
+    count = tf_keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: tried.append("epoch"))
+    count.on_test_batch_end = lambda *_: tried.append("validation")
+    with pytest.raises(vb.NonFiniteLossError, match="epoch 1, step 1 of 4"):
+        model.fit(X, Y * 1e30, batch_size=16, verbose=0, validation_data=(X, Y), callbacks=[vb.NanGuard(), count])
+    assert tried == []
+    assert int(model._train_counter) == 1  # nor any further step
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_no_false_alarm(seed):

@@ -14,8 +14,8 @@ from varbump.diagnostics.replay import Replay
 
 __all__ = ["NanGuard"]
 
-LOOK_EVERY = 16
-"""Batch calls between two looks from Python at whether a step was bad; a look costs as much as several small ops."""
+NEVER = -1
+"""In place of the step that failed."""
 
 
 class NanGuard(keras.callbacks.Callback):
@@ -40,17 +40,20 @@ class NanGuard(keras.callbacks.Callback):
 
     Notes
     -----
-    Not for several devices, nor for loss scaling, where infinite gradients are part of the method. Where the model is
-    compiled with ``jit_compile=True``, the step is stopped and counted within a batch call, but not gone through again.
+    Not for several devices, nor for loss scaling, where infinite gradients are part of the method. A model compiled
+    with ``jit_compile=True`` makes no further step either, but hears of it at the end of the epoch, and the step is not
+    gone through again.
+
+    Nothing happens in Python between the steps: a callback with a hook for each batch would cost more than the check.
     """
 
     def __init__(self, *, raises: bool = True) -> None:
         super().__init__()
         self.raises = bool(raises)
         self.error: NonFiniteLossError | None = None
-        self._failed = tf.Variable(False, trainable=False)
+        self._failed = tf.Variable(NEVER, trainable=False, dtype=tf.int64)
         self._replays: list[Replay] = []
-        self._epoch = self._first_step = self._calls = 0
+        self._epoch = self._first_step = 0
 
     @property
     def blame(self) -> Blame | None:
@@ -58,43 +61,51 @@ class NanGuard(keras.callbacks.Callback):
         return self.error.blame if self.error else None
 
     def set_model(self, model: Any) -> None:
-        """Put the watched step in place of that of the model, before it is traced."""
+        """Note the model."""
         refuse_keras3(model, "model")
         super().set_model(model)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Put the watched step in place of that of the model, before it is traced."""
         self._release()
-        self._original = model.train_step
-        self._failed.assign(False)
+        self._failed.assign(NEVER)
         self.error, self._replays = None, []
-        model.train_step = self._watched
-        model.train_function = None
+        model = self.model
+        self._original = model.train_step
+        model.train_step, model.train_function = self._watched, None
+        model.train_function = model.make_train_function()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Note the epoch."""
         self._epoch, self._first_step = epoch, int(self.model._train_counter.numpy())
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Look, now and then: after a bad step none is applied, so that nothing is lost by looking late."""
-        self._calls += 1
-        if self._calls % LOOK_EVERY == 0:
-            self._look(batch)
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Look before the validation of an epoch."""
+        self._look()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Look at the end of each epoch, however short."""
-        self._look(self.params.get("steps") or 0)
+        """Look at the end of each epoch, which a bad step has cut short."""
+        self._look()
 
-    def _look(self, batch: int) -> None:
+    def _look(self) -> None:
         """Stop if a step was not finite."""
-        if self.error is not None or not self._failed.numpy():
+        at = int(self._failed.numpy())
+        if self.error is not None or at == NEVER:
             return
-        model, per_epoch = self.model, self.params.get("steps")
-        failed = next((replay for replay in self._replays if replay.step is not None), None)
+        failed = next((replay for replay in self._replays if replay.step == at), None)
         self._release()
         found = failed.blame() if failed else None
-        counted = failed.step - self._first_step if failed and failed.step is not None else batch
-        self.error = NonFiniteLossError(self._epoch + 1, counted, per_epoch, culprit(found), found, "before that step")
-        model.stop_training = True
+        steps = self.params.get("steps")
+        self.error = NonFiniteLossError(
+            self._epoch + 1, at - self._first_step, steps, culprit(found), found, "before that step"
+        )
+        self._stop()
         if self.raises:
             raise self.error
+
+    def _stop(self) -> None:
+        """End `fit` after the batch call that is running."""
+        self.model.stop_training = True
 
     def on_train_end(self, logs: Any = None) -> None:
         """Give the model its own step back."""
@@ -134,7 +145,7 @@ class NanGuard(keras.callbacks.Callback):
             size = _squares([g for g, _ in pairs if g is not None], getattr(optimizer, "clipvalue", None))
             if replay.loss is not None:
                 size += tf.cast(replay.loss, size.dtype)  # an infinity of a constant has no gradient
-            bad = tf.logical_or(tf.logical_not(tf.math.is_finite(size)), self._failed)
+            bad = tf.logical_or(tf.logical_not(tf.math.is_finite(size)), self._failed > NEVER)
             self._note(replay, bad, lambda: _done(apply(pairs, *args, **kwargs)))
             return getattr(optimizer, "iterations", None)
 
@@ -147,14 +158,14 @@ class NanGuard(keras.callbacks.Callback):
             object.__delattr__(optimizer, "apply_gradients")
 
     def _note(self, replay: Replay, bad: Any, otherwise: Any = lambda: tf.constant(0)) -> None:
-        """If a step is bad, keep what it takes to go through it again, unless one was kept already."""
+        """Take the way of a bad step, on which what it takes to go through it again is kept, or the other way."""
         replay.bad = bad
         replay.prepare()
 
         def keep() -> tf.Tensor:
             if not getattr(self.model, "_jit_compile", False):  # XLA cannot hand anything out in between
-                replay.keep()
-            self._failed.assign(True)
+                replay.keep(self._stop)
+            self._failed.assign(tf.where(self._failed > NEVER, self._failed, self.model._train_counter))
             return tf.constant(0)
 
         tf.cond(bad, keep, otherwise)

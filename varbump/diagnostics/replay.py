@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from varbump._keras import keras
-from varbump.backtrace import Blame, Recorder, blame, layer_names, owners, weight_label
+from varbump.backtrace import Blame, Recorder, ancestors, blame, layer_names, owners, weight_label
 
 __all__ = ["Replay"]
 
@@ -37,7 +37,7 @@ class Replay:
         self.bad: Any = None
         self._graph: Any = None
         self.kept: list[Any] = []
-        self.step: int | None = None  # of the epoch, counted from 0, once it failed
+        self.step: int | None = None  # of the call of fit, counted from 0, once it failed
         self._values: list[np.ndarray] = []
 
     def prepare(self) -> None:
@@ -53,19 +53,20 @@ class Replay:
         self._recorder = Recorder(self.loss, layer_names(model), self._keys, self.data)
         # Gradients of all that is on the way: nobody asks for them before it comes to a replay, so they cost nothing.
         self._values_of, self._gradients_of = self._recorder.fetch(self.loss)
-        ancestors = _ancestors([self.loss, *self._values_of, *self._gradients_of])
-        self.kept = [*self.data, *(t for op in ancestors if _is_random(op) for t in op.outputs)]
+        nodes = ancestors([self.loss, *self._values_of, *self._gradients_of])
+        self.kept = [*self.data, *(t for op in nodes if _is_random(op) for t in op.outputs)]
         captured = {id(internal): external for external, internal in graph.captures}
-        inputs = [t for op in ancestors for t in op.outputs if id(t) in captured and t.name not in self._variables]
+        inputs = [t for op in nodes for t in op.outputs if id(t) in captured and t.name not in self._variables]
         self._constants = {t.name: _resolved(captured[id(t)]) for t in inputs}
         self._graph = graph
 
-    def keep(self) -> None:
+    def keep(self, then: Callable[[], None]) -> None:
         """Inside of the traced step, on the way that is only taken when it is bad: keep rows and random numbers."""
 
         def receive(step: Any, *values: np.ndarray) -> Any:
             if self.step is None:
                 self.step, self._values = int(step), list(values)
+            then()
             return np.int32(0)
 
         tf.numpy_function(receive, [self._model._train_counter, *self.kept], tf.int32)
@@ -80,7 +81,7 @@ class Replay:
             | set(self._variables)
             | {n for n, v in self._constants.items() if v is not None}
         )
-        needed = {op.name for op in _ancestors(wanted, fed)}
+        needed = {op.name for op in ancestors(wanted, fed)}
         definition = self._graph.as_graph_def()
         nodes = [node for node in definition.node if node.name in needed]
         del definition.node[:]
@@ -108,18 +109,6 @@ class Replay:
         record = self._recorder.record(results[:count], results[count:])
         weights = {key: self._variables[name].numpy() for name, key in self._keys.items()}
         return blame(record, {key: key.split("/", 1)[0] for key in weights}, weights)
-
-
-def _ancestors(tensors: list[Any], fed: Collection[str] = ()) -> list[Any]:
-    """Operations on which tensors depend, up to those that are fed."""
-    found = {t.op for t in tensors if t.name not in fed}
-    pending = list(found)
-    while pending:
-        for tensor in pending.pop().inputs:
-            if tensor.op not in found and tensor.name not in fed:
-                found.add(tensor.op)
-                pending.append(tensor.op)
-    return [op for op in tensors[0].graph.get_operations() if op in found]
 
 
 def _is_random(op: Any) -> bool:
