@@ -150,6 +150,20 @@ def test_a_quiet_guard_stops_and_keeps_what_happened():
     assert guard.error is None
 
 
+def test_a_fit_that_ends_by_another_error_gives_the_step_back():
+    def rows():
+        yield X[:16], Y[:16]
+        raise OSError("the disk is gone")
+
+    model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    shapes = tf.TensorSpec((16, 1)), tf.TensorSpec((16, 1))
+    with pytest.raises(tf.errors.UnknownError, match="the disk is gone"):
+        model.fit(tf.data.Dataset.from_generator(rows, output_signature=shapes), verbose=0, callbacks=[vb.NanGuard()])
+    assert "train_step" not in model.__dict__
+    assert model.train_function is None
+
+
 def test_eager_training_is_stopped_too():
     model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1)])
     with pytest.raises(vb.NonFiniteLossError, match="epoch 1, step 1"):
@@ -173,10 +187,12 @@ def test_no_validation_of_an_epoch_that_failed():
     model.compile("adam", "mse")
     count = tf_keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: tried.append("epoch"))
     count.on_test_batch_end = lambda *_: tried.append("validation")
+    y = np.where(np.arange(64)[:, None] < 16, 1e30, Y)
+    options = {"batch_size": 16, "shuffle": False, "verbose": 0, "validation_data": (X, Y)}
     with pytest.raises(vb.NonFiniteLossError, match="epoch 1, step 1 of 4"):
-        model.fit(X, Y * 1e30, batch_size=16, verbose=0, validation_data=(X, Y), callbacks=[vb.NanGuard(), count])
+        model.fit(X, y, callbacks=[vb.NanGuard(), count], **options)
     assert tried == []
-    assert int(model._train_counter) == 1  # nor any further step
+    assert int(model.optimizer.iterations) == 0  # nor any further step
 
 
 @pytest.mark.slow

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from varbump._keras import keras, refuse_keras3
@@ -13,6 +15,9 @@ from varbump.backtrace import Blame, NonFiniteLossError
 from varbump.diagnostics.replay import Replay
 
 __all__ = ["NanGuard"]
+
+NOT_FINITE = "varbump.NanGuard: gradient or loss not finite in trace "
+"""What the failing operation of a step says, with the number of the trace."""
 
 NEVER = -1
 """In place of the step that failed."""
@@ -44,15 +49,17 @@ class NanGuard(keras.callbacks.Callback):
     with ``jit_compile=True`` makes no further step either, but hears of it at the end of the epoch, and the step is not
     gone through again.
 
-    Nothing happens in Python between the steps: a callback with a hook for each batch would cost more than the check.
+    Nothing happens in Python between the steps. The updates wait for the check, and a bad step fails as a whole: a hook
+    for each batch, or a condition around the updates, would cost several times as much.
     """
 
     def __init__(self, *, raises: bool = True) -> None:
         super().__init__()
         self.raises = bool(raises)
         self.error: NonFiniteLossError | None = None
-        self._failed = tf.Variable(NEVER, trainable=False, dtype=tf.int64)
         self._replays: list[Replay] = []
+        self._failed: Replay | None = None
+        self._failed_step = tf.Variable(NEVER, trainable=False, dtype=tf.int64)  # of this fit, counted from 0
         self._epoch = self._first_step = 0
 
     @property
@@ -68,12 +75,30 @@ class NanGuard(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Put the watched step in place of that of the model, before it is traced."""
         self._release()
-        self._failed.assign(NEVER)
-        self.error, self._replays = None, []
+        self._failed_step.assign(NEVER)
+        self.error, self._replays, self._failed = None, [], None
         model = self.model
         self._original = model.train_step
         model.train_step, model.train_function = self._watched, None
-        model.train_function = model.make_train_function()
+        model.train_function = self._caught(model.make_train_function())
+
+    def _caught(self, train_function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """One batch call; where it fails by our check, it is noted, and `fit` told to stop."""
+
+        def call(iterator: Any) -> Any:
+            try:
+                return train_function(iterator)
+            except BaseException as error:
+                found = re.search(NOT_FINITE + r"(\d+)", getattr(error, "message", ""))
+                if found is None:
+                    self._release()  # fit ends here, and on_train_end is not called
+                    raise
+                self._failed = self._replays[int(found[1])]
+                self._failed_step.assign(self.model._train_counter)
+                self.model.stop_training = True
+                return {"loss": np.nan}
+
+        return call
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Note the epoch."""
@@ -89,29 +114,26 @@ class NanGuard(keras.callbacks.Callback):
 
     def _look(self) -> None:
         """Stop if a step was not finite."""
-        at = int(self._failed.numpy())
+        at = int(self._failed_step.numpy())
         if self.error is not None or at == NEVER:
             return
-        failed = next((replay for replay in self._replays if replay.step == at), None)
+        found = self._failed.blame() if self._failed else None
         self._release()
-        found = failed.blame() if failed else None
         steps = self.params.get("steps")
         self.error = NonFiniteLossError(
             self._epoch + 1, at - self._first_step, steps, culprit(found), found, "before that step"
         )
-        self._stop()
+        self.model.stop_training = True
         if self.raises:
             raise self.error
-
-    def _stop(self) -> None:
-        """End `fit` after the batch call that is running."""
-        self.model.stop_training = True
 
     def on_train_end(self, logs: Any = None) -> None:
         """Give the model its own step back."""
         self._release()
 
     def _release(self) -> None:
+        for replay in self._replays:
+            replay.forget()
         own = self.model.__dict__.get("train_step")
         if getattr(own, "__func__", None) is NanGuard._watched:
             object.__delattr__(self.model, "train_step")
@@ -120,12 +142,13 @@ class NanGuard(keras.callbacks.Callback):
     def _watched(self, data: Any) -> Any:
         """The step of the model, whose gradients are applied only if they are finite."""
         replay = Replay(self.model, data)
+        self._replays.append(replay)
         with self._intercepted(replay):
             logs = self._original(data)
-        if replay.bad is None and replay.loss is not None:  # a step that applies its gradients by itself
-            self._note(replay, tf.logical_not(tf.math.is_finite(replay.loss)))
-        self._replays.append(replay)
-        return logs
+        if not replay.prepared and replay.loss is not None:  # a step that applies its gradients by itself
+            self._gate(replay, tf.math.is_finite(replay.loss), lambda: None)
+        with tf.control_dependencies(replay.checks):  # steps are counted once there are logs
+            return tf.nest.map_structure(tf.identity, logs)
 
     @contextmanager
     def _intercepted(self, replay: Replay) -> Iterator[None]:
@@ -145,8 +168,7 @@ class NanGuard(keras.callbacks.Callback):
             size = _squares([g for g, _ in pairs if g is not None], getattr(optimizer, "clipvalue", None))
             if replay.loss is not None:
                 size += tf.cast(replay.loss, size.dtype)  # an infinity of a constant has no gradient
-            bad = tf.logical_or(tf.logical_not(tf.math.is_finite(size)), self._failed > NEVER)
-            self._note(replay, bad, lambda: _done(apply(pairs, *args, **kwargs)))
+            self._gate(replay, tf.math.is_finite(size), lambda: apply(pairs, *args, **kwargs))
             return getattr(optimizer, "iterations", None)
 
         object.__setattr__(model, "compute_loss", noted)
@@ -157,24 +179,32 @@ class NanGuard(keras.callbacks.Callback):
             object.__delattr__(model, "compute_loss")
             object.__delattr__(optimizer, "apply_gradients")
 
-    def _note(self, replay: Replay, bad: Any, otherwise: Any = lambda: tf.constant(0)) -> None:
-        """Take the way of a bad step, on which what it takes to go through it again is kept, or the other way."""
-        replay.bad = bad
+    def _gate(self, replay: Replay, finite: tf.Tensor, update: Callable[[], Any]) -> None:
+        """Update if all is finite; if not, the whole step fails, with what it takes to go through it again kept."""
         replay.prepare()
+        if getattr(self.model, "_jit_compile", False):
+            self._gate_under_xla(finite, update)
+            return
+        with tf.control_dependencies(replay.keep()):
+            check = tf.debugging.Assert(finite, [f"{NOT_FINITE}{self._replays.index(replay)}"])
+        replay.checks = [] if check is None else [check]
+        with tf.control_dependencies(replay.checks):
+            update()
 
-        def keep() -> tf.Tensor:
-            if not getattr(self.model, "_jit_compile", False):  # XLA cannot hand anything out in between
-                replay.keep(self._stop)
-            self._failed.assign(tf.where(self._failed > NEVER, self._failed, self.model._train_counter))
+    def _gate_under_xla(self, finite: tf.Tensor, update: Callable[[], Any]) -> None:
+        """Nothing can fail in an XLA program, nor be handed out: the step is skipped and noted, as are all after it."""
+
+        def updated() -> tf.Tensor:
+            result = update()
+            with tf.control_dependencies([result] if isinstance(result, (tf.Operation, tf.Tensor)) else []):
+                return tf.constant(0)
+
+        def skipped() -> tf.Tensor:
+            earlier = self._failed_step > NEVER
+            self._failed_step.assign(tf.where(earlier, self._failed_step, self.model._train_counter))
             return tf.constant(0)
 
-        tf.cond(bad, keep, otherwise)
-
-
-def _done(result: Any) -> tf.Tensor:
-    """A value of one type for either branch, after the updates."""
-    with tf.control_dependencies([result] if isinstance(result, (tf.Operation, tf.Tensor)) else []):
-        return tf.constant(0)
+        tf.cond(tf.logical_and(finite, tf.equal(self._failed_step, NEVER)), updated, skipped)
 
 
 def _squares(gradients: list[Any], clip: float | None) -> tf.Tensor:

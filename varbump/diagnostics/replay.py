@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from varbump._keras import keras
@@ -15,6 +14,10 @@ __all__ = ["Replay"]
 
 NOT_RANDOM = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "Placeholder", "VarHandleOp", "IteratorGetNext"}
 CALLS = {"StatefulPartitionedCall", "PartitionedCall", "While", "StatelessWhile", "If", "StatelessIf"}
+
+
+PLACES = itertools.count()
+"""Where values are held has a name that no other step has."""
 
 
 class Replay:
@@ -34,14 +37,15 @@ class Replay:
         self._model = model
         self.data = [t for t in tf.nest.flatten(data) if t is not None]
         self.loss: Any = None
-        self.bad: Any = None
-        self._graph: Any = None
+        self.checks: list[Any] = []
+        self.prepared = False
         self.kept: list[Any] = []
-        self.step: int | None = None  # of the call of fit, counted from 0, once it failed
-        self._values: list[np.ndarray] = []
+        self._place = f"varbump_replay_{next(PLACES)}"
+        self._graph: Any = None
 
     def prepare(self) -> None:
         """Choose what to keep and what to look at, once the forward and the backward pass are traced."""
+        self.prepared = True
         if tf.executing_eagerly() or not hasattr(self.loss, "graph"):
             return
         graph, model, own = self.loss.graph, self._model, owners(self._model)
@@ -60,16 +64,19 @@ class Replay:
         self._constants = {t.name: _resolved(captured[id(t)]) for t in inputs}
         self._graph = graph
 
-    def keep(self, then: Callable[[], None]) -> None:
-        """Inside of the traced step, on the way that is only taken when it is bad: keep rows and random numbers."""
+    def keep(self) -> list[Any]:
+        """In each step, hold its rows and random numbers in place of those before, without a copy; what does so."""
+        if not self.kept:
+            return []
+        place: dict[str, Any] = {"shared_name": self._place}
+        cleared = tf.raw_ops.StageClear(dtypes=[t.dtype for t in self.kept], **place)
+        with tf.control_dependencies([cleared]):
+            return [tf.raw_ops.Stage(values=self.kept, **place)]
 
-        def receive(step: Any, *values: np.ndarray) -> Any:
-            if self.step is None:
-                self.step, self._values = int(step), list(values)
-            then()
-            return np.int32(0)
-
-        tf.numpy_function(receive, [self._model._train_counter, *self.kept], tf.int32)
+    def forget(self) -> None:
+        """Let go of what is held."""
+        if self.kept:
+            tf.raw_ops.StageClear(dtypes=[t.dtype for t in self.kept], shared_name=self._place)
 
     def blame(self) -> Blame | None:
         """Run the step again and say what went first; None where it cannot be run."""
@@ -96,7 +103,7 @@ class Replay:
 
         def run() -> Any:
             graph = tf.compat.v1.get_default_graph()
-            feeds = {t.name: tf.identity(v) for t, v in zip(self.kept, self._values, strict=True)}
+            feeds = {t.name: tf.identity(v) for t, v in zip(self.kept, values, strict=True)}
             feeds |= {name: graph.capture(v.handle) for name, v in self._variables.items()}
             feeds |= {name: graph.capture(value) for name, value in self._constants.items() if value is not None}
             inputs = {name: value for name, value in feeds.items() if name in used}
@@ -104,6 +111,7 @@ class Replay:
             results = feeds | dict(zip(inner, found, strict=True))
             return [results[t.name] for t in wanted]
 
+        values = tf.raw_ops.Unstage(dtypes=[t.dtype for t in self.kept], shared_name=self._place)
         results = tf.function(run, autograph=False)()
         count = len(self._values_of)
         record = self._recorder.record(results[:count], results[count:])
