@@ -5,8 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from varbump.cli.errors import UserError
 from varbump.cli.tables import open_table

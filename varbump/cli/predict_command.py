@@ -13,8 +13,7 @@ from typing import Any
 import click
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
-from pyarrow import parquet
+from pyarrow import csv as arrow_csv, parquet
 
 from varbump.cli.errors import UserError
 from varbump.cli.options import Intervals, for_scripts, path_argument, replaces
