@@ -12,7 +12,7 @@ from pathlib import Path
 
 import lazy_loader
 
-from varbump.version import __version__
+from varbump.version import __version__ as __version__
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __all__ = sorted([*__all__, "__version__"])
