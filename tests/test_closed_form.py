@@ -179,7 +179,9 @@ def test_four_times_the_data_halves_the_sd():
     np.testing.assert_allclose(once / four, 2.0, rtol=0.06)  # twice the 3 % of a single one
 
 
-@pytest.mark.parametrize("family", [vb.posterior, vb.posteriors.MeanFieldNormal()])
+@pytest.mark.parametrize(
+    "family", [vb.posterior, pytest.param(vb.posteriors.MeanFieldNormal(), marks=pytest.mark.slow)]
+)
 def test_predictive_moments_are_those_of_the_closed_form(family):
     x, y = problem()
     mean, covariance, _ = truth(x, y)

@@ -29,6 +29,8 @@ SLOW = {
     "benchmark",
     "bump_sigma",
     "calibration",
+    "diagnose",
+    "features",
     "gradient_variance",
     "kl_warmup",
     "nan_loss",

@@ -8,7 +8,7 @@ from varbump import sampler
 MEAN_FIELD = vb.posteriors.MeanFieldNormal()
 
 
-@pytest.fixture(params=["full", "mean_field"])
+@pytest.fixture(params=[pytest.param("full", marks=pytest.mark.slow), "mean_field"])
 def network(request):
     posterior = vb.posterior if request.param == "full" else MEAN_FIELD
     return vb.build_network(2, hidden_units=(5,), num_outputs=3, seed=0, make_posterior_fn=posterior)

@@ -46,6 +46,7 @@ def test_counts_are_those_of_the_package():
         assert f"{number:,}" in TEXT
 
 
+@pytest.mark.slow
 def test_import_is_quiet():
     command = [sys.executable, "-W", "error::UserWarning", "-c", "import varbump; varbump.fit"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""

@@ -15,6 +15,7 @@ def fitted(**options):
     return network, vb.fit(network, vb.likelihoods.Normal(0.3), X, Y, seed=0, verbose=0, **options)
 
 
+@pytest.mark.slow
 def test_the_posterior_is_that_of_the_tempered_objective():
     """The minimum of nll + T KL / N is the posterior of a likelihood to the power 1/T."""
     network, history = fitted(temperature=0.25)
@@ -46,6 +47,7 @@ def test_pictures_and_reports_say_so():
     assert vb.credible_bands(draws, temperature=0.25).temperature == 0.25
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_the_bayesian_posterior():
     network, history = fitted(epochs=3)
     x = np.linspace(-1, 1, 5)

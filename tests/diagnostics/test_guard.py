@@ -171,6 +171,7 @@ def test_eager_training_is_stopped_too():
     assert finite(model)
 
 
+@pytest.mark.slow
 def test_the_step_is_known_under_xla_too():
     model = stock()
     y = Y.copy()

@@ -11,6 +11,7 @@ from varbump.forward import ForwardPass, run_pass
 
 tfd = tfp.distributions
 MEAN_FIELD = vb.posteriors.MeanFieldNormal()
+SLOW = pytest.mark.slow
 
 
 def layer(units=3, posterior=vb.posterior, prior=vb.prior, **options):
@@ -197,7 +198,7 @@ def test_config_round_trips_with_its_factories(posterior):
     assert again.make_prior_fn.scale == 0.3
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".h5", ""])
+@pytest.mark.parametrize("suffix", [".keras", pytest.param(".h5", marks=SLOW), pytest.param("", marks=SLOW)])
 def test_models_save_and_load(tmp_path, suffix):
     model = vb.build_network(2, hidden_units=(4,), seed=0, kl_weight=1.0)
     model.compile("adam", vb.likelihoods.Normal(0.3))

@@ -137,6 +137,7 @@ def test_patience_restores_the_scale_of_the_best_epoch():
     assert likelihood.scale == again.scale
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_leaves_the_last_finite_scale():
     x, y = line(100)
     likelihood = LearnedNormal()

@@ -44,7 +44,7 @@ def assert_equal_runs(first, second):
 @pytest.fixture
 def short_calls(monkeypatch):
     """Two epochs a call, and a checkpoint after each."""
-    monkeypatch.setattr("varbump.training.fitting._epochs_a_call", lambda loop: 2)
+    monkeypatch.setattr("varbump.training.run._epochs_a_call", lambda loop: 2)
     monkeypatch.setattr(module, "MAX_SHARE", np.inf)
 
 
@@ -66,7 +66,7 @@ def finished(tmp_path_factory):
     """Folder and result of an interrupted run that was started again; and the result of a run without a break."""
     folder = tmp_path_factory.mktemp("checkpoint") / "new" / "folder"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("varbump.training.fitting._epochs_a_call", lambda loop: 2)
+        patch.setattr("varbump.training.run._epochs_a_call", lambda loop: 2)
         patch.setattr(module, "MAX_SHARE", np.inf)
         whole = train()
         with pytest.MonkeyPatch.context() as inner:
@@ -213,9 +213,9 @@ def test_every_kind_of_run_goes_on_to_the_same_bits(tmp_path, monkeypatch, short
 
 SCRIPT = textwrap.dedent("""
     import sys, numpy as np, varbump as vb
-    from varbump.training import checkpoint, fitting
+    from varbump.training import checkpoint, run
     checkpoint.MAX_SHARE = float("inf")  # as many writes to be killed in as possible
-    fitting._epochs_a_call = lambda loop: 5
+    run._epochs_a_call = lambda loop: 5
     x, y = vb.datasets.cubic(200, seed=0)
     model = vb.build_network(hidden_units=(8,), seed=1)
     likelihood = vb.likelihoods.LearnedNormal()

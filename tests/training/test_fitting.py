@@ -52,6 +52,7 @@ def test_recorded_kl_is_that_of_the_network():
     assert history.history["kl"][-1] == pytest.approx(vb.parameter_report(model).kl, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_loss_comes_down():
     x, y = data(300)
     losses = train(network(), x, y, epochs=40).history["loss"]
@@ -62,7 +63,7 @@ def test_same_seed_same_bits_other_seed_others():
     x, y = data()
     weights = []
     for seed in (3, 3, 4):
-        model = network(make_posterior_fn=vb.posterior)
+        model = network()
         train(model, x, y, epochs=5, seed=seed)
         weights.append(np.concatenate([w.ravel() for w in model.get_weights()]))
     np.testing.assert_array_equal(weights[0], weights[1])
@@ -74,7 +75,7 @@ def test_how_epochs_are_grouped_into_calls_does_not_matter(monkeypatch):
     x, y = data()
     results = []
     for a_call in (5, 2):
-        monkeypatch.setattr("varbump.training.fitting._epochs_a_call", lambda loop, a_call=a_call: a_call)
+        monkeypatch.setattr("varbump.training.run._epochs_a_call", lambda loop, a_call=a_call: a_call)
         model = network()
         history = train(model, x, y, epochs=5)
         results.append((model.get_weights(), history.history["loss"]))
@@ -112,7 +113,7 @@ def test_two_processes_agree_to_the_bit():
 @pytest.mark.parametrize(
     ("num_features", "num_outputs", "batch_size"),
     [
-        (1, 1, 1),
+        pytest.param(1, 1, 1, marks=pytest.mark.slow),
         pytest.param(3, 1, 7, marks=pytest.mark.slow),
         (2, 3, 32),
         pytest.param(1, 2, 1000, marks=pytest.mark.slow),
@@ -217,7 +218,7 @@ def test_patience_does_not_count_while_the_kl_warms_up():
 
 
 def test_ctrl_c_keeps_the_last_finished_epoch(monkeypatch):
-    monkeypatch.setattr("varbump.training.fitting._epochs_a_call", lambda loop: 1)
+    monkeypatch.setattr("varbump.training.run._epochs_a_call", lambda loop: 1)
     updates = []
 
     def update(self, *args):  # a timer could fire inside of the compiler, which swallows interrupts
@@ -245,6 +246,7 @@ def test_a_loss_that_overflows_names_the_likelihood_and_leaves_finite_weights():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_not_finite_is_named():
     @tf_keras.saving.register_keras_serializable("test")
     def square_root(x):
@@ -258,6 +260,7 @@ def test_a_gradient_that_is_not_finite_is_named():
     assert np.isfinite(np.concatenate([w.ravel() for w in model.get_weights()])).all()
 
 
+@pytest.mark.slow
 def test_a_kl_that_is_not_finite_is_named():
     x, y = data()
     model = network(make_prior_fn=vb.priors.Normal(1e-25))
