@@ -198,6 +198,33 @@ def test_weights_state_and_generators_stay_as_they_were():
 
 
 @pytest.mark.slow
+def test_a_branch_that_is_not_taken():
+    class Branches(tf_keras.layers.Layer):
+        def build(self, shape):
+            self.far = self.add_weight(name="far", shape=(), initializer="ones")
+            self.near = self.add_weight(name="near", shape=(), initializer="ones")
+
+        def call(self, x):
+            return tf.cond(tf.reduce_mean(x) > 100.0, lambda: x * self.far, lambda: x * self.near)
+
+    model = tf_keras.Sequential([tf_keras.Input((1,)), Branches(name="branches"), tf_keras.layers.Dense(1)])
+    report = vb.check_gradients(model, X, Y, loss="mse")
+    assert [w.weight for w in report.weights if w.status != "ok"] == ["far"]
+    assert "in a branch of the tf.cond 'branches/cond' that these rows do not take" in report.findings[0]
+
+
+def test_what_is_shared_is_said_once():
+    wide = {"kernel_initializer": tf_keras.initializers.RandomNormal(stddev=5.0, seed=0)}
+    hidden = [tf_keras.layers.Dense(64, name=f"hidden_{i}", **wide) for i in range(8)]
+    report = vb.check_gradients(
+        tf_keras.Sequential([tf_keras.Input((1,)), *hidden, tf_keras.layers.Dense(1)]), X, Y, loss="mse"
+    )
+    assert sum(w.status == "exploding" for w in report.weights) > 10
+    (finding,) = report.findings
+    assert finding.startswith("hidden_0, kernel and bias; hidden_1, kernel and bias; ")
+    assert "; and in 5 more layers: the gradient is exploding. MatMul in layer" in finding
+
+
 def test_the_same_seed_gives_the_same_report():
     model = MODELS["ours"]()
     first, second, other = (vb.check_gradients(model, X, Y, loss="mse", seed=seed) for seed in (1, 1, 2))

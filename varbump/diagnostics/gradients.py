@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ __all__ = ["GradientReport", "WeightGradient", "check_gradients"]
 
 EXPLODING = 1e8
 """Norm from which a gradient is called exploding; less in types in which the square of this overflows."""
+
+MAX_LAYERS = 4
+"""Named in one sentence; the table has them all."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +84,16 @@ class GradientReport(Printed):
 
     @property
     def findings(self) -> list[str]:
-        """A sentence or two for each weight with a problem; empty for a healthy model."""
+        """A sentence or two for each weight with a problem, or for all that share it; empty for a healthy model."""
         found = [] if self.weights else ["The model has no trainable weights."]
         if self.loss_reason:
             found.append(f"The loss is {self.loss}. {self.loss_reason}")
-        for weight in self.weights:
-            if weight.status != "ok":
-                called = {"zero": "all zero"}.get(weight.status, weight.status)
-                sentence = f"{weight.layer}, {weight.weight}: the gradient is {called}. {weight.reason} {weight.remedy}"
-                found.append(" ".join(sentence.split()))
+        bad = [weight for weight in self.weights if weight.status != "ok"]
+        for (status, reason, remedy), group in groupby(
+            bad, lambda weight: (weight.status, weight.reason, weight.remedy)
+        ):
+            called = {"zero": "all zero"}.get(status, status)
+            found.append(" ".join(f"{_listed(list(group))}: the gradient is {called}. {reason} {remedy}".split()))
         return found
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
@@ -105,6 +110,13 @@ class GradientReport(Printed):
             table.add_row(row.layer, row.weight, shape, norm, zeros, row.status)
         yield table
         yield from self.findings or ["Every trainable weight gets a finite gradient that is not zero."]
+
+
+def _listed(weights: list[WeightGradient]) -> str:
+    """The weights by layer, for instance "first, kernel and bias; head, kernel"; of many layers the first ones."""
+    layers = [(name, [w.weight for w in group]) for name, group in groupby(weights, lambda weight: weight.layer)]
+    more = f"; and in {len(layers) - MAX_LAYERS} more layers" if len(layers) > MAX_LAYERS else ""
+    return "; ".join(f"{name}, {' and '.join(names)}" for name, names in layers[:MAX_LAYERS]) + more
 
 
 def check_gradients(

@@ -17,6 +17,7 @@ CONDITIONS = {"Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "NotEqual
 RELUS = {"Relu", "Relu6", "LeakyRelu", "Elu", "Selu"}
 ROUNDINGS = {"Floor", "Ceil", "Round", "Rint", "Sign", "FloorDiv", "ArgMax", "ArgMin"}
 FLAT = {"Sigmoid", "Tanh", "Softmax", "Erf"}
+BRANCHES = {"If", "StatelessIf", "Case", "StatelessCase"}
 LARGE_INPUT = 1e3
 
 
@@ -86,6 +87,11 @@ def _zero(objective: Objective, key: str, variable: Any, record: Record) -> tupl
         )
     after = record.after(record.of_weight(key))
     for op in (op for op in record.operations if op.index in after):
+        if op.kind in BRANCHES and any(name in record.of_weight(key) for name in op.inputs):
+            return (
+                f"It is used in a branch of the tf.cond {op.name!r} that these rows do not take.",
+                "Look at the condition: the weight learns only from batches that take its branch.",
+            )
         gradient = [record.gradients[name] for name in op.outputs if name in record.gradients]
         below = [
             record.gradients[name] for name in op.inputs if name in record.gradients and _depends(record, name, after)
