@@ -105,6 +105,30 @@ def test_the_gradient_of_an_unsafe_where():
     assert finite(model)
 
 
+@pytest.mark.parametrize(
+    ("function", "operation", "said"),
+    [
+        (lambda z: tf.math.log(tf.nn.relu(z)), "Log", "Log in layer 'fault' gave -inf of an input of 0."),
+        (lambda z: tf.math.log(z - 50.0), "Log", r"Log in layer 'fault' gave nan of an input of -5\d"),
+        (lambda z: z / (0.0 * z), "RealDiv", "RealDiv in layer 'fault' gave nan of an input of -?0."),
+    ],
+)
+def test_inputs_outside_of_what_an_operation_takes(function, operation, said):
+    dense = tf_keras.layers.Dense(4, kernel_initializer="ones")
+    model = tf_keras.Sequential([tf_keras.Input((1,)), dense, tf_keras.layers.Lambda(function, name="fault")])
+    with pytest.raises(vb.NonFiniteLossError, match=said) as error:
+        guarded(model, "mse")
+    assert (error.value.layer, error.value.blame.operation) == ("fault", operation)
+    assert "Keep that input positive" in str(error.value)
+
+
+def test_a_training_that_diverges():
+    tf_keras.utils.set_random_seed(0)
+    model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(16, "relu"), tf_keras.layers.Dense(1)])
+    with pytest.raises(vb.NonFiniteLossError, match="The training diverges: lower the learning rate"):
+        guarded(model, "mse", y=100 * Y, optimizer=tf_keras.optimizers.SGD(10.0), epochs=20)
+
+
 def test_a_gradient_whose_square_overflows_is_caught_while_it_is_finite():
     model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1, name="only")])
     with pytest.raises(vb.NonFiniteLossError, match="gradient of only/") as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from varbump.backtrace.record import Operation, Record
+from varbump.backtrace.sizes import SCALES, activations, diverged, scales
 
 __all__ = ["Blame", "REMEDIES", "blame", "branch_of", "first_bad_gradient", "first_bad_value"]
 
@@ -18,6 +19,10 @@ REMEDIES = {
     "gradient": "Look for a function that is not differentiable where it was evaluated, or lower the learning rate.",
     "branch": "Replace the INPUT of that branch where it is not taken, tf.where(ok, x, 1.0), not its output: tf.where "
     "passes on the gradient of the branch that is not taken, times zero.",
+    "domain": "Keep that input positive, as a scale or a probability is: take softplus(...) + 1e-3 of it, or add a "
+    "small constant.",
+    "diverged": "The training diverges: lower the learning rate, clip the gradient (clipnorm of the optimiser), or "
+    "standardise x and y.",
     "data": "Drop the rows of x and y that are not finite, or fill them in.",
     "weight": "Build the model anew, and train it with varbump.NanGuard or varbump.fit, which keep the last finite "
     "weights.",
@@ -29,7 +34,9 @@ SINGULAR = {"RealDiv": 1, "Div": 1, "Xdivy": 1, "DivNoNan": 1, "Log": 0, "Recipr
 STEEP = {*SINGULAR, "Sqrt", "Pow", "Exp", "Expm1", "Log1p", "Acos", "Asin", "Atanh", "Acosh", "Tan", "Xlogy"}
 """Operations whose derivative can be infinite where their value is finite, or the reverse."""
 
-SCALES = {"Softplus": "softplus", "Exp": "exp"}
+POSITIVE = {"Log": 0, "Sqrt": 0, "Rsqrt": 0, "Reciprocal": 0, "Inv": 0, "RealDiv": 1, "Div": 1, "Xdivy": 1, "Xlogy": 1}
+"""Operations that give nan or infinity where one of their inputs, this one, is zero, or negative."""
+
 SELECTS = {"SelectV2", "Select"}
 SMALLEST_SCALE = 1e-6
 """A divisor below this, which weights have made, is what a diverging loss is put down to."""
@@ -150,7 +157,21 @@ def _of_value(record: Record, owner: dict[str, str], bad: Operation) -> Blame:
     layer = bad.layer or record.layer_before(bad.outputs[0])
     key = next((k for k in keys if owner.get(k) == layer), keys[0] if keys else None)
     where = f"in layer {bad.layer!r}" if bad.layer else f"in the loss, of what layer {layer!r} gave,"
-    return _finish(record, "likelihood", layer, key, bad, f"{_said(bad)} {where} gave {_worst(record, bad)}.")
+    sentence = f"{_said(bad)} {where} gave {_worst(record, bad)}"
+    lowest = _outside(record, bad)
+    if lowest is not None:
+        return _finish(record, "likelihood", layer, key, bad, f"{sentence} of an input of {lowest:.3g}.", "domain")
+    return _finish(record, "likelihood", layer, key, bad, f"{sentence}.", "diverged" if diverged(record) else None)
+
+
+def _outside(record: Record, op: Operation) -> float | None:
+    """The input of an operation that is at fault, where it is one that wants positive numbers and got another."""
+    place = POSITIVE.get(op.kind)
+    value = None if place is None or len(op.inputs) <= place else record.values.get(op.inputs[place])
+    if value is None or not value.size:
+        return None
+    size = np.abs(value) if place else value  # divisors may be negative
+    return float(value.ravel()[np.argmin(size)]) if np.min(size) <= 0.0 else None
 
 
 def _of_loss(record: Record) -> set[int]:
@@ -211,7 +232,8 @@ def _of_gradient(record: Record, owner: dict[str, str]) -> Blame:
     ]
     worst = f"{max(sizes):.1g}" if sizes and np.all(np.isfinite(sizes)) else "nan or infinity"
     where = f"in layer {op.layer!r}" if op.layer else f"in the loss, of what layer {layer!r} gave,"
-    return _finish(record, "gradient", layer, key, op, f"The derivative of {_said(op)} {where} is {worst}.")
+    remedy = "diverged" if op.kind not in STEEP and diverged(record) else None
+    return _finish(record, "gradient", layer, key, op, f"The derivative of {_said(op)} {where} is {worst}.", remedy)
 
 
 def _gain(record: Record, op: Operation) -> float:
@@ -239,34 +261,9 @@ def _finish(
         op.kind if op else None,
         sentence,
         REMEDIES[remedy or term],
-        _activations(record),
-        _scales(record),
+        activations(record),
+        scales(record),
     )
-
-
-def _activations(record: Record) -> dict[str, float]:
-    """Largest magnitude of the last data-dependent result of each layer."""
-    last = {op.layer: op for op in record.operations if op.layer and op.index in record.from_data and op.passes}
-    sizes = {}
-    for layer, op in last.items():
-        values = [record.values[name] for name in op.outputs if name in record.values and record.values[name].size]
-        if values and layer:
-            sizes[layer] = float(max(np.max(np.abs(value)) for value in values))
-    return sizes
-
-
-def _scales(record: Record) -> dict[str, tuple[float, float]]:
-    """Range of what each softplus or exponential gave."""
-    found: dict[str, tuple[float, float]] = {}
-    for op in record.operations:
-        value = record.values.get(op.outputs[0]) if op.outputs else None
-        if op.kind in SCALES and value is not None and value.size:
-            dependent = op.index in record.from_data
-            place = op.layer or record.layer_before(op.outputs[0])
-            name = f"{SCALES[op.kind]} of {place}" if dependent else f"the posterior of {place}"
-            low, high = found.get(name, (np.inf, -np.inf))
-            found[name] = min(low, float(np.min(value))), max(high, float(np.max(value)))
-    return found
 
 
 def _said(op: Operation) -> str:
