@@ -31,6 +31,7 @@ def test_values_that_float32_cannot_tell_apart_are_warned_of(column: np.ndarray,
         np.arange(1000) % 7 * 0.1,
         np.where(np.arange(1000) % 2, 0.3, 0.1 + 0.2),  # one value, with a rounding error
         np.full(1000, 1.7e9 + 1.0),
+        np.where(np.arange(1000) < 900, 1e-50 * np.arange(1000), np.arange(1000) % 7),  # tails that underflow
         1.7e9 + 86_400.0 * np.arange(300),  # days
         np.concatenate([np.zeros(600), np.random.default_rng(0).normal(size=400)]),
         np.concatenate([np.repeat([0.1, 0.2], 300), 1.0 + 1e-9 * np.arange(100)]),  # merged, but few rows

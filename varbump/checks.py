@@ -89,6 +89,9 @@ FEW_VALUES = 256
 ROUNDING = 1e-12
 """Values this close to each other, as a share of their size, are one value that was computed in two ways."""
 
+NEGLIGIBLE = 1e-7
+"""Values this small, as a share of the largest of their column, are all zero to a fit, such as 1e-50 beside 1."""
+
 
 def _warn_of_merged_values(given: np.ndarray, array: np.ndarray, argument: str) -> None:
     """Warn where a conversion leaves few values of a column, in most of whose rows different values became one."""
@@ -102,6 +105,8 @@ def _warn_of_merged_values(given: np.ndarray, array: np.ndarray, argument: str) 
         values, counts = np.unique(columns[:, index], return_counts=True)
         kept, of_kept = np.unique(values.astype(array.dtype), return_inverse=True)
         apart = np.diff(values) > (ROUNDING * np.abs(values[1:]) if values.dtype.kind == "f" else 0)
+        sizes = np.abs(values.astype(float))
+        apart &= np.maximum(sizes[1:], sizes[:-1]) > NEGLIGIBLE * sizes.max()
         merges = np.zeros(len(kept), bool)
         merges[of_kept[1:][apart & (np.diff(of_kept) == 0)]] = True
         if len(kept) <= FEW_VALUES and 2 * counts[merges[of_kept]].sum() > len(given):
