@@ -111,6 +111,8 @@ def test_the_gradient_of_an_unsafe_where():
         (lambda z: tf.math.log(tf.nn.relu(z)), "Log", "Log in layer 'fault' gave -inf of an input of 0."),
         (lambda z: tf.math.log(z - 50.0), "Log", r"Log in layer 'fault' gave nan of an input of -5\d"),
         (lambda z: z / (0.0 * z), "RealDiv", "RealDiv in layer 'fault' gave nan of an input of -?0."),
+        (lambda z: tf.math.xlogy(1.0, z - 50.0), "Xlogy", r"Xlogy in layer 'fault' gave nan of an input of -5\d"),
+        (lambda z: tf.math.reciprocal(tf.minimum(z, 0.0)), "Reciprocal", r"gave -?inf of an input of -?0\. L"),
     ],
 )
 def test_inputs_outside_of_what_an_operation_takes(function, operation, said):

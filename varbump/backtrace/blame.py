@@ -34,8 +34,8 @@ SINGULAR = {"RealDiv": 1, "Div": 1, "Xdivy": 1, "DivNoNan": 1, "Log": 0, "Recipr
 STEEP = {*SINGULAR, "Sqrt", "Pow", "Exp", "Expm1", "Log1p", "Acos", "Asin", "Atanh", "Acosh", "Tan", "Xlogy"}
 """Operations whose derivative can be infinite where their value is finite, or the reverse."""
 
-POSITIVE = {"Log": 0, "Sqrt": 0, "Rsqrt": 0, "Reciprocal": 0, "Inv": 0, "RealDiv": 1, "Div": 1, "Xdivy": 1, "Xlogy": 1}
-"""Operations that give nan or infinity where one of their inputs, this one, is zero, or negative."""
+POSITIVE = {"Log": 0, "Sqrt": 0, "Rsqrt": 0, "Xlogy": 1}
+"""Operations that give nan where one of their inputs, this one, is negative."""
 
 SELECTS = {"SelectV2", "Select"}
 SMALLEST_SCALE = 1e-6
@@ -165,12 +165,12 @@ def _of_value(record: Record, owner: dict[str, str], bad: Operation) -> Blame:
 
 
 def _outside(record: Record, op: Operation) -> float | None:
-    """The input of an operation that is at fault, where it is one that wants positive numbers and got another."""
-    place = POSITIVE.get(op.kind)
+    """The input of an operation that is at fault: a negative one, or one of zero where that makes it diverge."""
+    place = {**SINGULAR, **POSITIVE}.get(op.kind)
     value = None if place is None or len(op.inputs) <= place else record.values.get(op.inputs[place])
     if value is None or not value.size:
         return None
-    size = np.abs(value) if place else value  # divisors may be negative
+    size = value if op.kind in POSITIVE else np.abs(value)
     return float(value.ravel()[np.argmin(size)]) if np.min(size) <= 0.0 else None
 
 
