@@ -112,8 +112,8 @@ def guard(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namespace
         for fit in [threads.submit(clock.run, fit) for clock, fit in zip(clocks, fits, strict=True)]:
             fit.result()
     steps = -(-NUM_DATA // BATCH)
-    medians = [statistics.median(clock.seconds[WARM_UP:]) / steps * 1e6 for clock in clocks]
-    return dict(zip(("without", "with NanGuard"), medians, strict=True))
+    times = [statistics.median(clock.seconds[WARM_UP:]) / steps * 1e6 for clock in clocks]
+    return dict(zip(("without", "with NanGuard"), times, strict=True))
 
 
 class TurnClock(tf_keras.callbacks.Callback):

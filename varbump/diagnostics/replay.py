@@ -15,7 +15,6 @@ __all__ = ["Replay"]
 NOT_RANDOM = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "Placeholder", "VarHandleOp", "IteratorGetNext"}
 CALLS = {"StatefulPartitionedCall", "PartitionedCall", "While", "StatelessWhile", "If", "StatelessIf"}
 
-
 PLACES = itertools.count()
 """Where values are held has a name that no other step has."""
 
@@ -68,15 +67,17 @@ class Replay:
         """In each step, hold its rows and random numbers in place of those before, without a copy; what does so."""
         if not self.kept:
             return []
-        place: dict[str, Any] = {"shared_name": self._place}
-        cleared = tf.raw_ops.StageClear(dtypes=[t.dtype for t in self.kept], **place)
-        with tf.control_dependencies([cleared]):
-            return [tf.raw_ops.Stage(values=self.kept, **place)]
+        with tf.control_dependencies([tf.raw_ops.StageClear(dtypes=self._dtypes, shared_name=self._place)]):
+            return [tf.raw_ops.Stage(values=self.kept, shared_name=self._place)]
 
     def forget(self) -> None:
         """Let go of what is held."""
         if self.kept:
-            tf.raw_ops.StageClear(dtypes=[t.dtype for t in self.kept], shared_name=self._place)
+            tf.raw_ops.StageClear(dtypes=self._dtypes, shared_name=self._place)
+
+    @property
+    def _dtypes(self) -> list[tf.DType]:
+        return [t.dtype for t in self.kept]
 
     def blame(self) -> Blame | None:
         """Run the step again and say what went first; None where it cannot be run."""
@@ -111,7 +112,7 @@ class Replay:
             results = feeds | dict(zip(inner, found, strict=True))
             return [results[t.name] for t in wanted]
 
-        values = tf.raw_ops.Unstage(dtypes=[t.dtype for t in self.kept], shared_name=self._place)
+        values = tf.raw_ops.Unstage(dtypes=self._dtypes, shared_name=self._place)
         results = tf.function(run, autograph=False)()
         count = len(self._values_of)
         record = self._recorder.record(results[:count], results[count:])

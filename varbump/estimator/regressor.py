@@ -225,13 +225,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
             If the loss becomes nan or infinite.
         """
         self._validate_params()
-        try:
-            X, y = validate_data(
-                self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2, estimator=self
-            )
-        except (TypeError, ValueError) as error:
-            name_column(X, error)
-            raise
+        X, y = self._validated(X, y, multi_output=True, y_numeric=True, ensure_min_samples=2, estimator=self)
         weights, targets = check_weights(sample_weight, len(X)), check_targets(y)
         check_range(X, "X")
         check_range(targets, "y")
@@ -404,12 +398,15 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     def _inputs(self, X: Any) -> np.ndarray:
         """Standardised features (N, D)."""
         check_is_fitted(self, "network_")
+        return self.x_scaler_.transform(self._validated(X, reset=False))
+
+    def _validated(self, X: Any, *y: Any, **options: Any) -> Any:
+        """What scikit-learn makes of X and y, in float64, or an error that names the column of X at fault."""
         try:
-            X = validate_data(self, X, dtype=np.float64, reset=False)
+            return validate_data(self, X, *y, dtype=np.float64, **options)
         except (TypeError, ValueError) as error:
             name_column(X, error)
             raise
-        return self.x_scaler_.transform(X)
 
     def _predictive(self, num_draws: int | None = None, seed: int | None = None) -> Predictive:
         check_is_fitted(self, "network_")

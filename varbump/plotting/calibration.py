@@ -13,6 +13,10 @@ from varbump.tempering import temperature_label
 __all__ = ["CalibrationDisplay", "CoverageByRegionDisplay", "PITDisplay"]
 
 
+def _check_evaluation(value: Any) -> Any:
+    return check_shown(value, "evaluation", "varbump.evaluate", "pit_histogram", "coverage_interval")
+
+
 class CalibrationDisplay:
     """Observed against nominal coverage: below the diagonal intervals are too narrow, above it too wide.
 
@@ -31,9 +35,7 @@ class CalibrationDisplay:
     """
 
     def __init__(self, evaluation: Any) -> None:
-        self.evaluation = check_shown(
-            evaluation, "evaluation", "varbump.evaluate", "pit_histogram", "coverage_interval"
-        )
+        self.evaluation = _check_evaluation(evaluation)
 
     def plot(self, ax: Axes | None = None, *, color: str | None = None, name: str = "observed") -> CalibrationDisplay:
         """Draw on `ax`, or on new axes, and return self; without `color` a model outside of the band is orange."""
@@ -79,9 +81,7 @@ class PITDisplay:
     """
 
     def __init__(self, evaluation: Any, *, num_bins: int = 20, target: int = 0) -> None:
-        self.evaluation = check_shown(
-            evaluation, "evaluation", "varbump.evaluate", "pit_histogram", "coverage_interval"
-        )
+        self.evaluation = _check_evaluation(evaluation)
         self.histogram = evaluation.pit_histogram(num_bins, target=target)
 
     def plot(self, ax: Axes | None = None, *, color: str | None = None) -> PITDisplay:
