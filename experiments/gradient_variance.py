@@ -27,11 +27,12 @@ import numpy as np
 import tensorflow as tf
 
 import varbump as vb
-from varbump.forward import compiled, standard_normal
-from varbump.training.batches import BatchPlan
-from varbump.training.loop import CompiledLoop
-from varbump.training.optimizers import make_optimizer
-from varbump.training.step import Step
+from varbump.core.random import standard_normal
+from varbump.data.batches import BatchPlan
+from varbump.forward.passes import compiled
+from varbump.inference.vi.loop import CompiledLoop
+from varbump.inference.vi.optimizers import make_optimizer
+from varbump.inference.vi.step import Step
 
 PLOTS = Path(__file__).resolve().parent.parent / "plots"
 NUM_DATA, BATCH, SCALE = 5000, 32, 0.25

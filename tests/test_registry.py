@@ -5,7 +5,7 @@ import registry
 
 from varbump import likelihoods, posteriors, priors
 
-ABSTRACT = {"Posterior", "PosteriorFactory", "PriorFactory"}
+ABSTRACT = {"Likelihood", "Posterior", "PosteriorFactory", "PriorFactory"}
 
 
 @pytest.mark.parametrize(

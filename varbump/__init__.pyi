@@ -1,45 +1,78 @@
 """The names of the package; `__init__.py` imports each when it is first used."""
 
 from . import (
-    datasets as datasets,
     layers as layers,
     likelihoods as likelihoods,
     posteriors as posteriors,
     priors as priors,
 )
-from .bumps import (
-    bump as bump,
-    gaussian_bump as gaussian_bump,
+from .core.archive import (
+    ArchiveError as ArchiveError,
+)
+from .core.registry import (
+    register as register,
+)
+from .data import (
+    datasets as datasets,
+)
+from .data.slices import (
+    slice_along as slice_along,
+)
+from .debug.failure import (
+    NonFiniteLossError as NonFiniteLossError,
+)
+from .debug.gradients import (
+    GradientReport as GradientReport,
+    check_gradients as check_gradients,
+)
+from .debug.guard import (
+    NanGuard as NanGuard,
+)
+from .debug.nan import (
+    NanDiagnosis as NanDiagnosis,
+    diagnose_nan as diagnose_nan,
 )
 from .diagnostics import (
+    ElboEstimate as ElboEstimate,
     ElboLogger as ElboLogger,
-    GradientReport as GradientReport,
     HealthReport as HealthReport,
-    NanDiagnosis as NanDiagnosis,
-    NanGuard as NanGuard,
     bump_report as bump_report,
-    check_gradients as check_gradients,
-    diagnose_nan as diagnose_nan,
+    estimate_elbo as estimate_elbo,
     health_report as health_report,
     parameter_report as parameter_report,
+    psis_khat as psis_khat,
     weight_summary as weight_summary,
 )
 from .estimator import (
     VariationalRegressor as VariationalRegressor,
 )
-from .evidence import (
-    ElboEstimate as ElboEstimate,
-    estimate_elbo as estimate_elbo,
+from .inference.ensemble.fitting import (
+    Ensemble as Ensemble,
+    fit_ensemble as fit_ensemble,
 )
-from .importance import (
+from .inference.importance.draws import (
     ImportanceDraws as ImportanceDraws,
+)
+from .inference.importance.sampling import (
     sample_importance as sample_importance,
 )
-from .mcmc import (
+from .inference.mcmc.draws import (
     PosteriorDraws as PosteriorDraws,
+)
+from .inference.mcmc.nuts import (
     sample_nuts as sample_nuts,
 )
-from .network import (
+from .inference.vi.fitting import (
+    fit as fit,
+)
+from .inference.vi.history import (
+    History as History,
+)
+from .layers.bump_functions import (
+    bump as bump,
+    gaussian_bump as gaussian_bump,
+)
+from .model.assembly import (
     build_network as build_network,
 )
 from .plotting import (
@@ -56,10 +89,12 @@ from .plotting import (
 from .posteriors import (
     posterior as posterior,
 )
-from .prediction import (
+from .predict.bands import (
     Bands as Bands,
     credible_bands as credible_bands,
     predict_bands as predict_bands,
+)
+from .predict.functions import (
     predict_f as predict_f,
     predict_y as predict_y,
 )
@@ -67,7 +102,6 @@ from .priors import (
     prior as prior,
 )
 from .saving import (
-    ArchiveError as ArchiveError,
     SavedModel as SavedModel,
     load as load,
     save as save,
@@ -75,22 +109,9 @@ from .saving import (
 from .scores import (
     Evaluation as Evaluation,
     coverage_by_region as coverage_by_region,
-    psis_khat as psis_khat,
+    evaluate as evaluate,
     recalibrate as recalibrate,
     to_arviz as to_arviz,
-)
-from .scores.evaluate import (
-    evaluate as evaluate,
-)
-from .slices import (
-    slice_along as slice_along,
-)
-from .training import (
-    Ensemble as Ensemble,
-    History as History,
-    NonFiniteLossError as NonFiniteLossError,
-    fit as fit,
-    fit_ensemble as fit_ensemble,
 )
 
 __version__: str

@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 import varbump as vb
-from varbump.forward import ForwardPass, run_pass
+from varbump.forward.passes import ForwardPass, run_pass
 
 tfd = tfp.distributions
 MEAN_FIELD = vb.posteriors.MeanFieldNormal()

@@ -6,7 +6,7 @@ import registry
 import tensorflow as tf
 
 import varbump as vb
-from varbump.forward import ForwardPass, run_pass
+from varbump.forward.passes import ForwardPass, run_pass
 
 ROWS = 40_000
 CASES = [

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import varbump as vb
-from varbump.diagnostics import LayerReport, LayerWeights, ParameterReport, WeightGradient, WeightSummary
+from varbump.debug.gradients import WeightGradient
+from varbump.diagnostics import LayerReport, LayerWeights, ParameterReport, WeightSummary
 
 WEIGHTS = [("a", "kernel", "ok", 0.5), ("a", "bias", "exploding", 1e9), ("b", "sigma", "missing", None)]
 WEIGHTS += [("b", "height", "zero", 0.0), ("c", "sigma", "non-finite", np.nan)]

@@ -9,8 +9,8 @@ import registry
 import tf_keras
 
 import varbump as vb
+from varbump.core.temperature import note_temperature
 from varbump.saving import allowed
-from varbump.tempering import note_temperature
 
 X = np.random.default_rng(0).normal(size=(5, 2)).astype("float32")
 LAYERS = tf_keras.layers

@@ -8,7 +8,7 @@ from exact_linear import LIKELIHOOD, NOISE, linear
 from scipy import stats
 
 import varbump as vb
-from varbump.predictive import BLOCK
+from varbump.predict.predictive import BLOCK
 
 pytest.importorskip("arviz_base")
 

@@ -6,7 +6,7 @@ from exact_linear import LIKELIHOOD, NOISE, fresh, from_posterior, linear
 from scipy import stats
 
 import varbump as vb
-from varbump.predictive import BLOCK
+from varbump.predict.predictive import BLOCK
 from varbump.scores import simultaneous_band
 from varbump.scores.band import binomial_interval
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from varbump.cli.forecast import LEVELS, forecast
 from varbump.cli.learning import learn
 from varbump.cli.pictures import save_picture
-from varbump.datasets import cubic
+from varbump.data.datasets import cubic
 from varbump.plotting import BandsDisplay
 from varbump.plotting.style import GREY, INK, finish
 

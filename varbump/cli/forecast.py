@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from varbump.prediction import Bands
-from varbump.slices import slice_along
+from varbump.data.slices import slice_along
+from varbump.predict.bands import Bands
 
 __all__ = ["Forecast", "forecast", "slices"]
 

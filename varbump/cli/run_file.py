@@ -80,8 +80,9 @@ def read_run(folder: Path) -> Run:
 
 def load_model(run: Run) -> Any:
     """The regressor of a run, which must have as many features and targets as run.json says."""
+    from varbump.core.archive import ArchiveError
     from varbump.estimator import VariationalRegressor
-    from varbump.saving import ArchiveError, load
+    from varbump.saving import load
 
     path = run.folder / "model.varbump"
     try:

@@ -9,11 +9,13 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from varbump._keras import keras
-from varbump.checks import check_count, check_inputs, check_network
-from varbump.diagnostics.printed import Printed, Table
-from varbump.forward import ForwardPass, host_seed, rehearse, run_pass, standard_normal
+from varbump.core.checks import check_count
+from varbump.core.keras import keras
+from varbump.core.printed import Printed, Table
+from varbump.core.random import host_seed, standard_normal
+from varbump.forward.passes import ForwardPass, rehearse, run_pass
 from varbump.layers import Bump, GaussianBump
+from varbump.model.checks import check_inputs, check_network
 
 __all__ = ["BumpLayerReport", "BumpReport", "bump_report"]
 

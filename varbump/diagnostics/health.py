@@ -9,16 +9,18 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from varbump._keras import keras
-from varbump.checks import check_count, check_data, check_network
+from varbump.core.checks import check_count
+from varbump.core.keras import keras
+from varbump.core.printed import Printed, Table
+from varbump.core.random import host_seed
+from varbump.core.temperature import temperature_of
 from varbump.diagnostics.parameters import parameter_report
-from varbump.diagnostics.printed import Printed, Table
 from varbump.diagnostics.traps import far_from_unit_scale, odd_and_wide, scales_apart, weights_of_the_kl
 from varbump.diagnostics.weights import LayerWeights, weight_summary
-from varbump.forward import ForwardPass, host_seed, run_pass
+from varbump.forward.passes import ForwardPass, run_pass
 from varbump.layers import DenseVariational
-from varbump.sampler import Sampler
-from varbump.tempering import temperature_of
+from varbump.model.checks import check_data, check_network
+from varbump.predict.sampler import Sampler
 
 __all__ = ["HealthReport", "LayerHealth", "health_report"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump._keras import float_dtype, keras, refuse_keras3
+from varbump.core.keras import float_dtype, keras, refuse_keras3
 
 __all__ = ["ElboLogger"]
 

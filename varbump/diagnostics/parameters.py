@@ -11,14 +11,15 @@ import tensorflow as tf
 from rich.console import Console
 from rich.markup import escape
 
-from varbump._keras import keras
-from varbump.backtrace import leaves
-from varbump.checks import check_count, check_model
-from varbump.diagnostics.printed import Printed, Table
-from varbump.elbo import exact_kl
+from varbump.core.checks import check_count
+from varbump.core.keras import keras
+from varbump.core.printed import Printed, Table
+from varbump.core.temperature import temperature_of
+from varbump.forward.elbo import exact_kl
 from varbump.layers import DenseVariational
+from varbump.model.checks import check_model
+from varbump.model.structure import leaves
 from varbump.posteriors import Posterior
-from varbump.tempering import temperature_of
 
 __all__ = ["LayerReport", "ParameterReport", "distributions_of", "parameter_report"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump._keras import keras
+from varbump.core.keras import keras
+from varbump.core.temperature import temperature_of
 from varbump.layers import DenseVariational
-from varbump.tempering import temperature_of
 
 __all__ = ["far_from_unit_scale", "odd_and_wide", "scales_apart", "weights_of_the_kl"]
 

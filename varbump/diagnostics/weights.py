@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varbump._keras import keras
-from varbump.backtrace import leaves
-from varbump.checks import check_model
+from varbump.core.keras import keras
 from varbump.diagnostics.parameters import distributions_of
+from varbump.model.checks import check_model
+from varbump.model.structure import leaves
 
 __all__ = ["LayerWeights", "WeightSummary", "weight_summary"]
 

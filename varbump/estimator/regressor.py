@@ -15,12 +15,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from varbump.checks import check_shares, interval_tails
+from varbump.core.checks import check_shares, interval_tails
+from varbump.core.registry import by_short_name
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
 from varbump.estimator.settings import (
     ACTIVATIONS,
-    LIKELIHOODS,
     POSTERIORS,
     PRIORS,
     architecture,
@@ -29,12 +29,12 @@ from varbump.estimator.settings import (
     make_likelihood,
 )
 from varbump.estimator.state import TrainedEnsemble
-from varbump.likelihoods import HeteroscedasticNormal, LearnedNormal, Normal, StudentT
-from varbump.network import build_network
+from varbump.inference.ensemble.fitting import fit_ensemble
+from varbump.likelihoods import Likelihood
+from varbump.model.assembly import build_network
 from varbump.posteriors import PosteriorFactory
-from varbump.predictive import Predictive
+from varbump.predict.predictive import Predictive
 from varbump.priors import PriorFactory
-from varbump.training import fit_ensemble
 
 try:
     from sklearn.utils.validation import validate_data
@@ -149,7 +149,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         "activation": [StrOptions(ACTIVATIONS), callable],
         "posterior": [StrOptions(set(POSTERIORS)), PosteriorFactory],
         "prior": [StrOptions(set(PRIORS)), PriorFactory],
-        "likelihood": [StrOptions(set(LIKELIHOODS)), Normal, LearnedNormal, HeteroscedasticNormal, StudentT],
+        "likelihood": [StrOptions(set(by_short_name(Likelihood))), Likelihood],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [None, Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -449,7 +449,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     def _noise_std(self, x: np.ndarray, weights: np.ndarray) -> Any:
         """Root mean square sd of the noise, units of y."""
         likelihoods = self._trained.likelihoods
-        if isinstance(likelihoods[0], HeteroscedasticNormal):
+        if likelihoods[0].scale_varies:
             squares = [
                 np.mean(mixture.scale[:, : len(weights[rows])] ** 2, axis=0)
                 for rows, mixture in self._predictive().blocks(x)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from varbump.checks import check_array
+from varbump.core.checks import check_array
 
 __all__ = ["check_range", "check_targets", "check_weights", "merged", "name_column", "spacing"]
 

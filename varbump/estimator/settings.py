@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from varbump.checks import check_count
+from varbump.core.checks import check_count
+from varbump.core.registry import by_short_name
 from varbump.estimator.rows import spacing
-from varbump.likelihoods import HeteroscedasticNormal, LearnedNormal, StudentT
+from varbump.likelihoods import Likelihood
 from varbump.posteriors import FullCovarianceNormal, JointNormal, LowRankNormal, MeanFieldNormal
 from varbump.priors import ARDNormal, Laplace, Normal, TrainableNormal
 
 __all__ = [
     "ACTIVATIONS",
-    "LIKELIHOODS",
     "POSTERIORS",
     "PRIORS",
     "architecture",
@@ -34,8 +34,6 @@ POSTERIORS = {
 }
 
 PRIORS = {"ard": ARDNormal, "laplace": Laplace, "normal": Normal, "trainable": TrainableNormal}
-
-LIKELIHOODS = {"heteroscedastic": HeteroscedasticNormal, "normal": LearnedNormal, "student_t": StudentT}
 
 NUM_STEPS = 20_000
 """Of a fit whose `max_iter` is not set."""
@@ -72,11 +70,8 @@ def make_likelihood(likelihood: Any, y: np.ndarray) -> Any:
     """
     if not isinstance(likelihood, str):
         return copy.deepcopy(likelihood)
-    num_targets = y.shape[1]
     floor = max(SMALLEST_SCALE, min(spacing(column) for column in y.T) / np.sqrt(12.0))
-    if likelihood == "heteroscedastic":
-        return HeteroscedasticNormal(floor)
-    return LIKELIHOODS[likelihood](max(1.0, floor), min_scale=floor, num_targets=num_targets)
+    return by_short_name(Likelihood)[likelihood].for_table(y, floor)
 
 
 def architecture(
@@ -102,6 +97,6 @@ def architecture(
 
 def _estimator(posterior: Any, likelihood: Any) -> str:
     """The estimator of the gradient with the least noise that the family has."""
-    if getattr(likelihood, "faithful", False):
+    if likelihood.num_detached(1):
         return "shared"
     return "local" if isinstance(posterior, (MeanFieldNormal, LowRankNormal)) else "flipout"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from varbump.network import build_network
-from varbump.training import Ensemble
+from varbump.inference.ensemble.fitting import Ensemble
+from varbump.model.assembly import build_network
 
 __all__ = ["TrainedEnsemble"]
 

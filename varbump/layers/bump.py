@@ -7,9 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump._keras import keras, refuse_keras3, register
-from varbump.bumps import SUPPORTS, bump, gaussian_bump
-from varbump.forward import active_pass, value_of
+from varbump.core.keras import keras, refuse_keras3
+from varbump.core.registry import register_builtin
+from varbump.forward.passes import active_pass, value_of
+from varbump.layers.bump_functions import SUPPORTS, bump, gaussian_bump
 from varbump.layers.by_name import ActivationByName
 
 __all__ = ["Bump", "GaussianBump"]
@@ -93,7 +94,7 @@ def _initializer(value: Any) -> Any:
     return initializer
 
 
-@register("Bump")
+@register_builtin("Bump")
 class Bump(_BumpLayer):
     r"""Trainable bump, component by component: a layer, and an activation (also by name: ``activation="bump"``).
 
@@ -171,7 +172,7 @@ class Bump(_BumpLayer):
         }
 
 
-@register("GaussianBump")
+@register_builtin("GaussianBump")
 class GaussianBump(_BumpLayer):
     r"""Trainable Gaussian bump, component by component; by name ``activation="gaussian_bump"``.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from varbump._keras import keras, layer_being_called
+from varbump.core.keras import keras, layer_being_called
 
 __all__ = ["ActivationByName", "resolve_activation"]
 

@@ -9,10 +9,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from varbump._keras import deserialize, keras, refuse_keras3, register, serialize
-from varbump.checks import check_count, check_number
-from varbump.elbo import exact_kl, monte_carlo_kl
-from varbump.forward import ForwardPass, active_pass, host_seed
+from varbump.core.checks import check_count, check_number
+from varbump.core.keras import deserialize, keras, refuse_keras3, serialize
+from varbump.core.random import host_seed
+from varbump.core.registry import register_builtin
+from varbump.forward.elbo import exact_kl, monte_carlo_kl
+from varbump.forward.passes import ForwardPass, active_pass
 from varbump.layers.by_name import resolve_activation
 from varbump.layers.noise import OwnNoise, noise_of
 from varbump.posteriors import Posterior, PosteriorFactory
@@ -23,7 +25,7 @@ __all__ = ["DenseVariational"]
 ESTIMATORS = ("shared", "local", "flipout")
 
 
-@register("DenseVariational")
+@register_builtin("DenseVariational")
 class DenseVariational(keras.layers.Layer):
     r"""Dense layer whose kernel and bias are drawn from q(w) once a call.
 

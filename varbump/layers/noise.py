@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump.forward import standard_normal
+from varbump.core.random import standard_normal
 from varbump.posteriors import Posterior
 
 __all__ = ["OwnNoise", "noise_of"]

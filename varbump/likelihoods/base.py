@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow as tf
 
-from varbump._keras import keras
+from varbump.core.keras import keras
 
 __all__ = ["Likelihood"]
 
 
 class Likelihood(keras.losses.Loss):
-    """A density p(y | f) that is also a Keras loss. A subclass has `nll`, `mean`, `stddev`, `sample`, `get_config`."""
+    """A density p(y | f) that is also a Keras loss. A subclass has `nll`, `mean`, `stddev`, `sample`, `get_config`.
+
+    Attributes
+    ----------
+    short_name : str or None
+        Of the class: what `VariationalRegressor(likelihood=...)` and the command line call it.
+    standardises_y : bool
+        Whether the density may speak of standardised y. Counts and other y of a fixed origin or unit may not be.
+    scale_varies : bool
+        Whether the standard deviation of y given f depends on f, and with it on x.
+    """
+
+    short_name: ClassVar[str | None] = None
+    standardises_y: ClassVar[bool] = True
+    scale_varies: ClassVar[bool] = False
+
+    @classmethod
+    def for_table(cls, y: np.ndarray, resolution: float) -> Likelihood:
+        """A likelihood to begin with, for all observations y (N, Q) as the network sees them.
+
+        Parameters
+        ----------
+        y : ndarray (N, Q)
+            Standardised, where `standardises_y`.
+        resolution : float
+            Standard deviation of rounding, in units of y: no noise below it can be told from none.
+        """
+        del y, resolution
+        return cls()
 
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """Negative log-likelihood of each observation, as a Keras loss."""
@@ -26,6 +55,26 @@ class Likelihood(keras.losses.Loss):
     def num_outputs(self, num_targets: int) -> int:
         """Network outputs, columns of f, for so many columns of y."""
         return num_targets
+
+    def num_detached(self, num_targets: int) -> int:
+        """Outputs, the last ones, from which no gradient may reach the layers below the last."""
+        del num_targets
+        return 0
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Keys of the configuration that hold what is learned; likelihoods that differ in these only are one model."""
+        return ()
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """Weights of its own."""
+        return []
+
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        """Those that `varbump.fit` trains beside the network."""
+        return self.variables
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[dict[str, Any]]]:
         # Pickling and copying go through the configuration: variables can do neither, and their values are in it.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from varbump._keras import register
-from varbump.checks import check_number
-from varbump.forward import standard_normal
+from varbump.core.checks import check_number
+from varbump.core.random import standard_normal
+from varbump.core.registry import register_builtin
 from varbump.likelihoods.base import Likelihood
 from varbump.likelihoods.normal_nll import normal_nll
 from varbump.likelihoods.scales import check_min_scale, log_scale
@@ -16,7 +17,7 @@ from varbump.likelihoods.scales import check_min_scale, log_scale
 __all__ = ["HeteroscedasticNormal"]
 
 
-@register("HeteroscedasticNormalLikelihood")
+@register_builtin("HeteroscedasticNormalLikelihood")
 class HeteroscedasticNormal(Likelihood):
     r"""Normal noise of a scale that depends on x, the second half of the network's outputs.
 
@@ -53,6 +54,8 @@ class HeteroscedasticNormal(Likelihood):
     "Faithful Heteroscedastic Regression with Neural Networks", section 3 (faithful).
     """
 
+    short_name, scale_varies = "heteroscedastic", True
+
     def __init__(
         self,
         min_scale: float = 1e-3,
@@ -69,6 +72,15 @@ class HeteroscedasticNormal(Likelihood):
             raise ValueError(f"beta must lie between 0 and 1, got {beta!r}")
         if self.beta and self.faithful:
             raise ValueError("beta and faithful exclude each other: each says how the location's gradient is weighted")
+
+    @classmethod
+    def for_table(cls, y: np.ndarray, resolution: float) -> HeteroscedasticNormal:
+        """With the resolution of y as the floor of the scale."""
+        return cls(resolution)
+
+    def num_detached(self, num_targets: int) -> int:
+        """With `faithful` the raw scales."""
+        return num_targets if self.faithful else 0
 
     def num_outputs(self, num_targets: int) -> int:
         """Network outputs for so many columns of y: two for each, its location and its raw scale."""

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump._keras import keras, register
-from varbump.forward import standard_normal
+from varbump.core.keras import keras
+from varbump.core.random import standard_normal
+from varbump.core.registry import register_builtin
 from varbump.likelihoods.base import Likelihood
 from varbump.likelihoods.normal_nll import normal_nll
 from varbump.likelihoods.scales import LearnedScale
@@ -16,7 +17,7 @@ from varbump.likelihoods.scales import LearnedScale
 __all__ = ["LearnedNormal"]
 
 
-@register("LearnedNormalLikelihood")
+@register_builtin("LearnedNormalLikelihood")
 class LearnedNormal(Likelihood):
     r"""Normal noise of a scale that is learned with the network, :math:`p(y | f) = N(y; f, \mathrm{scale}^2)`.
 
@@ -42,6 +43,8 @@ class LearnedNormal(Likelihood):
         If a scale is not a number from `min_scale` to 1e15, or there are not as many as targets.
     """
 
+    short_name = "normal"
+
     def __init__(
         self,
         scale: Any = 1.0,
@@ -56,10 +59,20 @@ class LearnedNormal(Likelihood):
         self.dtype = dtype or keras.backend.floatx()
         self._scale = LearnedScale(scale, min_scale, num_targets, self.dtype)
 
+    @classmethod
+    def for_table(cls, y: np.ndarray, resolution: float) -> LearnedNormal:
+        """Learned from the sd of y on, with the resolution of y as the floor."""
+        return cls(max(1.0, resolution), min_scale=resolution, num_targets=y.shape[1])
+
     @property
     def scale(self) -> float | np.ndarray:
         """Present standard deviation of the noise, a float or an ndarray (Q,), units of y."""
         return self._scale.value
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The scale."""
+        return ("scale",)
 
     @property
     def variables(self) -> list[tf.Variable]:

@@ -7,15 +7,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump._keras import register
-from varbump.checks import check_number
-from varbump.forward import standard_normal
+from varbump.core.checks import check_number
+from varbump.core.random import standard_normal
+from varbump.core.registry import register_builtin
 from varbump.likelihoods.base import Likelihood
 
 __all__ = ["Normal"]
 
 
-@register("NormalLikelihood")
+@register_builtin("NormalLikelihood")
 class Normal(Likelihood):
     r"""Normal noise of a fixed scale, :math:`p(y | f) = N(y; f, \mathrm{scale}^2)`.
 

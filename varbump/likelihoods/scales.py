@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.checks import check_count, check_number
-from varbump.forward import value_of
+from varbump.core.checks import check_count, check_number
+from varbump.forward.passes import value_of
 
 __all__ = ["LearnedScale", "check_min_scale", "log_scale"]
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump._keras import keras, register
-from varbump.checks import check_number
-from varbump.forward import standard_normal, value_of
+from varbump.core.checks import check_number
+from varbump.core.keras import keras
+from varbump.core.random import standard_normal
+from varbump.core.registry import register_builtin
+from varbump.forward.passes import value_of
 from varbump.likelihoods.base import Likelihood
 from varbump.likelihoods.scales import LearnedScale
 
@@ -24,7 +26,7 @@ RAW_DF = (-10.0, MAX_LEARNED_DF - 2.0)
 """Range of the weight behind learned degrees of freedom: they stay above 2, where the sd is finite."""
 
 
-@register("StudentTLikelihood")
+@register_builtin("StudentTLikelihood")
 class StudentT(Likelihood):
     r"""Student's t noise: y = f + scale * t, t with `df` degrees of freedom; outliers pull less than with a normal.
 
@@ -58,6 +60,8 @@ class StudentT(Likelihood):
     Lange, Little and Taylor (1989), "Robust Statistical Modeling Using the t Distribution", section 2.
     """
 
+    short_name = "student_t"
+
     def __init__(
         self,
         scale: Any = 1.0,
@@ -81,6 +85,11 @@ class StudentT(Likelihood):
             raw = np.clip(above + np.log(-np.expm1(-above)), *RAW_DF)  # the inverse of softplus
             self._raw_df = tf.Variable(raw, dtype=self.dtype, name="likelihood_raw_df")
 
+    @classmethod
+    def for_table(cls, y: np.ndarray, resolution: float) -> StudentT:
+        """Learned from the sd of y on, with the resolution of y as the floor."""
+        return cls(max(1.0, resolution), min_scale=resolution, num_targets=y.shape[1])
+
     @property
     def scale(self) -> float | np.ndarray:
         """Present scale, a float or an ndarray (Q,), units of y."""
@@ -92,6 +101,11 @@ class StudentT(Likelihood):
         if not self.learn_df:
             return self._df
         return float(2.0 + np.logaddexp(0.0, np.clip(self._raw_df.numpy().astype(float), *RAW_DF)))
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The scale, and with `learn_df` the degrees of freedom."""
+        return ("scale", "df") if self.learn_df else ("scale",)
 
     @property
     def variables(self) -> list[tf.Variable]:

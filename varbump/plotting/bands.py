@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
+from varbump.core.temperature import temperature_label
 from varbump.plotting.style import BLUE, GREY, ORANGE, check_shown, finish, level_label, new_axes
-from varbump.tempering import temperature_label
 
 __all__ = ["BandsDisplay", "FunctionsDisplay"]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from varbump.core.temperature import temperature_label
 from varbump.plotting.style import BLUE, GREY, INK, ORANGE, check_shown, finish, new_axes
-from varbump.tempering import temperature_label
 
 __all__ = ["CalibrationDisplay", "CoverageByRegionDisplay", "PITDisplay"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from varbump.core.temperature import temperature_label
 from varbump.plotting.style import BLUE, GREY, ORANGE, check_shown, finish, new_axes
-from varbump.tempering import temperature_label
 
 __all__ = ["TrainingDisplay"]
 

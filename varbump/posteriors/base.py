@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from varbump._keras import keras
-from varbump.checks import check_number
-from varbump.fan_in import count_inputs
-from varbump.forward import host_seed, value_of
+from varbump.core.checks import check_number
+from varbump.core.fan_in import count_inputs
+from varbump.core.keras import keras
+from varbump.core.random import host_seed
+from varbump.forward.passes import value_of
 
 __all__ = ["DrawsOnConversion", "Posterior", "PosteriorFactory", "softplus_inverse"]
 

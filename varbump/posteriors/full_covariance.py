@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from varbump import triangles
-from varbump._keras import register
-from varbump.checks import check_count
-from varbump.forward import value_of
+from varbump.core.checks import check_count
+from varbump.core.registry import register_builtin
+from varbump.forward.passes import value_of
+from varbump.posteriors import triangles
 from varbump.posteriors.base import DrawsOnConversion, Posterior, PosteriorFactory, softplus_inverse
 
 __all__ = ["FullCovarianceNormal", "JointNormal", "posterior"]
@@ -101,7 +101,7 @@ class _FullCovariance(Posterior):
         return total
 
 
-@register("FullCovarianceNormal")
+@register_builtin("FullCovarianceNormal")
 class FullCovarianceNormal(PosteriorFactory):
     """Normal with full covariance, :math:`q(w) = N(w; m, L L^T)`: n + n(n+1)/2 parameters for n weights.
 
@@ -138,7 +138,7 @@ class FullCovarianceNormal(PosteriorFactory):
         return {**super().get_config(), "max_parameters": self.max_parameters}
 
 
-@register("JointNormal")
+@register_builtin("JointNormal")
 class JointNormal(FullCovarianceNormal):
     r"""One normal over the weights of ALL layers of a network: M + M(M+1)/2 parameters for M weights.
 

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from varbump._keras import register
-from varbump.checks import check_count
-from varbump.forward import value_of
+from varbump.core.checks import check_count
+from varbump.core.registry import register_builtin
+from varbump.forward.passes import value_of
 from varbump.posteriors.base import DrawsOnConversion, Noise, Posterior, PosteriorFactory
 from varbump.posteriors.mean_field import row_noise
 
@@ -106,7 +106,7 @@ def _kl(q: _NormalLowRank, p: tfd.MultivariateNormalDiag, name: str | None = Non
     return q.family.kl_to_normal(p)
 
 
-@register("LowRankNormal")
+@register_builtin("LowRankNormal")
 class LowRankNormal(PosteriorFactory):
     r"""Normal with covariance :math:`S (I + V V^T / r) S`, S diagonal and V (n, r): n (2 + r) parameters.
 

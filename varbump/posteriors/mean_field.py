@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from varbump._keras import register
+from varbump.core.registry import register_builtin
 from varbump.posteriors.base import DrawsOnConversion, Noise, Posterior, PosteriorFactory, softplus_inverse
 
 __all__ = ["MeanFieldNormal", "row_noise"]
@@ -54,7 +54,7 @@ def row_noise(inputs: tf.Tensor, loc: tf.Tensor, variances: tf.Tensor, num_units
     return mean + tf.sqrt(variance + SMALLEST_VARIANCE) * draws
 
 
-@register("MeanFieldNormal")
+@register_builtin("MeanFieldNormal")
 class MeanFieldNormal(PosteriorFactory):
     r"""Independent normals, :math:`q(w) = \prod_i N(w_i; m_i, s_i^2)`: 2n parameters for n weights."""
 

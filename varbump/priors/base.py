@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.checks import check_number
-from varbump.fan_in import count_inputs
+from varbump.core.checks import check_number
+from varbump.core.fan_in import count_inputs
 
 __all__ = ["PriorFactory"]
 

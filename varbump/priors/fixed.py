@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from varbump._keras import register
-from varbump.checks import check_number
+from varbump.core.checks import check_number
+from varbump.core.registry import register_builtin
 from varbump.priors.base import PriorFactory
 
 __all__ = ["FixedPrior", "Laplace", "Normal", "ScaleMixtureNormal", "prior"]
@@ -35,7 +35,7 @@ class FixedPrior:
         return self._make(**{name: tf.constant(value, self._dtype) for name, value in self._arguments.items()})
 
 
-@register("NormalPrior")
+@register_builtin("NormalPrior")
 class Normal(PriorFactory):
     r"""Independent, fixed normal prior: :math:`p(w) = \prod_i N(w_i; \mathrm{loc}, \mathrm{scale}^2)`.
 
@@ -69,7 +69,7 @@ class Normal(PriorFactory):
         return {**super().get_config(), "loc": self.loc}
 
 
-@register("LaplacePrior")
+@register_builtin("LaplacePrior")
 class Laplace(PriorFactory):
     r"""Independent Laplace prior, :math:`p(w) = \prod_i e^{-|w_i - \mathrm{loc}| / b} / 2b`; its KL is in closed form.
 
@@ -100,7 +100,7 @@ def _laplace(loc: tf.Tensor, scale: tf.Tensor) -> tfd.Distribution:
     return tfd.Independent(tfd.Laplace(loc, scale), reinterpreted_batch_ndims=1)
 
 
-@register("ScaleMixtureNormal")
+@register_builtin("ScaleMixtureNormal")
 class ScaleMixtureNormal(PriorFactory):
     r"""Mixture of a wide and a narrow normal for each weight; its KL is estimated from the draw.
 

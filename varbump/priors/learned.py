@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from varbump._keras import keras, register
+from varbump.core.keras import keras
+from varbump.core.registry import register_builtin
 from varbump.priors.base import PriorFactory
 
 __all__ = ["ARDNormal", "TrainableNormal"]
@@ -17,7 +18,7 @@ SMALLEST_VARIANCE = 1e-8
 """Of a learned scale: a group that the data do not need shrinks for ever, and its logarithm with it."""
 
 
-@register("TrainableNormal")
+@register_builtin("TrainableNormal")
 class TrainableNormal(PriorFactory):
     r"""Normal prior whose scale is learned, one for each layer (empirical Bayes).
 
@@ -51,7 +52,7 @@ class TrainableNormal(PriorFactory):
         return [(1, kernel_size + bias_size)]
 
 
-@register("ARDNormal")
+@register_builtin("ARDNormal")
 class ARDNormal(TrainableNormal):
     r"""Normal prior with a learned scale for each input of each layer: automatic relevance determination.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from varbump import likelihoods, posteriors, priors
-from varbump._keras import deserialize, keras
+from varbump.core.keras import deserialize, keras
 from varbump.layers import Bump, DenseVariational, GaussianBump
 
 __all__ = [

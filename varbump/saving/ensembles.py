@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from varbump.archive import Archive
+from varbump.core.archive import Archive
+from varbump.inference.ensemble.fitting import Ensemble
 from varbump.saving.allowed import Refused
 from varbump.saving.networks import assign, make_network, network_configuration, network_shapes, network_weights
 from varbump.saving.shapes import Shape
@@ -21,7 +22,6 @@ from varbump.saving.values import (
     make_history,
     make_likelihood,
 )
-from varbump.training import Ensemble
 
 __all__ = ["ensemble_arrays", "ensemble_configuration", "ensemble_shapes", "make_ensemble"]
 

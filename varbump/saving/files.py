@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from varbump._keras import keras, refuse_keras3
-from varbump.archive import Archive, ArchiveError, write_archive
+from varbump.core.archive import Archive, ArchiveError, write_archive
+from varbump.core.keras import keras, refuse_keras3
 from varbump.estimator import VariationalRegressor
+from varbump.inference.ensemble.fitting import Ensemble
 from varbump.saving.allowed import Refused
 from varbump.saving.ensembles import ensemble_arrays, ensemble_configuration, ensemble_shapes, make_ensemble
 from varbump.saving.networks import assign, make_network, network_configuration, network_shapes, network_weights
 from varbump.saving.regressors import make_regressor, regressor_arrays, regressor_configuration, regressor_shapes
 from varbump.saving.shapes import Shape
 from varbump.saving.values import encoded_likelihood, likelihood_shapes_of, likelihood_weights, make_likelihood
-from varbump.training import Ensemble
 
 __all__ = ["SavedModel", "load", "save"]
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from varbump._keras import Functional, keras
-from varbump.checks import check_network, check_number
+from varbump.core.checks import check_number
+from varbump.core.keras import Functional, keras
+from varbump.core.temperature import note_temperature, temperature_of
+from varbump.model.checks import check_network
 from varbump.saving.allowed import LAYERS, NAME, Refused, decoded, encoded
 from varbump.saving.shapes import Shape, layer_shapes
-from varbump.tempering import note_temperature, temperature_of
 
 __all__ = ["assign", "make_network", "network_configuration", "network_shapes", "network_weights"]
 

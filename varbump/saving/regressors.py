@@ -10,10 +10,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from varbump.archive import Archive
-from varbump.checks import outputs_needed
+from varbump.core.archive import Archive
 from varbump.estimator import VariationalRegressor
 from varbump.estimator.state import TrainedEnsemble
+from varbump.likelihoods.checks import outputs_needed
 from varbump.saving.allowed import LIKELIHOODS, Refused, built
 from varbump.saving.shapes import Shape, activation_shapes, posterior_shapes, whole_number
 from varbump.saving.values import (

@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from varbump import triangles
 from varbump.layers import Bump, GaussianBump
-from varbump.posteriors import FullCovarianceNormal, JointNormal, LowRankNormal
+from varbump.posteriors import FullCovarianceNormal, JointNormal, LowRankNormal, triangles
 from varbump.saving.allowed import BUMPS, POSTERIORS, Refused, built
 
 __all__ = ["Shape", "activation_shapes", "layer_shapes", "likelihood_shapes", "posterior_shapes", "whole_number"]

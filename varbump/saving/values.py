@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from varbump._keras import keras, serialize
+from varbump.core.keras import keras, serialize
+from varbump.inference.vi.history import History
 from varbump.layers import Bump, GaussianBump
 from varbump.likelihoods.base import Likelihood
 from varbump.posteriors import PosteriorFactory
@@ -27,7 +28,6 @@ from varbump.saving.allowed import (
     encoded,
 )
 from varbump.saving.shapes import Shape, likelihood_shapes
-from varbump.training import History
 
 __all__ = [
     "decode_value",

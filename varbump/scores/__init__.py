@@ -2,23 +2,20 @@
 
 from varbump.scores.arviz import to_arviz
 from varbump.scores.band import simultaneous_band
-from varbump.scores.evaluate import evaluate
 from varbump.scores.evaluation import Evaluation
-from varbump.scores.khat import KhatReport, psis_khat
+from varbump.scores.held_out import evaluate
 from varbump.scores.pit import PITHistogram
 from varbump.scores.recalibration import QuantileRecalibration, RecalibratedModel, recalibrate
 from varbump.scores.regions import RegionCoverage, coverage_by_region
 
 __all__ = [
     "Evaluation",
-    "KhatReport",
     "PITHistogram",
     "QuantileRecalibration",
     "RecalibratedModel",
     "RegionCoverage",
     "coverage_by_region",
     "evaluate",
-    "psis_khat",
     "recalibrate",
     "simultaneous_band",
     "to_arviz",

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump._keras import keras
-from varbump.forward import ForwardPass, run_pass
-from varbump.scores.extras import need
+from varbump.core.extras import need
+from varbump.core.keras import keras
+from varbump.forward.passes import ForwardPass, run_pass
 from varbump.scores.target import target_of
 
 __all__ = ["to_arviz"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from varbump.checks import check_count
-from varbump.diagnostics.printed import Printed, Table
+from varbump.core.checks import check_count
+from varbump.core.printed import Printed, Table
 from varbump.scores.band import simultaneous_band
 from varbump.scores.pit import PITHistogram
 

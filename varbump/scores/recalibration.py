@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
-from varbump.checks import check_shares, interval_tails
-from varbump.predictive import Predictive
+from varbump.core.checks import check_shares, interval_tails
+from varbump.predict.predictive import Predictive
 from varbump.scores.target import inputs_of, target_of
 
 __all__ = ["QuantileRecalibration", "RecalibratedModel", "recalibrate"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from varbump.checks import check_count, check_rows_match
+from varbump.core.checks import check_count, check_rows_match
 from varbump.scores.band import binomial_interval
 from varbump.scores.evaluation import Evaluation
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from varbump._keras import keras
-from varbump.checks import check_array, check_data, check_inputs, check_rows_match
-from varbump.forward import host_seed
-from varbump.predictive import Predictive, predictive_of
-from varbump.tempering import temperature_of
+from varbump.core.checks import check_array, check_rows_match
+from varbump.core.keras import keras
+from varbump.core.random import host_seed
+from varbump.core.temperature import temperature_of
+from varbump.model.checks import check_data, check_inputs
+from varbump.predict.predictive import Predictive, predictive_of
 
 __all__ = ["Target", "inputs_of", "target_of"]
 

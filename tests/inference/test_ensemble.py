@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import registry
+import tensorflow as tf
+import tf_keras
+from registry import first_fast, flatten, name
+
+import varbump as vb
+from varbump.inference.ensemble.step import EnsembleStep
+from varbump.inference.vi.step import Step
+
+X = np.linspace(-1, 1, 60, dtype="float32")[:, None]
+Y = X**2 + 0.1 * np.random.default_rng(0).normal(size=X.shape).astype("float32")
+
+
+@pytest.mark.parametrize("posterior", first_fast(flatten(registry.POSTERIORS)), ids=name)
+@pytest.mark.parametrize("activation", ["relu", pytest.param("bump", marks=pytest.mark.slow)])
+def test_step_is_that_of_each_member_by_itself(posterior, activation):
+    network = vb.build_network(1, hidden_units=(3,), make_posterior_fn=posterior, activation=activation, seed=0)
+    step = Step(network, vb.likelihoods.Normal(0.3), 60.0)
+    generator = np.random.default_rng(0)
+    starts = [
+        [v.numpy() + 0.1 * generator.normal(size=v.shape).astype("float32") for v in step.variables] for _ in "ab"
+    ]
+    ensemble = EnsembleStep(step, starts)
+    noise = generator.normal(size=ensemble.count_noise([60, 1])).astype("float32")
+    seed = tf.constant([1, 2])
+    gradients, nll, kl = ensemble.gradient(X, Y, None, tf.constant(noise), seed, 0.7)
+    expected_nll, expected_kl = [], []
+    for member, start in enumerate(starts):
+        for variable, value in zip(step.variables, start, strict=True):
+            variable.assign(value)
+        one = np.roll(noise, -(member * len(noise) // 2))
+        expected, n, k = step.gradient(X, Y, None, tf.constant(one), seed, 0.7)
+        expected_nll.append(float(n))
+        expected_kl.append(float(k))
+        for g, e in zip(gradients, expected, strict=True):
+            scale = np.abs(e).max() + 1e-6
+            np.testing.assert_allclose(g[member] / scale, e / scale, atol=1e-4)  # float32 sums in another order
+    assert float(nll) == pytest.approx(np.mean(expected_nll), rel=1e-4)
+    assert float(kl) == pytest.approx(np.mean(expected_kl), rel=1e-4)
+
+
+def fitted(seed=0, num_members=3, **options):
+    network = vb.build_network(1, hidden_units=(8,), make_posterior_fn=vb.posteriors.MeanFieldNormal(), seed=0)
+    options = {"epochs": 200, "batch_size": 20, "learning_rate": 0.02, "verbose": 0, **options}
+    return vb.fit_ensemble(network, vb.likelihoods.Normal(0.1), X, Y, num_members=num_members, seed=seed, **options)
+
+
+def test_members_differ_and_each_is_trained():
+    ensemble = fitted()
+    assert ensemble.num_members == 3
+    means = []
+    for index in range(3):
+        with ensemble.member(index) as network:
+            means.append(vb.predict_f(network, X, num_draws=50, seed=0).mean(0))
+    # the start is as far from x^2 as its own sd, 0.3
+    assert max(np.sqrt(np.mean((m - X**2) ** 2)) for m in means) < 0.15
+    assert np.abs(means[0] - means[1]).max() > 1e-3
+    assert ensemble.history.history["loss"][-1] < ensemble.history.history["loss"][0]
+
+
+@pytest.mark.slow
+def test_the_network_holds_the_first_member_also_after_a_look_at_another():
+    ensemble = fitted()
+    before = [v.numpy() for v in ensemble.network.trainable_variables]
+    with ensemble.member(0):
+        held = [v.numpy() for v in ensemble.network.trainable_variables]
+    with ensemble.member(2):
+        assert not np.array_equal(before[0], ensemble.network.trainable_variables[0])
+    for a, b, c in zip(before, held, ensemble.network.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+
+
+@pytest.mark.slow
+def test_the_seed_decides():
+    first, again, other = (fitted(seed, epochs=5)._values[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.slow
+def test_pooled_draws_come_from_all_members_in_turn():
+    ensemble = fitted()
+    pooled = vb.predict_f(ensemble, X, num_draws=7, seed=5)
+    assert pooled.shape == (7, 60, 1)
+    for index, count in [(0, 3), (1, 2), (2, 2)]:
+        part = pooled[index::3]
+        assert len(part) == count
+        with ensemble.member(index) as network:
+            own = vb.predict_f(network, X, num_draws=200, seed=0)
+        assert np.abs(part - own.mean(0)).max() < 8 * own.std(0).max()
+    np.testing.assert_array_equal(pooled, vb.predict_f(ensemble, X, num_draws=7, seed=5))
+    wide = vb.credible_bands(vb.predict_f(ensemble, X, num_draws=300, seed=0)).sd
+    within = []
+    for index in range(3):
+        with ensemble.member(index) as network:
+            within.append(vb.predict_f(network, X, num_draws=100, seed=0).var(0))
+    assert (wide**2 > 0.8 * np.mean(within, 0)).all()  # law of total variance, with the noise of 100 draws
+    assert vb.predict_y(ensemble, ensemble.likelihood, X, num_draws=4, seed=0).shape == (4, 60, 1)
+    assert vb.predict_bands(ensemble, X, likelihood=ensemble.likelihood, num_draws=9, seed=0).mean.shape == (60, 1)
+
+
+@pytest.mark.slow
+def test_patience_and_optimizers_work():
+    assert len(fitted(patience=3).history.epoch) <= 200
+    assert np.isfinite(fitted(optimizer="sgd", learning_rate=None).history.history["loss"]).all()
+
+
+def test_other_layers_are_refused_by_name():
+    network = tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(1,), name="stranger")])
+    with pytest.raises(ValueError, match=r"'stranger/kernel.*one by one"):
+        vb.fit_ensemble(network, vb.likelihoods.Normal(), X, Y)
+
+
+def test_unknown_options_are_refused():
+    with pytest.raises(TypeError, match="no option 'epoch'"):
+        fitted(epoch=3)

@@ -1,0 +1,3 @@
+"""What everyone stands on: Keras, checks, seeds, files, printing."""
+
+__all__: list[str] = []

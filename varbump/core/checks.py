@@ -1,0 +1,169 @@
+"""Bad input gets an error that names the argument and what was wrong."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from varbump.core.keras import refuse_keras3
+
+__all__ = [
+    "check_array",
+    "check_count",
+    "check_number",
+    "check_rows_match",
+    "check_shares",
+    "interval_tails",
+]
+
+
+def check_count(value: Any, argument: str, minimum: int = 1) -> int:
+    """`value` as an int of at least `minimum`, or a ValueError that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+        raise ValueError(f"{argument} must be an integer of at least {minimum}, got {value!r}")
+    return int(value)
+
+
+def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
+    """`value` as a finite floating array with rows and columns; one column where it had none.
+
+    Parameters
+    ----------
+    value : array-like (N,) or (N, ...)
+        NumPy array, TensorFlow tensor, data frame or list; integers are converted.
+    argument : str
+        Its name, for the message.
+    dtype : str
+        Floating type of the result.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, if entries are not numbers, or if any is nan or infinite.
+
+    Warns
+    -----
+    UserWarning
+        If `dtype` is too coarse for a column, so that distinct values of it become equal.
+    """
+    refuse_keras3(value, argument)
+    if np.ma.is_masked(value):
+        raise ValueError(f"{argument} is a masked array with masked entries; drop or fill them first")
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(_no_numbers(array, argument))
+    if array.ndim == 0:
+        raise ValueError(f"{argument} must have rows, got a single number")
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.shape[0] == 0:
+        raise ValueError(f"{argument} has no rows (shape {array.shape})")
+    if 0 in array.shape:
+        raise ValueError(f"{argument} has no columns (shape {array.shape})")
+    given = array
+    with np.errstate(over="ignore"):
+        array = array.astype(dtype)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{argument} must be finite in {dtype}, but {bad.sum():,} of its {bad.size:,} entries "
+            f"are nan or infinite, the first in row {where[0]}, column {where[1]}"
+        )
+    _warn_of_merged_values(given, array, argument)
+    return array
+
+
+FEW_VALUES = 256
+"""A column that keeps more distinct values than this has lost nothing that a fit could tell."""
+
+ROUNDING = 1e-12
+"""Values this close to each other, as a share of their size, are one value that was computed in two ways."""
+
+NEGLIGIBLE = 1e-7
+"""Values this small, as a share of the largest of their column, are all zero to a fit, such as 1e-50 beside 1."""
+
+
+def _warn_of_merged_values(given: np.ndarray, array: np.ndarray, argument: str) -> None:
+    """Warn where a conversion leaves few values of a column, in most of whose rows different values became one."""
+    if np.can_cast(given.dtype, array.dtype):
+        return
+    columns, narrow = given.reshape(len(given), -1), array.reshape(len(given), -1)
+    stride = -(-len(narrow) // (4 * FEW_VALUES))
+    suspects = _num_distinct(narrow[::stride]) <= FEW_VALUES  # most columns are found to be fine by a glance
+    if stride == 1:
+        suspects &= _num_distinct(narrow) < _num_distinct(columns)
+    for index in np.flatnonzero(suspects):
+        values, counts = np.unique(columns[:, index], return_counts=True)
+        kept, of_kept = np.unique(values.astype(array.dtype), return_inverse=True)
+        apart = np.diff(values) > (ROUNDING * np.abs(values[1:]) if values.dtype.kind == "f" else 0)
+        sizes = np.abs(values.astype(float))
+        apart &= np.maximum(sizes[1:], sizes[:-1]) > NEGLIGIBLE * sizes.max()
+        merges = np.zeros(len(kept), bool)
+        merges[of_kept[1:][apart & (np.diff(of_kept) == 0)]] = True
+        if len(kept) <= FEW_VALUES and 2 * counts[merges[of_kept]].sum() > len(given):
+            remedy = ', or build the network with dtype="float64"' if array.dtype == np.float32 else ""
+            warnings.warn(
+                f"column {index} of {argument} has {len(values):,} different values, of which {array.dtype} can tell "
+                f"only {len(kept):,} apart; subtract its mean{remedy}",
+                UserWarning,
+                stacklevel=2,
+            )
+
+
+def _num_distinct(columns: np.ndarray) -> np.ndarray:
+    """Distinct values of each column."""
+    return 1 + np.count_nonzero(np.diff(np.sort(columns, axis=0), axis=0), axis=0)
+
+
+def check_rows_match(x: np.ndarray, y: np.ndarray, name_x: str = "x", name_y: str = "y") -> None:
+    """Raise a ValueError unless both have the same number of rows."""
+    if len(x) != len(y):
+        raise ValueError(f"{name_x} has {len(x):,} rows but {name_y} has {len(y):,}; they must be equal")
+
+
+def _no_numbers(array: np.ndarray, argument: str) -> str:
+    """Which entry is no number, or which type of numbers it is not."""
+    if array.dtype.kind in "OSU":
+        for where in np.ndindex(array.shape):
+            try:
+                float(array[where])
+            except (TypeError, ValueError):
+                at = ", ".join(f"{axis} {index}" for axis, index in zip(("row", "column"), where, strict=False))
+                return f"{argument} must hold numbers, but {at} is {str(array[where])!r:.40}"
+    return (
+        f"{argument} must hold numbers, got dtype {array.dtype}; convert it, for instance with "
+        f"{argument}.astype('float32')"
+    )
+
+
+def check_number(value: Any, argument: str, *, minimum: float = 0.0, strict: bool = False) -> float:
+    """`value` as a finite float of at least `minimum`, or above it if `strict`; else a ValueError with its name."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not np.isfinite(value) or value < minimum or (strict and value == minimum):
+        raise ValueError(
+            f"{argument} must be a finite number {'above' if strict else 'of at least'} {minimum:g}, got {value!r}"
+        )
+    return float(value)
+
+
+def check_shares(values: Any, argument: str) -> np.ndarray:
+    """One or several numbers between 0 and 1, as an array (L,); else a ValueError with its name."""
+    try:
+        array = np.atleast_1d(np.asarray(values, dtype=float))
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim != 1 or not array.size or not ((array > 0.0) & (array < 1.0)).all():
+        percent = " (of 95 % is 0.95)" if array.size and (array > 1.0).all() and (array < 100.0).all() else ""
+        raise ValueError(f"{argument} must be numbers between 0 and 1{percent}, such as (0.5, 0.95), got {values!r}")
+    return array
+
+
+def interval_tails(coverage: Any) -> list[float]:
+    """Levels of the two ends of an equal-tailed interval; a ValueError where `coverage` is not between 0 and 1."""
+    if not isinstance(coverage, Real) or not 0.0 < float(coverage) < 1.0:
+        raise ValueError(f"coverage must lie between 0 and 1, such as 0.95, got {coverage!r}")
+    return [(1.0 - float(coverage)) / 2.0, (1.0 + float(coverage)) / 2.0]

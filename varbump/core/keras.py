@@ -1,0 +1,83 @@
+"""Which Keras: `tf_keras` (Keras 2), the one that TensorFlow Probability is built on.
+
+Every other module takes Keras from here, so that the choice is named once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tf_keras as keras
+from tf_keras.src.engine.base_layer_utils import call_context
+from tf_keras.src.engine.functional import Functional
+
+__all__ = [
+    "Functional",
+    "deserialize",
+    "float_dtype",
+    "keras",
+    "layer_being_called",
+    "refuse_keras3",
+    "serialize",
+]
+
+
+def serialize(value: Any) -> Any:
+    """Configuration of a registered object, layer or function, as tf_keras writes it."""
+    return keras.saving.serialize_keras_object(value)
+
+
+def deserialize(config: Any) -> Any:
+    """Object of a configuration, in each of the formats of tf_keras.
+
+    Inside the older formats (.h5 and SavedModel) tf_keras looks nested classes up under their bare names and does
+    not find those that were registered under a package.
+    """
+    if isinstance(config, dict) and "class_name" in config:
+        registered = keras.saving.get_registered_object(config.get("registered_name") or config["class_name"])
+        if registered is not None and hasattr(registered, "from_config"):
+            return registered.from_config(config["config"])
+    return keras.saving.deserialize_keras_object(config)
+
+
+def float_dtype(network: keras.Model) -> str:
+    """Floating type that a network computes in, that of its outputs.
+
+    `network.compute_dtype` is that of the global policy, whatever the layers were told.
+    """
+    if not network.built:
+        return network.compute_dtype
+    outputs = getattr(network, "outputs", None) or network.trainable_variables
+    return outputs[-1].dtype.name if outputs else network.compute_dtype
+
+
+def layer_being_called() -> keras.layers.Layer | None:
+    """The innermost layer whose `call` is under way."""
+    return call_context().layer
+
+
+def refuse_keras3(value: Any, argument: str) -> None:
+    """Raise a one-sentence error when `value` is an object of Keras 3.
+
+    `tf.keras` is Keras 3 from TensorFlow 2.16 on, and its objects cannot be mixed with those
+    of `tf_keras`.
+
+    Parameters
+    ----------
+    value : object
+        What the user passed.
+    argument : str
+        The name of the argument, for the message.
+
+    Raises
+    ------
+    TypeError
+        If the class of `value`, or one of its bases, comes from the package `keras`.
+    """
+    for base in type(value).__mro__:
+        if base.__module__.split(".", 1)[0] == "keras":
+            raise TypeError(
+                f"{argument} is a Keras 3 object ({base.__module__}.{base.__qualname__}), but varbump "
+                f"and TensorFlow Probability are built on Keras 2: `import tf_keras` and use its "
+                f"tf_keras.{base.__qualname__} counterpart instead of keras or tf.keras."
+            )

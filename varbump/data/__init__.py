@@ -1,0 +1,5 @@
+"""Where rows come from."""
+
+from varbump.data import datasets
+
+__all__ = ["datasets"]

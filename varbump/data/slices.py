@@ -1,0 +1,47 @@
+"""Rows along one feature, for pictures of a function of many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from varbump.core.checks import check_array, check_count, check_number
+
+__all__ = ["slice_along"]
+
+
+def slice_along(x: Any, feature: int = 0, *, num_points: int = 101, widen: float = 0.0) -> np.ndarray:
+    """Rows that differ in one feature only, which runs over its range in x; the others stay at their medians.
+
+    Parameters
+    ----------
+    x : array-like (N, D)
+        Data; one-dimensional arrays are taken as one column.
+    feature : int, default=0
+        Which column.
+    num_points : int, default=101
+    widen : float, default=0.0
+        How far to go beyond the data on either side, as a fraction of the range.
+
+    Returns
+    -------
+    ndarray (num_points, D)
+        For `varbump.predict_f` and its like; ``BandsDisplay(rows, bands, feature=feature)`` draws them.
+
+    Raises
+    ------
+    ValueError
+        If x is empty or not finite, or has no such column, or `widen` is negative.
+    """
+    x = check_array(x, "x", "float64")
+    if x.ndim != 2:
+        raise ValueError(f"x must have rows and columns, got shape {x.shape}")
+    widen = check_number(widen, "widen")
+    num_points = check_count(num_points, "num_points", 2)
+    if isinstance(feature, bool) or not isinstance(feature, (int, np.integer)) or not 0 <= feature < x.shape[1]:
+        raise ValueError(f"feature must be a column of x, from 0 to {x.shape[1] - 1}, got {feature!r}")
+    rows = np.tile(np.median(x, axis=0), (num_points, 1))
+    low, high = x[:, feature].min(), x[:, feature].max()
+    rows[:, feature] = np.linspace(low - widen * (high - low), high + widen * (high - low), num_points)
+    return rows

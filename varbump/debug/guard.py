@@ -1,0 +1,226 @@
+"""A training in plain Keras that stops at the first step that is not finite, and says what went first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from varbump.core.keras import keras, refuse_keras3
+from varbump.debug.blame import Blame
+from varbump.debug.failure import NonFiniteLossError
+from varbump.debug.replay import Replay
+
+__all__ = ["NanGuard"]
+
+NOT_FINITE = "varbump.NanGuard: gradient or loss not finite in trace "
+"""What the failing operation of a step says, with the number of the trace."""
+
+NEVER = -1
+"""In place of the step that failed."""
+
+
+class NanGuard(keras.callbacks.Callback):
+    """Callback of Keras `fit` that stops before a step that is not finite can reach the weights.
+
+    ``model.fit(x, y, callbacks=[varbump.NanGuard()])``, for any tf_keras model, stock layers of TensorFlow Probability
+    included. In each step the sum of the squared gradient is looked at: a loss that is nan or infinite makes it so,
+    and a finite gradient whose square overflows is what turns the weights of Adam into nan a step later. Such a step
+    is not applied: weights and optimiser keep the state before it. The very step, its rows and its random numbers are
+    then gone through again, operation by operation.
+
+    Parameters
+    ----------
+    raises : bool, default=True
+        Raise `varbump.NonFiniteLossError`; False ends `fit` quietly instead.
+
+    Attributes
+    ----------
+    error : NonFiniteLossError or None
+        What happened, with epoch, step, layer, weight, activations, scales.
+    blame : Blame or None
+
+    Notes
+    -----
+    Not for several devices, nor for loss scaling, where infinite gradients are part of the method. A model compiled
+    with ``jit_compile=True`` makes no further step either, but hears of it at the end of the epoch, and the step is not
+    gone through again.
+
+    Nothing happens in Python between the steps. The updates wait for the check, and a bad step fails as a whole: a hook
+    for each batch, or a condition around the updates, would cost several times as much.
+    """
+
+    def __init__(self, *, raises: bool = True) -> None:
+        super().__init__()
+        self.raises = bool(raises)
+        self.error: NonFiniteLossError | None = None
+        self._replays: list[Replay] = []
+        self._failed: Replay | None = None
+        self._failed_step = tf.Variable(NEVER, trainable=False, dtype=tf.int64)  # of this fit, counted from 0
+        self._epoch = self._first_step = 0
+
+    @property
+    def blame(self) -> Blame | None:
+        """What went first, None while all is well."""
+        return self.error.blame if self.error else None
+
+    def set_model(self, model: Any) -> None:
+        """Note the model."""
+        refuse_keras3(model, "model")
+        super().set_model(model)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Put the watched step in place of that of the model, before it is traced."""
+        self._release()
+        self._failed_step.assign(NEVER)
+        self.error, self._replays, self._failed = None, [], None
+        model = self.model
+        self._original = model.train_step
+        model.train_step, model.train_function = self._watched, None
+        model.train_function = self._caught(model.make_train_function())
+
+    def _caught(self, train_function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """One batch call; where it fails by our check, it is noted, and `fit` told to stop."""
+
+        def call(iterator: Any) -> Any:
+            try:
+                return train_function(iterator)
+            except BaseException as error:
+                found = re.search(NOT_FINITE + r"(\d+)", getattr(error, "message", ""))
+                if found is None:
+                    self._release()  # fit ends here, and on_train_end is not called
+                    raise
+                self._failed = self._replays[int(found[1])]
+                self._failed_step.assign(self.model._train_counter)
+                self.model.stop_training = True
+                return {"loss": np.nan}
+
+        return call
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Note the epoch."""
+        self._epoch, self._first_step = epoch, int(self.model._train_counter.numpy())
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Look before the validation of an epoch."""
+        self._look()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Look at the end of each epoch, which a bad step has cut short."""
+        self._look()
+
+    def _look(self) -> None:
+        """Stop if a step was not finite."""
+        at = int(self._failed_step.numpy())
+        if self.error is not None or at == NEVER:
+            return
+        found = self._failed.blame() if self._failed else None
+        self._release()
+        steps = self.params.get("steps")
+        self.error = NonFiniteLossError(
+            self._epoch + 1, at - self._first_step, steps, culprit(found), found, "before that step"
+        )
+        self.model.stop_training = True
+        if self.raises:
+            raise self.error
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Give the model its own step back."""
+        self._release()
+
+    def _release(self) -> None:
+        for replay in self._replays:
+            replay.forget()
+        own = self.model.__dict__.get("train_step")
+        if getattr(own, "__func__", None) is NanGuard._watched:
+            object.__delattr__(self.model, "train_step")
+            self.model.train_function = None
+
+    def _watched(self, data: Any) -> Any:
+        """The step of the model, whose gradients are applied only if they are finite."""
+        replay = Replay(self.model, data)
+        self._replays.append(replay)
+        with self._intercepted(replay):
+            logs = self._original(data)
+        if not replay.prepared and replay.loss is not None:  # a step that applies its gradients by itself
+            self._gate(replay, tf.math.is_finite(replay.loss), lambda: None)
+        with tf.control_dependencies(replay.checks):  # steps are counted once there are logs
+            return tf.nest.map_structure(tf.identity, logs)
+
+    @contextmanager
+    def _intercepted(self, replay: Replay) -> Iterator[None]:
+        """Within: the loss is noted, and `apply_gradients` of the optimiser goes through the check."""
+        model, optimizer = self.model, self.model.optimizer
+        compute_loss, apply = model.compute_loss, optimizer.apply_gradients
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            replay.loss = compute_loss(*args, **kwargs)
+            return replay.loss
+
+        def checked(grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
+            pairs = list(grads_and_vars)
+            if hasattr(optimizer, "build"):
+                with tf.init_scope():
+                    optimizer.build([variable for _, variable in pairs])
+            size = _squares([g for g, _ in pairs if g is not None], getattr(optimizer, "clipvalue", None))
+            if replay.loss is not None:
+                size += tf.cast(replay.loss, size.dtype)  # an infinity of a constant has no gradient
+            self._gate(replay, tf.math.is_finite(size), lambda: apply(pairs, *args, **kwargs))
+            return getattr(optimizer, "iterations", None)
+
+        object.__setattr__(model, "compute_loss", noted)
+        object.__setattr__(optimizer, "apply_gradients", checked)
+        try:
+            yield
+        finally:
+            object.__delattr__(model, "compute_loss")
+            object.__delattr__(optimizer, "apply_gradients")
+
+    def _gate(self, replay: Replay, finite: tf.Tensor, update: Callable[[], Any]) -> None:
+        """Update if all is finite; if not, the whole step fails, with what it takes to go through it again kept."""
+        replay.prepare()
+        if getattr(self.model, "_jit_compile", False):
+            self._gate_under_xla(finite, update)
+            return
+        with tf.control_dependencies(replay.keep()):
+            check = tf.debugging.Assert(finite, [f"{NOT_FINITE}{self._replays.index(replay)}"])
+        replay.checks = [] if check is None else [check]
+        with tf.control_dependencies(replay.checks):
+            update()
+
+    def _gate_under_xla(self, finite: tf.Tensor, update: Callable[[], Any]) -> None:
+        """Nothing can fail in an XLA program, nor be handed out: the step is skipped and noted, as are all after it."""
+
+        def updated() -> tf.Tensor:
+            result = update()
+            with tf.control_dependencies([result] if isinstance(result, (tf.Operation, tf.Tensor)) else []):
+                return tf.constant(0)
+
+        def skipped() -> tf.Tensor:
+            earlier = self._failed_step > NEVER
+            self._failed_step.assign(tf.where(earlier, self._failed_step, self.model._train_counter))
+            return tf.constant(0)
+
+        tf.cond(tf.logical_and(finite, tf.equal(self._failed_step, NEVER)), updated, skipped)
+
+
+def _squares(gradients: list[Any], clip: float | None) -> tf.Tensor:
+    """Half the sum of the squared entries: not finite if one of them is not, or its square."""
+    total = []
+    for gradient in gradients:
+        values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+        if clip is not None:
+            values = tf.clip_by_value(values, -clip, clip)
+        total.append(tf.cast(tf.nn.l2_loss(values), tf.float32 if values.dtype.size < 4 else values.dtype))
+    return tf.add_n([tf.cast(t, total[0].dtype) for t in total]) if total else tf.zeros([])
+
+
+def culprit(found: Blame | None) -> str:
+    """The term, with the weight where it is a gradient."""
+    if found is None:
+        return "likelihood"
+    return f"gradient of {found.weight}" if found.term == "gradient" else found.term

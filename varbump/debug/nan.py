@@ -1,0 +1,176 @@
+"""Train on trial until the loss is nan, and say why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+
+from varbump.core.checks import check_count
+from varbump.core.keras import keras
+from varbump.core.printed import Printed, Table
+from varbump.core.random import host_seed
+from varbump.debug.blame import REMEDIES
+from varbump.debug.guard import NanGuard
+from varbump.debug.objective import check_rows, find_loss, keep_state
+from varbump.model.structure import owners, weight_label
+
+__all__ = ["NanDiagnosis", "diagnose_nan"]
+
+
+@dataclass(frozen=True)
+class NanDiagnosis(Printed):
+    """What went first in a training; printed, a few sentences and a table.
+
+    Attributes
+    ----------
+    term : str or None
+        "likelihood", "scale", "KL", "gradient" or "weight"; None where nothing went wrong.
+    epoch, step : int or None
+        Counted from 1.
+    layer, weight, operation : str or None
+    sentence, remedy : str
+    activations : dict of str to float
+        Largest magnitude that each layer gave in that step.
+    scales : dict of str to (float, float)
+        Smallest and largest value of each scale in that step.
+    num_steps : int
+        Steps that were tried.
+    """
+
+    term: str | None = None
+    epoch: int | None = None
+    step: int | None = None
+    layer: str | None = None
+    weight: str | None = None
+    operation: str | None = None
+    sentence: str = ""
+    remedy: str = ""
+    activations: dict[str, float] = field(default_factory=dict)
+    scales: dict[str, tuple[float, float]] = field(default_factory=dict)
+    num_steps: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether loss and gradients stayed finite."""
+        return self.term is None
+
+    @property
+    def findings(self) -> list[str]:
+        """Cause and remedy; empty where nothing went wrong."""
+        if self.ok:
+            return []
+        when = "" if self.epoch is None else f"Epoch {self.epoch}, step {self.step}: the {self.term} went first. "
+        return [f"{when}{self.sentence} {self.remedy}"]
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        if self.ok:
+            yield f"Loss and gradients stayed finite for {self.num_steps:,} steps."
+            return
+        yield self.findings[0]
+        table = Table(title="Before it", title_justify="left")
+        table.add_column("layer")
+        table.add_column("largest activation, or scale", justify="right")
+        for name, size in self.activations.items():
+            table.add_row(name, f"{size:.3g}")
+        for name, (low, high) in self.scales.items():
+            table.add_row(name, f"{low:.3g} to {high:.3g}")
+        if table.row_count:
+            yield table
+
+
+def diagnose_nan(
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    *,
+    loss: Any = None,
+    optimizer: Any = None,
+    epochs: int = 10,
+    batch_size: int = 32,
+    seed: int | None = 0,
+) -> NanDiagnosis:
+    """Train a tf_keras model on trial until loss or gradient is not finite, and say what went first.
+
+    The trial is Keras `fit` under `varbump.NanGuard`. Afterwards the model has the weights that it came with; one with
+    a training step of its own, or without known inputs, is compiled anew for the trial. Where
+    these are not finite already, that is the answer.
+
+    Parameters
+    ----------
+    model : tf_keras.Model
+        Any, stock layers of TensorFlow Probability included.
+    x, y : array-like (N, D), (N, Q)
+    loss : str, callable or tf_keras loss, optional
+        By default that with which the model was compiled.
+    optimizer : str or tf_keras optimizer, default=Adam
+        For the trial; by default a new one with the configuration of the model's, otherwise Adam.
+    epochs, batch_size : int
+    seed : int, optional
+        Of the order of the rows and of random layers: TensorFlow's global seed is set.
+
+    Returns
+    -------
+    NanDiagnosis
+
+    Raises
+    ------
+    ValueError
+        If x or y is empty, not finite or not numeric, if their rows differ, or if no loss is known.
+    TypeError
+        If `model` or `loss` is not of tf_keras.
+    """
+    x, y = check_rows(model, x, y)
+    loss = find_loss(model, loss, x, y)
+    epochs, batch_size = check_count(epochs, "epochs"), check_count(batch_size, "batch_size")
+    if not model.built:
+        model(x[:1])
+    own = owners(model)
+    for variable in model.variables:
+        if variable.dtype.is_floating and not np.all(np.isfinite(variable.numpy())):
+            layer, name = own[variable.ref()], weight_label(variable)
+            sentence = f"{name} of layer {layer!r} holds nan or infinity before any step."
+            return NanDiagnosis("weight", layer=layer, weight=name, sentence=sentence, remedy=REMEDIES["weight"])
+    trial = _alike(model)
+    if optimizer is None:
+        ours = getattr(model, "optimizer", None)
+        optimizer = "adam" if ours is None else type(ours).from_config(ours.get_config())
+    before = [variable.numpy() for variable in model.variables]
+    guard = NanGuard(raises=False)
+    tf.random.set_seed(host_seed(seed))
+    with keep_state(model):
+        try:
+            trial.compile(optimizer, loss)
+            trial.fit(x, y, epochs=epochs, batch_size=batch_size, verbose=0, callbacks=[guard])
+        finally:
+            for variable, value in zip(model.variables, before, strict=True):
+                variable.assign(value)
+    steps = epochs * -(-len(x) // batch_size)
+    error, found = guard.error, guard.blame
+    if error is None:
+        return NanDiagnosis(num_steps=steps)
+    if found is None:
+        return NanDiagnosis(error.culprit, error.epoch, error.step, num_steps=steps)
+    return NanDiagnosis(
+        found.term,
+        error.epoch,
+        error.step,
+        found.layer,
+        found.weight,
+        found.operation,
+        found.sentence,
+        found.remedy,
+        found.activations,
+        found.scales,
+        steps,
+    )
+
+
+def _alike(model: keras.Model) -> keras.Model:
+    """A model of the same layers, to be compiled without touching the other; a subclassed one is compiled anew."""
+    if type(model).train_step is keras.Model.train_step and getattr(model, "inputs", None):
+        return keras.Model(model.inputs, model.outputs)
+    return model

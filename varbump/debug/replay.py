@@ -1,0 +1,137 @@
+"""One step of Keras, gone through again with the same rows, the same random numbers and the same weights."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import tensorflow as tf
+
+from varbump.core.keras import keras
+from varbump.debug.blame import Blame, blame
+from varbump.debug.record import Recorder, ancestors
+from varbump.model.structure import layer_names, owners, weight_label
+
+__all__ = ["Replay"]
+
+NOT_RANDOM = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "Placeholder", "VarHandleOp", "IteratorGetNext"}
+CALLS = {"StatefulPartitionedCall", "PartitionedCall", "While", "StatelessWhile", "If", "StatelessIf"}
+
+PLACES = itertools.count()
+"""Where values are held has a name that no other step has."""
+
+
+class Replay:
+    """What a traced step needs to be repeated: its graph, and its rows and random numbers.
+
+    Random layers draw from stateful operations, which give other numbers each time. Their results are kept, and take
+    the place of those operations when the graph is run again.
+
+    Parameters
+    ----------
+    model : tf_keras.Model
+    data : nested symbolic Tensor
+        The batch.
+    """
+
+    def __init__(self, model: keras.Model, data: Any) -> None:
+        self._model = model
+        self.data = [t for t in tf.nest.flatten(data) if t is not None]
+        self.loss: Any = None
+        self.checks: list[Any] = []
+        self.prepared = False
+        self.kept: list[Any] = []
+        self._place = f"varbump_replay_{next(PLACES)}"
+        self._graph: Any = None
+
+    def prepare(self) -> None:
+        """Choose what to keep and what to look at, once the forward and the backward pass are traced."""
+        self.prepared = True
+        if tf.executing_eagerly() or not hasattr(self.loss, "graph"):
+            return
+        graph, model, own = self.loss.graph, self._model, owners(self._model)
+        self._variables = {graph.capture(v.handle).name: v for v in model.variables}
+        trained = {v.ref() for v in model.trainable_variables}
+        self._keys = {
+            name: f"{own.get(v.ref())}/{weight_label(v)}" for name, v in self._variables.items() if v.ref() in trained
+        }
+        self._recorder = Recorder(self.loss, layer_names(model), self._keys, self.data)
+        # Gradients of all that is on the way: nobody asks for them before it comes to a replay, so they cost nothing.
+        self._values_of, self._gradients_of = self._recorder.fetch(self.loss)
+        nodes = ancestors([self.loss, *self._values_of, *self._gradients_of])
+        self.kept = [*self.data, *(t for op in nodes if _is_random(op) for t in op.outputs)]
+        captured = {id(internal): external for external, internal in graph.captures}
+        inputs = [t for op in nodes for t in op.outputs if id(t) in captured and t.name not in self._variables]
+        self._constants = {t.name: _resolved(captured[id(t)]) for t in inputs}
+        self._graph = graph
+
+    def keep(self) -> list[Any]:
+        """In each step, hold its rows and random numbers in place of those before, without a copy; what does so."""
+        if not self.kept:
+            return []
+        with tf.control_dependencies([tf.raw_ops.StageClear(dtypes=self._dtypes, shared_name=self._place)]):
+            return [tf.raw_ops.Stage(values=self.kept, shared_name=self._place)]
+
+    def forget(self) -> None:
+        """Let go of what is held."""
+        if self.kept:
+            tf.raw_ops.StageClear(dtypes=self._dtypes, shared_name=self._place)
+
+    @property
+    def _dtypes(self) -> list[tf.DType]:
+        return [t.dtype for t in self.kept]
+
+    def blame(self) -> Blame | None:
+        """Run the step again and say what went first; None where it cannot be run."""
+        if self._graph is None:
+            return None
+        wanted = [*self._values_of, *self._gradients_of]
+        fed = (
+            {t.name for t in self.kept}
+            | set(self._variables)
+            | {n for n, v in self._constants.items() if v is not None}
+        )
+        needed = {op.name for op in ancestors(wanted, fed)}
+        definition = self._graph.as_graph_def()
+        nodes = [node for node in definition.node if node.name in needed]
+        del definition.node[:]
+        definition.node.extend(nodes)
+        used = set()
+        for node in definition.node:  # control inputs may lead out of what is left
+            kept = [name for name in node.input if not name.startswith("^") or name[1:] in needed]
+            used |= {name if ":" in name else f"{name}:0" for name in kept}
+            del node.input[:]
+            node.input.extend(kept)
+        inner = [t.name for t in wanted if t.name not in fed]
+
+        def run() -> Any:
+            graph = tf.compat.v1.get_default_graph()
+            feeds = {t.name: tf.identity(v) for t, v in zip(self.kept, values, strict=True)}
+            feeds |= {name: graph.capture(v.handle) for name, v in self._variables.items()}
+            feeds |= {name: graph.capture(value) for name, value in self._constants.items() if value is not None}
+            inputs = {name: value for name, value in feeds.items() if name in used}
+            found = tf.graph_util.import_graph_def(definition, input_map=inputs, return_elements=inner, name="replay")
+            results = feeds | dict(zip(inner, found, strict=True))
+            return [results[t.name] for t in wanted]
+
+        values = tf.raw_ops.Unstage(dtypes=self._dtypes, shared_name=self._place)
+        results = tf.function(run, autograph=False)()
+        count = len(self._values_of)
+        record = self._recorder.record(results[:count], results[count:])
+        weights = {key: self._variables[name].numpy() for name, key in self._keys.items()}
+        return blame(record, {key: key.split("/", 1)[0] for key in weights}, weights)
+
+
+def _is_random(op: Any) -> bool:
+    stateful = op.op_def is not None and op.op_def.is_stateful
+    return stateful and bool(op.outputs) and op.type not in NOT_RANDOM | CALLS
+
+
+def _resolved(tensor: Any) -> Any:
+    """The eager value behind what a graph captured from the ones around it, None where it is no constant."""
+    while not hasattr(tensor, "numpy"):
+        outer = {id(internal): external for external, internal in getattr(tensor.graph, "captures", [])}
+        if id(tensor) not in outer:
+            return None
+        tensor = outer[id(tensor)]
+    return tensor

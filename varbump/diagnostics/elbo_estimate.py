@@ -1,0 +1,110 @@
+"""How large the evidence lower bound of a trained network is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from varbump.core.checks import check_count
+from varbump.core.keras import float_dtype, keras
+from varbump.core.random import host_seed, standard_normal
+from varbump.forward.elbo import negative_elbo
+from varbump.forward.passes import ForwardPass, compiled, rehearse, run_pass
+from varbump.likelihoods.checks import check_likelihood
+from varbump.model.checks import check_data, check_network
+
+__all__ = ["ElboEstimate", "elbo_terms", "estimate_elbo"]
+
+
+@dataclass(frozen=True)
+class ElboEstimate:
+    """Result of `varbump.estimate_elbo`.
+
+    Attributes
+    ----------
+    elbo : float
+        Nats, of all N observations together; a lower bound on the log evidence log p(y | x).
+    standard_error : float
+        Of `elbo`, from the spread over the draws (nats).
+    loss, nll : float
+        ``-elbo / N`` and the mean negative log-likelihood (nats per observation).
+    kl : float
+        Nats.
+    """
+
+    elbo: float
+    standard_error: float
+    loss: float
+    nll: float
+    kl: float
+
+
+def estimate_elbo(
+    network: keras.Model, likelihood: Any, x: Any, y: Any, *, num_draws: int = 100, seed: int | None = None
+) -> ElboEstimate:
+    r"""Estimate the ELBO of the weights as they are from draws w ~ q, each over all of the data.
+
+    .. math:: \mathrm{ELBO} = \operatorname{E}_q[\log p(y | x, w) + \log p(w) - \log q(w)]
+
+    Densities are taken at the draws, also where the KL has a closed form: the closer q is to the exact posterior, the
+    less the terms vary from draw to draw, and at the exact posterior each draw gives the log evidence.
+
+    Parameters
+    ----------
+    network, likelihood, x, y
+        As in `varbump.fit`.
+    num_draws : int, default=100
+    seed : int, optional
+
+    Returns
+    -------
+    ElboEstimate
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `varbump.fit`.
+    """
+    check_count(num_draws, "num_draws", minimum=2)
+    nll, kl = elbo_terms(network, likelihood, x, y, num_draws=num_draws, seed=seed)
+    elbos, num_data = -(nll + kl), len(x)
+    return ElboEstimate(
+        elbo=float(elbos.mean()),
+        standard_error=float(elbos.std(ddof=1) / np.sqrt(num_draws)),
+        loss=float(negative_elbo(nll.mean() / num_data, kl.mean(), num_data)),
+        nll=float(nll.mean() / num_data),
+        kl=float(kl.mean()),
+    )
+
+
+def elbo_terms(
+    network: keras.Model, likelihood: Any, x: Any, y: Any, *, num_draws: int, seed: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each draw w ~ q, -log p(y | x, w) and log q(w) - log p(w), in nats, (S,) each.
+
+    Less their sum is log p(y, w | x) - log q(w), the log ratio of importance sampling.
+    """
+    check_network(network)
+    check_likelihood(likelihood)
+    x, y = check_data(network, likelihood, x, y)
+    if not network.built:
+        network(x[:1])
+    dtype = tf.as_dtype(float_dtype(network))
+    size = rehearse(lambda: network(tf.zeros(x.shape, dtype), training=False)).taken
+
+    def one(args: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        noise, seed_of_draw = args
+        with run_pass(ForwardPass(noise, seed_of_draw, exact_kl=False)) as forward:
+            nll = tf.reduce_sum(likelihood.nll(y, network(x, training=False)))
+        return tf.cast(nll, dtype), tf.cast(forward.kl, dtype)
+
+    def all_draws(seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        noise = standard_normal([num_draws, size], seeds[0], dtype)
+        return tf.map_fn(one, (noise, seeds), fn_output_signature=(dtype, dtype))
+
+    states = np.random.SeedSequence((host_seed(seed), 2)).generate_state(2 * num_draws).view(np.int32)
+    nll, kl = compiled(all_draws)(states.reshape(num_draws, 2))
+    return np.asarray(nll, float), np.asarray(kl, float)

@@ -1,0 +1,158 @@
+"""How far q is from the posterior, told by the tail of the importance ratios."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from varbump.core.checks import check_count
+from varbump.core.extras import need
+from varbump.core.keras import keras
+from varbump.core.printed import Printed, Table
+from varbump.diagnostics.elbo_estimate import elbo_terms
+from varbump.diagnostics.parameters import parameter_report
+from varbump.layers import DenseVariational
+from varbump.model.checks import check_network
+
+__all__ = ["KhatReport", "psis_khat"]
+
+GOOD, USABLE = 0.5, 0.7
+
+MANY_WEIGHTS = 100
+"""From here on an approximation with good bands fails the test.
+
+The log ratio of a normal whose sd is off by a share e, to one that is right, has variance (1 - (1 - e)^2)^2 / 2, about
+2 e^2. Over n independent weights that is 2 n e^2: for n = 100 and e = 10 %, which no band shows, it is 2, and the
+ratios of neighbouring draws differ by a factor of 4. k-hat of the joint density then is near its limits; beyond, it
+says how many weights there are rather than how good q is (Yao et al., section 3.1, on high dimensions).
+"""
+
+MOST_WEIGHTS = 5000
+"""Ratios are not even computed above."""
+
+
+@dataclass(frozen=True)
+class KhatReport(Printed):
+    """Result of `varbump.psis_khat`; printed, the number and what it says.
+
+    Attributes
+    ----------
+    khat : float
+        Shape of the generalised Pareto distribution that fits the largest importance ratios: with 1 / k moments.
+        -inf where all ratios are equal, which is what the exact posterior gives; nan where it was not computed.
+    num_weights : int
+    num_draws : int
+        S.
+    log_ratio_sd : float
+        Standard deviation of log p(y, w) - log q(w) over the draws, nats; 0 for the exact posterior.
+    """
+
+    khat: float
+    num_weights: int
+    num_draws: int
+    log_ratio_sd: float
+
+    @property
+    def too_many_weights(self) -> bool:
+        """Whether a large k-hat says more about the number of weights than about q."""
+        return self.num_weights > MANY_WEIGHTS
+
+    @property
+    def good(self) -> bool | None:
+        """Whether q lacks nothing of the posterior where it has draws; None where there are too many weights to say."""
+        if self.khat < USABLE:
+            return True
+        return None if self.too_many_weights or np.isnan(self.khat) else False
+
+    @property
+    def judgement(self) -> str:
+        """What the number says."""
+        modes = "k-hat cannot see modes of the posterior that q has no draws in, nor that q is too wide."
+        if self.khat == -np.inf:
+            return f"All importance ratios are equal: q is the posterior itself, as far as its draws reach. {modes}"
+        if self.khat < GOOD:
+            return f"Below {GOOD}: q lacks nothing of the posterior where it has draws. {modes}"
+        if self.khat < USABLE:
+            return f"Between {GOOD} and {USABLE}: q is usable, with some error in its tails. {modes}"
+        if self.too_many_weights:
+            return (
+                f"Too many weights to say: with more than {MANY_WEIGHTS}, errors of 10 % in each sd, which no band "
+                f"shows, are enough for a k-hat above {USABLE}. Look at calibration on held-out data (varbump.evaluate)"
+                f", or hold the function against varbump.sample_nuts."
+            )
+        return (
+            f"Above {USABLE}: q is far from the posterior in some direction, mostly too narrow. Do not trust "
+            f"the sds of its weights; what that does to the function, varbump.sample_nuts tells. Train longer, or take "
+            f"a family with more covariance."
+        )
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        table = Table(title="Posterior against q", title_justify="left", show_header=False)
+        table.add_column("")
+        table.add_column("", justify="right")
+        table.add_row("PSIS k-hat", "not computed" if np.isnan(self.khat) else f"{self.khat:.2f}")
+        table.add_row("sd of the log ratios, nats", f"{self.log_ratio_sd:.3g}")
+        table.add_row("weights", f"{self.num_weights:,}")
+        table.add_row("draws", f"{self.num_draws:,}")
+        yield table
+        yield self.judgement
+
+
+def psis_khat(
+    network: keras.Model, likelihood: Any, x: Any, y: Any, *, num_draws: int = 4000, seed: int | None = 0
+) -> KhatReport:
+    r"""Hold q against the posterior by the tail of the importance ratios, for networks of few weights.
+
+    .. math:: r_s = p(y, w_s | x) / q(w_s), \quad w_s \sim q
+
+    Where q lacks mass that the posterior has, a few ratios are far larger than all others: k-hat is the shape of the
+    generalised Pareto distribution of the largest. For a normal posterior and a q with its sds times s < 1, it is
+    1 - s^2; a q that is too wide is not found out. Learned noise scales and scales of priors are held at their values.
+
+    Parameters
+    ----------
+    network, likelihood, x, y
+        As in `varbump.fit`: the training data.
+    num_draws : int, default=4000
+        S; at least 100. The number still scatters by about 0.1 from seed to seed, however many draws there are.
+    seed : int, optional
+
+    Returns
+    -------
+    KhatReport
+        Print it. For more than 5,000 weights nothing is computed and k-hat is nan.
+
+    Raises
+    ------
+    ImportError
+        If arviz-stats is not installed: ``pip install "varbump[arviz]"``.
+    ValueError, TypeError
+        As `varbump.estimate_elbo`; also if a ratio is not finite, or the network has no
+        variational layers.
+
+    References
+    ----------
+    Yao, Vehtari, Simpson and Gelman (2018), "Yes, but Did It Work?: Evaluating Variational Inference", algorithm 1.
+    """
+    check_network(network)
+    check_count(num_draws, "num_draws", 100)
+    if not network.built:
+        raise ValueError("network is not built, so it has no q yet; fit it first, or call it on some x")
+    if not any(isinstance(layer, DenseVariational) for layer in network._flatten_layers()):
+        raise ValueError("network has no variational layers, so it has no q")
+    num_weights = parameter_report(network).num_weights
+    if num_weights > MOST_WEIGHTS:
+        return KhatReport(float("nan"), num_weights, 0, float("nan"))
+    array_stats = need("arviz_stats.base", "psis_khat").array_stats
+    log_ratios = -np.add(*elbo_terms(network, likelihood, x, y, num_draws=num_draws, seed=seed))
+    if not np.isfinite(log_ratios).all():
+        raise ValueError("an importance ratio is nan or infinite: a draw from q has no finite density or likelihood")
+    sd = float(np.std(log_ratios))
+    if np.ptp(log_ratios) <= 1e-9 * max(1.0, float(np.abs(log_ratios).max())):
+        return KhatReport(-np.inf, num_weights, num_draws, sd)  # no tail to fit: psislw gives nan
+    # psislw takes log densities of observations, whose ratios are their inverses: it negates what it is given
+    _, khat = array_stats.psislw(-log_ratios)
+    return KhatReport(float(khat), num_weights, num_draws, sd)

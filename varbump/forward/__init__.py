@@ -1,0 +1,3 @@
+"""One pass through a network."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""From data to weights, one method a folder."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Many networks trained at once."""
+
+__all__: list[str] = []

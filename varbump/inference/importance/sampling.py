@@ -1,0 +1,191 @@
+"""Training candidates, weighing them by the data, and choosing."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from varbump.core.checks import check_count, check_number
+from varbump.core.keras import keras
+from varbump.core.random import host_seed
+from varbump.core.temperature import note_temperature, temperature_of
+from varbump.forward.passes import compiled, run_pass
+from varbump.inference.importance.draws import ImportanceDraws
+from varbump.inference.importance.inducing import InducingPass, InducingPosterior
+from varbump.inference.importance.step import InducingStep
+from varbump.inference.vi.fitting import run_fit
+from varbump.inference.vi.history import History
+from varbump.likelihoods.checks import check_likelihood
+from varbump.model.checks import check_data, check_network
+from varbump.model.log_posterior import Target
+
+__all__ = ["sample_importance"]
+
+BATCH_SIZE = 256
+"""Rows a step at most: small data are taken whole, which leaves the noise of the draws only."""
+
+BLOCK_BYTES = 64 * 2**20
+"""Bound on the network's outputs and activations that candidates are weighed by at a time, roughly."""
+
+
+def sample_importance(
+    network: keras.Model,
+    likelihood: Any,
+    x: Any,
+    y: Any,
+    *,
+    num_draws: int = 1000,
+    num_candidates: int = 30,
+    num_inducing: int = 50,
+    num_steps: int = 10_000,
+    num_samples: int = 4,
+    learning_rate: float = 0.01,
+    seed: int | None = None,
+    verbose: int = 1,
+) -> ImportanceDraws:
+    r"""Draw weights close to their posterior, in seconds: candidates of a rich q, resampled by importance.
+
+    First a global inducing point posterior q is trained on the ELBO: each layer's weights given those of the layers
+    before are Bayesian linear regression on pseudo-data, so that they follow each other as no normal over all weights
+    can. Then each draw is chosen among K candidates w_k ~ q with probability proportional to
+
+    .. math:: p(y | x, w_k)\, p(w_k) / q(w_k),
+
+    which corrects what q gets wrong as far as its candidates reach. The result says how far that is.
+
+    Parameters
+    ----------
+    network : tf_keras.Model
+        Of `varbump.build_network`, or with its `DenseVariational` layers one after the other on inputs (N, D). What
+        counts are its architecture and priors; its own q is neither used nor changed, nor need it be fitted, except for
+        scales that priors or the likelihood learn: these are held at their present values, as in `sample_nuts`.
+    likelihood : likelihood
+    x, y : array-like (N, D), (N, Q)
+    num_draws : int, default=1000
+    num_candidates : int, default=30
+        K. More come closer to the posterior, for as much more work.
+    num_inducing : int, default=50
+        M, inducing rows; they start at rows of x.
+    num_steps : int, default=10_000
+        Of training.
+    num_samples : int, default=4
+        Draws of the weights a step.
+    learning_rate : float, default=0.01
+        Of Adam at the start; it falls to 0 along a cosine.
+    seed : int, optional
+        Same seed, machine and versions: the same draws. Otherwise TensorFlow's global seed decides.
+    verbose : int, default=1
+        0 is silent; otherwise a progress bar of the training, if standard output is a terminal.
+
+    Returns
+    -------
+    ImportanceDraws
+        Takes the place of the network in `predict_f`, `predict_y` and `predict_bands`. Print it for a judgement.
+
+    Raises
+    ------
+    ValueError
+        If the network has no variational layers, its inputs are no rows (N, D), an argument is out of range, x or y
+        does not fit, or a prior has no density or moments.
+    TypeError
+        If `network` is not of tf_keras.
+    NonFiniteLossError
+        If the loss becomes nan or infinite.
+
+    References
+    ----------
+    Ober and Aitchison (2021), "Global inducing point variational posteriors for Bayesian neural networks and deep
+    Gaussian processes". Rubin (1987), "The SIR algorithm"; Domke and Sheldon (2018), "Importance Weighting and
+    Variational Inference", theorem 1.
+    """
+    check_network(network)
+    check_likelihood(likelihood)
+    num_draws, num_candidates = check_count(num_draws, "num_draws"), check_count(num_candidates, "num_candidates")
+    num_inducing, num_steps = check_count(num_inducing, "num_inducing"), check_count(num_steps, "num_steps")
+    learning_rate = check_number(learning_rate, "learning_rate", strict=True)
+    x, y = check_data(network, likelihood, x, y)
+    if not network.built:
+        network(x[:1])
+    if x.ndim != 2:
+        raise ValueError(f"sample_importance takes inputs of shape (N, D), but x has shape {x.shape}")
+    seed, began = host_seed(seed), time.perf_counter()
+    target = Target(network, likelihood, x, y)
+    posterior = _start(target, x, y, num_inducing, seed)
+
+    def make_step(*args: Any) -> InducingStep:
+        return InducingStep(posterior, *args)
+
+    batch_size = min(len(x), BATCH_SIZE)
+    temperature = temperature_of(network)
+    try:
+        history: History = run_fit(
+            make_step,
+            network,
+            likelihood,
+            x,
+            y,
+            epochs=-(-num_steps // -(-len(x) // batch_size)),
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            num_samples=num_samples,
+            seed=seed,
+            verbose=verbose,
+        )
+    finally:
+        note_temperature(network, temperature)  # that of its own q, which stays as it is
+    weights, log_weights = _resampled(target, posterior, num_draws, num_candidates, seed)
+    return ImportanceDraws(network, weights, log_weights, history, time.perf_counter() - began)
+
+
+def _start(target: Target, x: np.ndarray, y: np.ndarray, num_inducing: int, seed: int) -> InducingPosterior:
+    """Inducing rows at rows of the data, whose last pseudo-outputs are y, known as well as N rows of y would be."""
+    for layer in target.layers:
+        try:
+            layer.prior(None).mean(), layer.prior(None).stddev()
+        except NotImplementedError as error:
+            raise ValueError(
+                f"The prior of layer {layer.name!r} has no mean or standard deviation in closed form, which "
+                f"sample_importance starts from"
+            ) from error
+    rows = np.random.default_rng((seed, 3)).permutation(len(x))[:num_inducing]
+    outputs = np.zeros((len(rows), target.layers[-1].units), x.dtype)
+    outputs[:, : y.shape[1]] = y[rows]  # others are raw scales of the noise
+    sd = np.asarray(target.likelihood.stddev(tf.zeros([1, outputs.shape[1]], target.dtype)), float)
+    precision = len(x) / len(rows) / float(np.mean(sd**2))
+    return InducingPosterior(target.layers, x[rows], outputs, precision, seed)
+
+
+def _resampled(
+    target: Target, posterior: InducingPosterior, num_draws: int, num_candidates: int, seed: int
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """The weights chosen, of each layer (num_draws, n), and the log weights of all candidates."""
+
+    def candidate(noise: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        forward = InducingPass(posterior, noise)
+        with run_pass(forward):
+            target.network(posterior.inputs, training=False)
+        log_q = tf.cast(tf.add_n(forward.log_q), target.dtype)
+        return forward.drawn, target.log_prob(forward.drawn) - log_q
+
+    def block(seed_of_block: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        noise = posterior.noise_of(seed_of_block, groups * num_candidates)
+        return tf.vectorized_map(candidate, noise, fallback_to_while_loop=False)
+
+    bytes_each = len(target.x) * sum(layer.units for layer in target.layers) * target.dtype.size
+    groups = min(max(BLOCK_BYTES // (bytes_each * num_candidates), 1), num_draws)
+    program, generator = compiled(block), np.random.default_rng((seed, 4))
+    chosen: list[list[np.ndarray]] = []
+    log_weights = []
+    for number in range(-(-num_draws // groups)):
+        state = np.random.SeedSequence((seed, 5, number)).generate_state(2).view(np.int32)
+        weights, values = program(tf.constant(state))
+        logs = values.numpy().astype(float).reshape(groups, num_candidates)
+        logs[np.isnan(logs)] = -np.inf
+        best = np.argmax(logs + generator.gumbel(size=logs.shape), axis=1) + num_candidates * np.arange(groups)
+        chosen.append([w.numpy()[best] for w in weights])
+        log_weights.append(logs)
+    parts = [np.concatenate(part)[:num_draws] for part in zip(*chosen, strict=True)]
+    return tuple(parts), np.concatenate(log_weights)[:num_draws]

@@ -1,0 +1,3 @@
+"""Draws of the weights by Markov chains."""
+
+__all__: list[str] = []

@@ -1,0 +1,232 @@
+"""The exact posterior over the weights, by the No-U-Turn sampler."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from varbump.core.checks import check_count, check_number
+from varbump.core.keras import keras
+from varbump.core.random import host_seed
+from varbump.inference.mcmc.chain import STRETCH, ChainProgram, ChainState, Stretch
+from varbump.inference.mcmc.convergence import default_test_points
+from varbump.inference.mcmc.coordinates import Coordinates
+from varbump.inference.mcmc.cost import refuse_if_dear, time_gradient
+from varbump.inference.mcmc.draws import PosteriorDraws
+from varbump.inference.mcmc.warmup import adapted_scale
+from varbump.likelihoods.checks import check_likelihood
+from varbump.model.checks import check_data, check_inputs, check_network
+from varbump.model.log_posterior import Target
+
+__all__ = ["sample_nuts"]
+
+FIRST_STEP_SIZE = 0.1
+
+SCALES_UNTIL = 0.7
+"""Fraction of the warm-up in which scales are adapted; the step size has the rest to itself."""
+
+
+def sample_nuts(
+    network: keras.Model,
+    likelihood: Any,
+    x: Any,
+    y: Any,
+    *,
+    num_draws: int = 500,
+    num_warmup: int = 200,
+    num_chains: int = 4,
+    x_test: Any = None,
+    target_accept: float = 0.8,
+    max_tree_depth: int = 9,
+    max_minutes: float | None = None,
+    seed: int | None = None,
+    verbose: int = 1,
+) -> PosteriorDraws:
+    r"""Draw weights from their posterior itself, with no family between, by Markov chains (NUTS).
+
+    .. math:: p(w | x, y) \propto \prod_n p(y_n | f(x_n; w)) \prod_l p(w_l)
+
+    over the weights w of all `DenseVariational` layers. Everything else is held at its present value: variables of the
+    likelihood such as a learned noise scale, learned scales of priors, trainable weights of other layers and of
+    activations. Penalties that layers add to a Keras loss are no part of the posterior and are left out.
+
+    Chains start at draws of the network's present q, so fit it first, and move in coordinates in which q has scale 1.
+    The warm-up adapts the scale of each coordinate and the step size. Chains run beside each other, one a thread, in
+    an XLA program that makes 25 draws a call.
+
+    Parameters
+    ----------
+    network : tf_keras.Model
+        Built, and fitted. It is not changed.
+    likelihood : likelihood
+        The one that the network was trained with.
+    x, y : array-like (N, D), (N, Q)
+        All of the data: each gradient looks at every row.
+    num_draws : int, default=500
+        Draws kept, of each chain; at least 4.
+    num_warmup : int, default=200
+        Draws before them, of each chain; at least 10.
+    num_chains : int, default=4
+        Two or more, for R-hat to see chains that disagree.
+    x_test : array-like (M, D), optional
+        Where f is watched for convergence. By default at most 64 points over the range of x widened by half its width.
+    target_accept : float, default=0.8
+        Acceptance probability that the step size is adapted to, in (0, 1). Higher: smaller steps, fewer divergences.
+    max_tree_depth : int, default=9
+        A draw takes at most 2^max_tree_depth - 1 gradients.
+    max_minutes : float, optional
+        Bound on the estimated time, minutes; the estimate supposes that every draw takes the most gradients. By
+        default 10 minutes and 2,000 weights.
+    seed : int, optional
+        Same seed, machine and versions: the same draws. Otherwise TensorFlow's global seed decides.
+    verbose : int, default=1
+        0 is silent; otherwise a progress bar, if standard output is a terminal.
+
+    Returns
+    -------
+    PosteriorDraws
+        Takes the place of the network in `predict_f`, `predict_y` and `predict_bands`. Print it: chains that have not
+        converged say so.
+
+    Raises
+    ------
+    ValueError
+        If the network is not built or has no variational layers, an argument is out of range, x or y does not fit, a
+        prior has no density, or the estimated cost is above what is allowed: the message says what it would be.
+    TypeError
+        If `network` is not of tf_keras.
+
+    References
+    ----------
+    Hoffman and Gelman (2014), "The No-U-Turn Sampler", JMLR 15, algorithm 6.
+    """
+    check_network(network)
+    check_likelihood(likelihood)
+    if not network.built:
+        raise ValueError("network is not built, so it has no q to start from; fit it first, or call it on some x")
+    num_draws, num_warmup = check_count(num_draws, "num_draws", 4), check_count(num_warmup, "num_warmup", 10)
+    num_chains = check_count(num_chains, "num_chains")
+    max_tree_depth = check_count(max_tree_depth, "max_tree_depth")
+    if not check_number(target_accept, "target_accept", strict=True) < 1.0:
+        raise ValueError(f"target_accept must lie between 0 and 1, got {target_accept!r}")
+    if max_minutes is not None:
+        max_minutes = check_number(max_minutes, "max_minutes", strict=True)
+    x, y = check_data(network, likelihood, x, y)
+    x_test = default_test_points(x) if x_test is None else check_inputs(network, x_test, "x_test")
+    seed = host_seed(seed)
+
+    target = Target(network, likelihood, x, y)
+    coordinates = Coordinates(target.layers, target.dtype)
+    generator = np.random.default_rng(seed)
+    starts = [coordinates.draw(generator) for _ in range(num_chains)]
+    num_threads = min(num_chains, os.cpu_count() or 1)
+    num_gradients = num_chains * (num_warmup + num_draws) * (2**max_tree_depth - 1)
+    began = time.perf_counter()
+    seconds_a_gradient = time_gradient(target, coordinates, starts[0])
+    refuse_if_dear(coordinates.num_weights, seconds_a_gradient, num_gradients, num_threads, max_minutes)
+
+    chains = _Chains(ChainProgram(target, coordinates, max_tree_depth, target_accept), starts, seed, num_threads)
+    compiled_at = time.perf_counter()
+    with chains.pool, _Bar(num_warmup + num_draws, verbose) as bar:
+        chains.warm_up(num_warmup, bar.advance)
+        kept = chains.sample(num_draws, bar.advance)
+    u = kept.z * chains.scale
+    draws = PosteriorDraws(
+        network=network,
+        weights=coordinates.stored(u),
+        x_test=x_test,
+        in_range=((x_test >= x.min(0)) & (x_test <= x.max(0))).reshape(len(x_test), -1).all(1),
+        accept=kept.accept,
+        divergent=kept.divergent,
+        saturated=kept.saturated,
+        leapfrogs=kept.leapfrogs,
+        step_size=np.array([state.step_size for state in chains.states]),
+        num_warmup=num_warmup,
+        num_held=target.num_held,
+        seconds=time.perf_counter() - compiled_at,
+        compile_seconds=compiled_at - began,
+    )
+    _ = draws.rhat, draws.ess  # now, while other layers have the values that were sampled with
+    return draws
+
+
+class _Chains:
+    """All chains, stretch by stretch."""
+
+    def __init__(self, program: ChainProgram, starts: Sequence[np.ndarray], seed: int, num_threads: int) -> None:
+        self._program, self._seed, self._num_stretches = program, seed, 0
+        self.states = [ChainState.start(z, FIRST_STEP_SIZE) for z in starts]
+        self.scale = np.ones_like(starts[0])
+        self.pool = ThreadPoolExecutor(num_threads)
+        program.run(self.states[0], self.scale, np.zeros(2, np.int32), 0, True)  # compiles
+
+    def warm_up(self, num: int, advance: Callable[[int], None]) -> None:
+        """Adapt scales, from the later half of what has been drawn, and step sizes."""
+        windows: list[tuple[np.ndarray, np.ndarray]] = []
+        for start in range(0, num, STRETCH):
+            stretch = self._run(min(STRETCH, num - start), adapting=True)
+            advance(stretch.z.shape[1])
+            windows.append((self.scale * stretch.z, stretch.gradient / self.scale))
+            if start + STRETCH <= SCALES_UNTIL * num:
+                self._rescale(windows[-max(len(windows) // 2, 1) :])
+        # sample at the averaged step size: the last one is still exploring
+        self.states = [state._replace(step_size=np.exp(state.averaged)) for state in self.states]
+
+    def sample(self, num: int, advance: Callable[[int], None]) -> Stretch:
+        """Draws to keep, with nothing adapted; arrays (num_chains, num, ...)."""
+        stretches = []
+        for start in range(0, num, STRETCH):
+            stretches.append(self._run(min(STRETCH, num - start), adapting=False))
+            advance(stretches[-1].z.shape[1])
+        return Stretch(*(np.concatenate(parts, axis=1) for parts in zip(*stretches, strict=True)))
+
+    def _rescale(self, windows: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        draws, gradients = (
+            np.concatenate(parts, 1).reshape(-1, len(self.scale)) for parts in zip(*windows, strict=True)
+        )
+        old, self.scale = self.scale, adapted_scale(draws, gradients, self.scale)
+        self.states = [ChainState.start(state.z * old / self.scale, state.step_size) for state in self.states]
+
+    def _run(self, num: int, adapting: bool) -> Stretch:
+        number, self._num_stretches = self._num_stretches, self._num_stretches + 1
+
+        def one(chain: int) -> tuple[ChainState, Stretch]:
+            seed = np.random.SeedSequence((self._seed, chain, number)).generate_state(2).view(np.int32)
+            return self._program.run(self.states[chain], self.scale, seed, num, adapting)
+
+        self.states, stretches = map(list, zip(*self.pool.map(one, range(len(self.states))), strict=True))
+        return Stretch(*(np.stack(parts) for parts in zip(*stretches, strict=True)))
+
+
+class _Bar:
+    """Context manager around the progress bar; silent unless `verbose` and standard output is a terminal."""
+
+    def __init__(self, total: int, verbose: int) -> None:
+        console = Console()
+        self._progress = Progress(
+            TextColumn("draw {task.completed:,.0f}/{task.total:,.0f} of each chain"),
+            BarColumn(bar_width=20),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=console,
+            disable=not (verbose and console.is_terminal),
+        )
+        self._task = self._progress.add_task("nuts", total=total)
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def advance(self, num: int) -> None:
+        """Show that each chain has made `num` more draws."""
+        self._progress.advance(self._task, num)

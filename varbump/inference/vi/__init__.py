@@ -1,0 +1,3 @@
+"""Stochastic variational inference, compiled."""
+
+__all__: list[str] = []

@@ -1,0 +1,145 @@
+"""Where a training run goes on after its process has ended, however it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from varbump.core.archive import Archive, ArchiveError, write_archive
+from varbump.core.files import remove_leftovers
+from varbump.inference.vi.fingerprint import difference
+from varbump.inference.vi.history import History
+
+__all__ = ["Checkpoint", "stored_seed"]
+
+NAME = "fit.checkpoint"
+
+KIND = "checkpoint"
+
+MAX_SHARE = 0.02
+"""Of the time of a run that may go into writing."""
+
+SCALARS = ("seconds", "timed_steps", "stopped")
+"""What a history holds beside its columns and beside what the arguments say."""
+
+
+class Checkpoint:
+    """The state of a run in a folder: weights, optimiser, best weights, history, and which run it is.
+
+    Shuffles and noise are functions of the seed and the epoch, and so need no state.
+
+    Parameters
+    ----------
+    folder : str or path
+        Made if it is not there.
+    arguments : dict
+        From `varbump.inference.vi.fingerprint.fingerprint`.
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        If the folder holds the checkpoint of another run, or a damaged one, or is a file.
+    OSError
+        If it cannot be written.
+    """
+
+    def __init__(self, folder: Any, arguments: dict[str, Any], seed: int) -> None:
+        self.path = _path(folder)
+        try:
+            os.makedirs(self.path.parent, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ValueError(f"checkpoint must be a folder, but {folder} is a file or lies below one") from error
+        remove_leftovers(self.path)
+        self._arguments, self._seed = {**arguments, "seed": seed}, seed
+        self._wait, self._written = 0.0, 0.0
+
+    def resume(self, loop: Any, history: History) -> int:
+        """Put the stored state into `loop` and `history`, if there is one, and return how many epochs are done.
+
+        Otherwise the state at the start is stored.
+        """
+        if not self.path.exists():
+            self.write(loop, history, 0)
+            return 0
+        configuration, arrays = _read(self.path)
+        try:
+            changed = difference(configuration["arguments"], self._arguments)
+            if changed:
+                raise ValueError(
+                    f"checkpoint {self.path.parent} belongs to another run of fit: {changed}. Give this run a folder "
+                    f"of its own, or delete that one"
+                )
+            loop.restore({name: _part(arrays, name) for name in loop.snapshot()})
+            history.history = {
+                name: values.tolist()
+                for name, values in zip(configuration["columns"], _part(arrays, "history"), strict=True)
+            }
+            for name in SCALARS:
+                setattr(history, name, configuration[name])
+            done = int(configuration["epoch"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _damaged(self.path, f"it lacks {error}") from error
+        self._written = time.perf_counter()
+        return done
+
+    def after_chunk(self, loop: Any, history: History, num_finished: int) -> None:
+        """Write the state after so many epochs, unless that would take more than `MAX_SHARE` of the time."""
+        if time.perf_counter() - self._written >= self._wait:
+            self.write(loop, history, num_finished)
+
+    def write(self, loop: Any, history: History, num_finished: int) -> None:
+        """Write the state after so many epochs."""
+        began = time.perf_counter()
+        arrays = {f"{name}/{i}": a for name, values in loop.snapshot().items() for i, a in enumerate(values)}
+        arrays |= {f"history/{i}": np.array(values) for i, values in enumerate(history.history.values())}
+        scalars = {key: value for key, value in dataclasses.asdict(history).items() if key in SCALARS}
+        configuration = {
+            "epoch": num_finished,
+            "columns": list(history.history),
+            "arguments": self._arguments,
+            **scalars,
+        }
+        write_archive(self.path, KIND, configuration, arrays)
+        self._written = time.perf_counter()
+        self._wait = (self._written - began) / MAX_SHARE
+
+
+def stored_seed(folder: Any) -> int | None:
+    """The seed of the run whose checkpoint lies in a folder; None for no folder or no checkpoint."""
+    if folder is None or not _path(folder).exists():
+        return None
+    seed = _read(_path(folder), with_arrays=False)[0].get("arguments", {}).get("seed")
+    return seed if isinstance(seed, int) else None
+
+
+def _path(folder: Any) -> Path:
+    if not isinstance(folder, (str, os.PathLike)) or not str(folder) or "\0" in str(folder):
+        raise TypeError(f"checkpoint must be the path of a folder, got {folder!r}")
+    return Path(folder) / NAME
+
+
+def _read(path: Path, *, with_arrays: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    try:
+        with Archive(path) as archive:
+            if archive.kind != KIND:
+                raise archive.error("it is no checkpoint")
+            return archive.configuration, {name: archive.array(name) for name in archive.declared if with_arrays}
+    except (ArchiveError, IsADirectoryError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, what: str) -> ValueError:
+    return ValueError(f"checkpoint {path.parent} cannot be used ({what}); delete it to train from the start")
+
+
+def _part(arrays: dict[str, np.ndarray], name: str) -> Sequence[np.ndarray]:
+    """The arrays name/0, name/1 and so on."""
+    count = sum(key.startswith(f"{name}/") for key in arrays)
+    return [arrays[f"{name}/{index}"] for index in range(count)]

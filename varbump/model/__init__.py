@@ -1,0 +1,3 @@
+"""A network, and what can be said of its structure."""
+
+__all__: list[str] = []

@@ -1,0 +1,118 @@
+"""Assembly of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from varbump.core.checks import check_count
+from varbump.core.keras import keras, refuse_keras3
+from varbump.core.random import host_seed
+from varbump.layers import DenseVariational
+from varbump.likelihoods.checks import outputs_needed
+from varbump.posteriors import JointNormal, PosteriorFactory, posterior
+from varbump.priors import prior
+
+__all__ = ["build_network"]
+
+
+def build_network(
+    num_features: int = 1,
+    *,
+    hidden_units: Sequence[int] = (16, 16),
+    num_outputs: int = 1,
+    likelihood: Any = None,
+    activation: Any = "relu",
+    make_prior_fn: Callable[..., Any] = prior,
+    make_posterior_fn: Callable[..., Any] = posterior,
+    kl_weight: float | None = None,
+    estimator: str = "shared",
+    seed: int | None = None,
+    dtype: str | None = None,
+) -> keras.Model:
+    """A network of `DenseVariational` layers, built and ready for `varbump.fit`.
+
+    Parameters
+    ----------
+    num_features : int, default=1
+        D, columns of x.
+    hidden_units : sequence of int, default=(16, 16)
+        Units of each hidden layer; ``()`` gives one linear layer.
+    num_outputs : int, default=1
+        Q, columns of y.
+    likelihood : likelihood, optional
+        The one to train with, where it needs more than one output for each column of y: the network then has
+        ``likelihood.num_outputs(num_outputs)`` of them, K, such as 2 Q for `HeteroscedasticNormal`.
+    activation : str, callable or tf_keras layer, default="relu"
+        Of the hidden layers. A layer is copied from its configuration for each of them.
+    make_prior_fn, make_posterior_fn : callable
+        Factories, called once for each layer; fixed N(0, I) and full-covariance normal by default.
+    kl_weight : float, optional
+        Only for training with Keras `fit`: 1 / number of training rows.
+    estimator : {"shared", "local", "flipout"}, default="shared"
+        Where the noise of a training step comes from, see `varbump.layers.DenseVariational`.
+    seed : int, optional
+        Seed of the start and of draws outside of `varbump.fit` and `varbump.predict_f`.
+    dtype : str, optional
+        "float32" or "float64"; Keras' default otherwise.
+
+    Returns
+    -------
+    tf_keras.Sequential
+        Maps (N, D) to (N, Q), or (N, K) for a likelihood; each call is one draw of all weights.
+
+    Raises
+    ------
+    ValueError
+        If a size is not a positive integer, or a layer is too large for its posterior.
+    TypeError
+        If `likelihood` is none.
+    """
+    num_features, num_outputs = check_count(num_features, "num_features"), check_count(num_outputs, "num_outputs")
+    if not isinstance(hidden_units, Sequence) or isinstance(hidden_units, str):
+        raise ValueError(f"hidden_units must be a sequence of integers such as (16, 16), got {hidden_units!r}")
+    hidden_units = [check_count(size, "hidden_units") for size in hidden_units]
+    refuse_keras3(activation, "activation")
+    widths = [*hidden_units, num_outputs if likelihood is None else outputs_needed(likelihood, num_outputs)]
+    num_detached = likelihood.num_detached(num_outputs) if hasattr(likelihood, "num_detached") else 0
+    sizes = [(fan_in + 1) * units for fan_in, units in zip([num_features, *hidden_units], widths, strict=True)]
+    factories = _by_layer(make_posterior_fn, sizes)
+    joint = isinstance(make_posterior_fn, JointNormal)
+    if joint:
+        seed = host_seed(seed)  # its layers share their noise, so they must agree on one
+    network = keras.Sequential([keras.Input((num_features,), dtype=dtype)])
+    for index, (units, factory) in enumerate(zip(widths, factories, strict=True)):
+        is_last = index == len(widths) - 1
+        network.add(
+            DenseVariational(
+                units,
+                factory,
+                make_prior_fn,
+                kl_weight=kl_weight,
+                activation=None if is_last else _copy_of(activation),
+                estimator=estimator,
+                num_detached=num_detached if is_last else 0,
+                seed=seed if seed is None or joint else seed + index,
+                dtype=dtype,
+                name=f"dense_variational_{index}" if not is_last else "output",
+            )
+        )
+    return network
+
+
+def _by_layer(factory: Callable[..., Any], sizes: Sequence[int]) -> list[Callable[..., Any]]:
+    """The posterior factory of each layer; too large a layer is refused before any memory is taken."""
+    factories = []
+    for size in sizes:
+        factories.append(factory)
+        if isinstance(factory, PosteriorFactory):
+            factory.check_size(size)
+            factory = factory.after(size)
+    return factories
+
+
+def _copy_of(activation: Any) -> Any:
+    """A layer of its own for each use, so that no two layers share trainable weights by accident."""
+    if isinstance(activation, keras.layers.Layer):
+        return type(activation).from_config({**activation.get_config(), "name": None})
+    return activation

@@ -1,0 +1,83 @@
+"""Whether a network is one that can be trained, and data fit it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from varbump.core.checks import check_array, check_rows_match
+from varbump.core.keras import float_dtype, keras, refuse_keras3
+from varbump.likelihoods.checks import outputs_needed
+
+__all__ = ["check_data", "check_inputs", "check_model", "check_network"]
+
+
+def check_data(network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and targets as arrays that fit the network, the likelihood and each other; messages say `of` x and y."""
+    x = check_inputs(network, x, f"{of}x")
+    y = check_array(y, f"{of}y", float_dtype(network))
+    check_rows_match(x, y, f"{of}x", f"{of}y")
+    shape = _shape(network, "output_shape")
+    if shape is not None and y.ndim != len(shape):
+        raise ValueError(f"{of}y has shape {y.shape}, but the network gives {len(shape)} axes: {shape}")
+    needed = outputs_needed(likelihood, y.shape[-1])
+    if shape is not None and (*y.shape[1:-1], needed) != shape[1:] and None not in shape[1:]:
+        message = f"{of}y has {y.shape[-1]} columns, but the network has {shape[-1]} outputs"
+        if needed != y.shape[-1]:
+            message += (
+                f" and {type(likelihood).__name__} needs {needed}; build it with "
+                f"build_network(num_outputs={y.shape[-1]}, likelihood=...)"
+            )
+        raise ValueError(message)
+    return x, y
+
+
+def check_inputs(network: keras.Model, x: Any, argument: str = "x") -> np.ndarray:
+    """Inputs as a finite array as wide as the network expects."""
+    x = check_array(x, argument, float_dtype(network))
+    shape = _shape(network, "input_shape")
+    if shape is not None and x.ndim != len(shape):
+        raise ValueError(f"{argument} has shape {x.shape}, but the network takes {len(shape)} axes: {shape}")
+    if shape is not None and x.shape[-1] != shape[-1] and shape[-1] is not None:
+        raise ValueError(f"{argument} has {x.shape[-1]} columns, but the network has {shape[-1]} inputs")
+    return x
+
+
+def _shape(network: keras.Model, which: str) -> tuple[int | None, ...] | None:
+    """Shape that a network takes or gives, None where it does not say, as subclassed models do not."""
+    try:
+        shape = getattr(network, which)
+    except (AttributeError, RuntimeError):
+        return None
+    return shape if isinstance(shape, tuple) and not isinstance(shape[0], tuple) else None
+
+
+def check_model(model: Any, argument: str = "network") -> None:
+    """Raise a TypeError that names the argument unless `model` is a tf_keras model."""
+    refuse_keras3(model, argument)
+    if not isinstance(model, keras.Model):
+        held = [name for name in ("network", "network_") if isinstance(getattr(model, name, None), keras.Model)]
+        hint = f"; the network is its attribute {held[0]!r}" if held else ""
+        hint += ", for standardised x and y" if held == ["network_"] else ""
+        raise TypeError(f"{argument} must be a tf_keras.Model, got {type(model).__name__}{hint}")
+
+
+def check_network(network: Any) -> None:
+    """Raise unless `network` is a tf_keras model that the compiled loops can run."""
+    check_model(network)
+    for layer in network._flatten_layers():
+        if type(layer).__module__.startswith("tensorflow_probability") and hasattr(layer, "_prior"):
+            _refuse(layer)
+        if hasattr(layer, "kernel_prior_fn"):
+            _refuse(layer)
+    for which, what in (("inputs", "input"), ("outputs", "output")):
+        if len(getattr(network, which, None) or [None]) > 1:
+            raise ValueError(f"network has {len(getattr(network, which))} {what} tensors; it must have one")
+
+
+def _refuse(layer: Any) -> None:
+    raise ValueError(
+        f"Layer {layer.name!r} is a stock tfp.layers.{type(layer).__name__}, whose KL cannot be told from other losses "
+        f"or scaled; use varbump.layers.DenseVariational, which takes the same factories, or Keras for the whole job."
+    )

@@ -1,0 +1,95 @@
+"""What is sampled: the log density of all weights given the data, up to a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from varbump.core.keras import float_dtype, keras
+from varbump.forward.passes import ForwardPass, rehearse, run_pass
+
+__all__ = ["Target"]
+
+
+class _Calls(ForwardPass):
+    """A pass that notes which layer drew, call by call."""
+
+    def __init__(self, noise: Any) -> None:
+        super().__init__(noise)
+        self.layers: list[Any] = []
+
+    def report_kl(self, layer: object, kl: tf.Tensor) -> None:
+        self.layers.append(layer)
+
+
+class Target:
+    r"""Log density of the weights of all variational layers, in nats and up to a constant.
+
+    .. math:: \log p(w | x, y) = \sum_n \log p(y_n | f(x_n; w)) + \sum_l \log p(w_l) + \mathrm{const}
+
+    Parameters
+    ----------
+    network : tf_keras.Model
+        Built.
+    likelihood : likelihood
+        Its own variables, like all others that are no weights of a variational layer, keep the values that they have.
+    x, y : ndarray (N, D), (N, Q)
+
+    Attributes
+    ----------
+    layers : list of layer
+        The variational layers, in the order in which they are called.
+    num_held : int
+        Trainable numbers that keep their values and would move in training, other than those of q.
+
+    Raises
+    ------
+    ValueError
+        If there is no variational layer, one is called more than once, or a prior has no density.
+    """
+
+    def __init__(self, network: keras.Model, likelihood: Any, x: np.ndarray, y: np.ndarray) -> None:
+        self.network, self.likelihood = network, likelihood
+        self.dtype = tf.as_dtype(float_dtype(network))
+        self.x, self.y = tf.constant(x, self.dtype), tf.constant(y, self.dtype)
+        calls = rehearse(lambda: network(self.x[:1], training=False), _Calls)
+        self.layers = calls.layers
+        self._check_layers()
+        self._check_priors([w.shape for w in calls.drawn])
+        own = {v.ref() for layer in self.layers for v in getattr(layer.posterior, "trainable_variables", [])}
+        trainable = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
+        self.num_held = int(sum(np.prod(v.shape) for v in trainable if v.ref() not in own))
+
+    def log_prob(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The log density, a scalar, at the weights (n,) of each layer."""
+        with run_pass(ForwardPass(None, draws=weights)):
+            f = self.network(self.x, training=False)
+        log_likelihood = -tf.reduce_sum(self.likelihood.nll(self.y, f))
+        return tf.cast(log_likelihood, self.dtype) + self._log_prior(weights)
+
+    def _log_prior(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+        terms = [layer.prior(None).log_prob(w) for layer, w in zip(self.layers, weights, strict=True)]
+        return tf.add_n([tf.cast(tf.reduce_sum(term), self.dtype) for term in terms])  # it may be a batch of scalars
+
+    def _check_layers(self) -> None:
+        if not self.layers:
+            raise ValueError(
+                "network has no variational layers, so there is nothing to sample; build it of "
+                "varbump.layers.DenseVariational, as varbump.build_network does"
+            )
+        names = [layer.name for layer in self.layers if self.layers.count(layer) > 1]
+        if names:
+            raise ValueError(f"Layer {names[0]!r} is called more than once in a pass, which sample_nuts does not do")
+
+    def _check_priors(self, shapes: list[tf.TensorShape]) -> None:
+        for layer, shape in zip(self.layers, shapes, strict=True):
+            try:
+                layer.prior(None).log_prob(tf.zeros(shape, self.dtype))
+            except (NotImplementedError, AttributeError, TypeError) as error:
+                raise ValueError(
+                    f"The prior of layer {layer.name!r} has no log_prob that can be evaluated without inputs "
+                    f"({type(error).__name__}: {error}); sample_nuts needs its density"
+                ) from error

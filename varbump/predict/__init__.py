@@ -1,0 +1,3 @@
+"""From weights to functions, observations and bands."""
+
+__all__: list[str] = []

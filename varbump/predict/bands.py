@@ -1,0 +1,130 @@
+"""Bands: what many draws of a function say, point by point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from varbump.core.checks import check_shares
+from varbump.core.keras import keras
+from varbump.core.random import host_seed
+from varbump.core.temperature import temperature_of
+from varbump.likelihoods.checks import check_likelihood
+from varbump.predict.functions import observe, prepare
+from varbump.predict.sampler import DrawSource
+
+__all__ = ["Bands", "credible_bands", "predict_bands"]
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Pointwise summary of draws.
+
+    Attributes
+    ----------
+    mean, sd : ndarray (N, Q)
+        Of the draws, in the units of y.
+    lower, upper : dict of float to ndarray (N, Q)
+        Ends of the equal-tailed interval of each level.
+    temperature : float
+        At which the network was trained; other than 1, pictures say so.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    lower: dict[float, np.ndarray]
+    upper: dict[float, np.ndarray]
+    temperature: float = 1.0
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Credible levels, in increasing order."""
+        return tuple(sorted(self.lower))
+
+
+def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95), temperature: float = 1.0) -> Bands:
+    r"""Mean, standard deviation and equal-tailed intervals of draws, point by point.
+
+    The interval of level c runs from the :math:`(1 - c) / 2` to the :math:`(1 + c) / 2` quantile of the S draws.
+
+    Parameters
+    ----------
+    draws : array-like (S, N, Q) or (S, N)
+        From `predict_f`: epistemic bands. From `predict_y`: predictive bands.
+    levels : sequence of float, default=(0.5, 0.95)
+        Each in (0, 1).
+    temperature : float, default=1.0
+        At which the network was trained, if not at 1: pictures of the bands then say so.
+
+    Returns
+    -------
+    Bands
+
+    Raises
+    ------
+    ValueError
+        If a level is out of range, there are fewer than two draws, or they are no numbers.
+    """
+    levels = [float(level) for level in check_shares(levels, "levels")] if np.size(levels) else []
+    draws = np.asarray(draws)
+    if draws.dtype.kind not in "fiub":
+        raise ValueError(f"draws must hold numbers, got dtype {draws.dtype}")
+    draws = draws[..., None] if draws.ndim == 2 else draws
+    if draws.ndim < 2 or len(draws) < 2:
+        raise ValueError(f"draws must have shape (S, N, Q) with S of at least 2, got {draws.shape}")
+    tails = sorted({round(p, 12) for level in levels for p in ((1 - level) / 2, (1 + level) / 2)})
+    quantile = dict(zip(tails, np.quantile(draws, tails, axis=0), strict=True)) if levels else {}
+    return Bands(
+        mean=draws.mean(axis=0),
+        sd=draws.std(axis=0, ddof=1),
+        lower={level: quantile[round((1 - level) / 2, 12)] for level in levels},
+        upper={level: quantile[round((1 + level) / 2, 12)] for level in levels},
+        temperature=float(temperature),
+    )
+
+
+def predict_bands(
+    network: keras.Model | DrawSource,
+    x: Any,
+    *,
+    likelihood: Any = None,
+    levels: Sequence[float] = (0.5, 0.95),
+    num_draws: int = 1000,
+    seed: int | None = None,
+    chunk_size: int | None = None,
+) -> Bands:
+    """Bands over any number of rows in bounded memory: draws are reduced piece by piece and never held together.
+
+    Parameters
+    ----------
+    likelihood : likelihood, optional
+        With it the bands are predictive, those of `predict_y`. Without it they are epistemic, those of `predict_f`
+        over all outputs of the network, of which a network for `varbump.likelihoods.HeteroscedasticNormal` has 2 Q:
+        the first Q columns are bands of the function, the others of raw scales of the noise.
+    network, x, num_draws, seed, chunk_size
+        As in `predict_f`.
+    levels : sequence of float
+        As in `credible_bands`.
+
+    Returns
+    -------
+    Bands
+    """
+    if likelihood is not None:
+        check_likelihood(likelihood)
+    seed = host_seed(seed)
+    parts = []
+    x, sampler = prepare(network, x, num_draws, seed, chunk_size)
+    for rows, f in sampler.chunks(x):
+        draws = f if likelihood is None else observe(network, likelihood, f, seed, rows.start)
+        parts.append(credible_bands(draws, levels=levels))
+    return Bands(
+        mean=np.concatenate([part.mean for part in parts]),
+        sd=np.concatenate([part.sd for part in parts]),
+        lower={level: np.concatenate([part.lower[level] for part in parts]) for level in parts[0].lower},
+        upper={level: np.concatenate([part.upper[level] for part in parts]) for level in parts[0].upper},
+        temperature=temperature_of(network),
+    )

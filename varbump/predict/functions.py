@@ -1,0 +1,128 @@
+"""Draws of functions from q, and draws of observations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from varbump.core.checks import check_count
+from varbump.core.keras import keras
+from varbump.core.random import host_seed
+from varbump.likelihoods.checks import check_likelihood
+from varbump.model.checks import check_inputs, check_network
+from varbump.predict.sampler import DrawSource, Sampler, sampler_of
+
+__all__ = ["observe", "predict_f", "predict_y", "prepare"]
+
+
+def predict_f(
+    network: keras.Model | DrawSource,
+    x: Any,
+    *,
+    likelihood: Any = None,
+    num_draws: int = 100,
+    seed: int | None = None,
+    chunk_size: int | None = None,
+) -> np.ndarray:
+    """Draw functions f(x; w), w ~ q: the epistemic uncertainty only.
+
+    Each draw is ONE function over all rows of x: the weights depend on the seed and the number of the draw, never on
+    the rows. With the same seed the draws at other rows belong to the same functions, so a caller may go through
+    many rows in pieces.
+
+    Parameters
+    ----------
+    network : tf_keras.Model or source of draws
+        A source such as what `varbump.sample_nuts` returns has draws of its own, which take the place of q.
+    x : array-like (N, D)
+        One-dimensional arrays are taken as one column.
+    likelihood : likelihood, optional
+        With it the draws are those of E[y | f], ``likelihood.mean(f)``. Without it they are all outputs of the
+        network, of which a network for `varbump.likelihoods.HeteroscedasticNormal` has 2 Q: its first Q columns are
+        the function, the others raw scales of the noise.
+    num_draws : int, default=100
+        S.
+    seed : int, optional
+        TensorFlow's global seed decides without it.
+    chunk_size : int, optional
+        Rows a compiled call; by default as many as keep its result below 64 MiB. Changes memory, not the draws.
+
+    Returns
+    -------
+    ndarray (S, N, Q)
+        Units of y.
+
+    Raises
+    ------
+    ValueError
+        If x is empty, not finite, not numeric or of the wrong width, a count is below 1, or a source has fewer draws
+        than `num_draws`.
+    """
+    if likelihood is not None:
+        check_likelihood(likelihood, "mean")
+    x, sampler = prepare(network, x, num_draws, seed, chunk_size)
+    result = np.empty((0,))
+    for draws, rows, f in sampler.draws(x):
+        f = f if likelihood is None else np.asarray(likelihood.mean(f))
+        if f.shape[:2] == (num_draws, len(x)):
+            return np.ascontiguousarray(f)
+        if not result.size:
+            result = np.empty((num_draws, len(x), *f.shape[2:]), f.dtype)
+        result[draws, rows] = f
+    return result
+
+
+def predict_y(
+    network: keras.Model | DrawSource,
+    likelihood: Any,
+    x: Any,
+    *,
+    num_draws: int = 100,
+    seed: int | None = None,
+    chunk_size: int | None = None,
+) -> np.ndarray:
+    """Draw observations y = f(x; w) + noise, w ~ q: epistemic and aleatoric uncertainty.
+
+    Draw s belongs to the same function as draw s of `predict_f` with the same seed.
+
+    Parameters
+    ----------
+    network, x, num_draws, seed, chunk_size
+        As in `predict_f`.
+    likelihood : likelihood
+        The one that the network was trained with.
+
+    Returns
+    -------
+    ndarray (S, N, Q)
+        Units of y.
+    """
+    check_likelihood(likelihood)
+    seed = host_seed(seed)
+    f = predict_f(network, x, num_draws=num_draws, seed=seed, chunk_size=chunk_size)
+    return observe(network, likelihood, f, seed, 0)
+
+
+def prepare(
+    source: keras.Model | DrawSource, x: Any, num_draws: int, seed: int | None, chunk_size: int | None
+) -> tuple[np.ndarray, Sampler]:
+    """Rows that fit the network, and what draws functions at rows like them."""
+    network = source.network if isinstance(source, DrawSource) else source
+    check_network(network)
+    check_count(num_draws, "num_draws")
+    if chunk_size is not None:
+        check_count(chunk_size, "chunk_size")
+    x = check_inputs(network, x)
+    if not network.built:
+        network(x[:1])
+    return x, sampler_of(source, x.shape[1:], num_draws, host_seed(seed), chunk_size)
+
+
+def observe(source: Any, likelihood: Any, f: np.ndarray, seed: int, first_row: int) -> np.ndarray:
+    """Draws of y for draws f (S, N, Q) whose first row is row `first_row` of the user's."""
+    noise_seed = tf.constant(np.random.SeedSequence((seed, 1, first_row)).generate_state(2).view(np.int32))
+    if hasattr(source, "observe"):  # each member of an ensemble has learned a noise of its own
+        return source.observe(likelihood, f, noise_seed)
+    return likelihood.sample(f, noise_seed).numpy()

@@ -1,0 +1,182 @@
+r"""The predictive distribution of a trained model, row by row: a mixture over draws of the weights.
+
+.. math:: p(y | x) = \tfrac1S \sum_s p(y | f(x; w_s)), \quad w_s \sim q
+
+Every likelihood here is a location and a scale for each draw, so that moments, intervals and densities follow from
+the S of them without drawing noise. All rows go through one compiled program in blocks of one shape: a row's answer
+is the same whichever rows are asked for with it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from varbump.core.checks import check_count
+from varbump.core.keras import keras
+from varbump.likelihoods.checks import check_likelihood
+from varbump.model.checks import check_network
+from varbump.predict.mixture import Mixture
+from varbump.predict.noise import noise_of
+from varbump.predict.sampler import DrawSource, Sampler, sampler_of
+
+__all__ = ["BLOCK", "Predictive", "predictive_of"]
+
+LARGEST = 1e150
+"""Of a draw of y: beyond it, variances overflow."""
+
+BLOCK = 256
+"""Rows a compiled call; fewer are padded."""
+
+
+class Predictive:
+    """What a trained model says about y at x.
+
+    Parameters
+    ----------
+    source : tf_keras.Model, Ensemble or other source of draws
+    likelihoods : sequence of likelihood
+        One, or one of each member of an ensemble: draw s is of member s modulo their number.
+    num_draws : int
+        S; a multiple of the number of likelihoods.
+    seed : int
+        Of the draws.
+
+    Attributes
+    ----------
+    source, num_draws
+    """
+
+    def __init__(self, source: keras.Model | DrawSource, likelihoods: Sequence[Any], num_draws: int, seed: int) -> None:
+        self.source, self._likelihoods, self._seed = source, likelihoods, seed
+        self._noises = [noise_of(likelihood) for likelihood in likelihoods]
+        self.num_draws = num_draws
+
+    def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mean, total and epistemic sd, (N, Q) each; the total variance is mean noise variance plus that of the mean.
+
+        Parameters
+        ----------
+        x : ndarray (N, D)
+        """
+        mean, total, epistemic = zip(*(mixture.moments() for _, mixture in self.blocks(x)), strict=True)
+        return np.concatenate(mean)[: len(x)], np.concatenate(total)[: len(x)], np.concatenate(epistemic)[: len(x)]
+
+    def quantiles(self, x: np.ndarray, levels: Sequence[float] | np.ndarray, *, epistemic: bool = False) -> np.ndarray:
+        """Quantiles of y, or of its expectation given the weights, (L, N, Q).
+
+        Parameters
+        ----------
+        x : ndarray (N, D)
+        levels : sequence of float (L,)
+            In (0, 1).
+        epistemic : bool, default=False
+            Of E[y | w] over the draws w rather than of y.
+        """
+        if epistemic:
+            return self._of_rows(x, lambda mixture: np.quantile(mixture.loc, levels, axis=0), axis=1)
+        return self._of_rows(x, lambda mixture: np.stack([mixture.quantile(level) for level in levels]), axis=1)
+
+    def cdf(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Probability of at most y (N, Q), for each target, (N, Q)."""
+        parts = [mixture.cdf(_block_of(y, rows)) for rows, mixture in self.blocks(x)]
+        return np.concatenate(parts)[: len(x)]
+
+    def log_density(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Log of the predictive density at y, nats, (N,): jointly over targets."""
+        parts = [mixture.log_density(_block_of(y, rows)) for rows, mixture in self.blocks(x)]
+        return np.concatenate(parts)[: len(x)]
+
+    def sample(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Draws of y, (S, N, Q): draw s is one function at all rows, with noise of its own at each."""
+        parts = [mixture.first(len(x[rows])).sample(generator) for rows, mixture in self.blocks(x)]
+        return np.concatenate(parts, axis=1)
+
+    def blocks(self, x: np.ndarray) -> Iterator[tuple[slice, Mixture]]:
+        """Blocks of rows: which, and the mixture for BLOCK of them, padded ones among them."""
+        padded = np.pad(x, [(0, -len(x) % BLOCK)] + [(0, 0)] * (x.ndim - 1))
+        sampler = self.sampler(x)
+        for start in range(0, len(padded), BLOCK):
+            (_, f), *_ = sampler.chunks(padded[start : start + BLOCK])
+            mixture = Mixture(self._by_member(f, "mean"), self._by_member(f, "stddev"), self._noises)
+            _check_finite(mixture.loc[:, : len(x[start : start + BLOCK])], start)
+            yield slice(start, start + BLOCK), mixture
+
+    def sampler(self, x: np.ndarray) -> Sampler:
+        """What draws the functions, for rows like those of x."""
+        return sampler_of(self.source, x.shape[1:], self.num_draws, self._seed, BLOCK)
+
+    def _of_rows(self, x: np.ndarray, of: Callable[[Mixture], np.ndarray], axis: int) -> np.ndarray:
+        parts = [of(mixture) for _, mixture in self.blocks(x)]
+        return np.concatenate(parts, axis=axis)[:, : len(x)]
+
+    def _by_member(self, f: np.ndarray, what: str) -> np.ndarray:
+        """Mean or sd of y for draws f (S, B, K) of the members in turn, (S, B, Q)."""
+        count = len(self._likelihoods)
+        parts = [getattr(like, what)(f[index::count]).numpy() for index, like in enumerate(self._likelihoods)]
+        result = np.empty((len(f), *parts[0].shape[1:]))
+        for index, part in enumerate(parts):
+            result[index::count] = part
+        return result
+
+
+def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Predictive:
+    """The predictive distribution of any source of draws.
+
+    Parameters
+    ----------
+    source : tf_keras.Model, Ensemble, PosteriorDraws or ImportanceDraws
+    likelihood : likelihood or None
+        The one of the training. An ensemble has its own, with what each member has learned.
+    num_draws : int
+        S: rounded up to as many of each member of an ensemble, and at most what a source has stored.
+    seed : int
+
+    Raises
+    ------
+    TypeError
+        If the source is none, or `likelihood` is missing or none of `varbump.likelihoods`.
+    """
+    num_draws = check_count(num_draws, "num_draws", 2)
+    if not isinstance(source, (keras.Model, DrawSource)):
+        raise TypeError(
+            f"model must be a network, what varbump.fit_ensemble or varbump.sample_nuts returned, or a fitted "
+            f"VariationalRegressor, got {type(source).__name__}"
+        )
+    check_network(source if isinstance(source, keras.Model) else source.network)
+    if likelihood is None:
+        likelihood = getattr(source, "likelihood", None)
+        if likelihood is None:
+            raise TypeError("likelihood is missing: pass the one that the model was trained with")
+    check_likelihood(likelihood, "mean", "stddev")
+    noise_of(likelihood)
+    if hasattr(source, "member"):  # an ensemble
+        likelihoods: list[Any] = []
+        for index in range(source.num_members):  # type: ignore[union-attr]
+            with source.member(index):
+                likelihoods.append(copy.deepcopy(likelihood))
+        return Predictive(source, likelihoods, -(-num_draws // len(likelihoods)) * len(likelihoods), seed)
+    stored = getattr(source, "num_chains", 1) * getattr(source, "num_draws", 0)
+    if stored:
+        num_draws = min(num_draws, stored)
+    return Predictive(source, [likelihood], num_draws, seed)
+
+
+def _check_finite(loc: np.ndarray, start: int) -> None:
+    """Raise a ValueError unless all draws (S, B, Q) are numbers whose squares are numbers too."""
+    bad = ~(np.abs(loc) < LARGEST).all(axis=(0, 2))
+    if bad.any():
+        raise ValueError(
+            f"the model gives nan, or numbers beyond {LARGEST:g}, in row {start + int(np.argmax(bad))} of x: its "
+            f"weights are not finite, or that row is far from any that it was trained with"
+        )
+
+
+def _block_of(y: np.ndarray, rows: slice) -> np.ndarray:
+    """Rows of y, padded like those of x."""
+    block = np.zeros((BLOCK, *y.shape[1:]))
+    block[: len(y[rows])] = y[rows]
+    return block
