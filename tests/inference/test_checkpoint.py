@@ -44,7 +44,7 @@ def assert_equal_runs(first, second):
 @pytest.fixture
 def short_calls(monkeypatch):
     """Two epochs a call, and a checkpoint after each."""
-    monkeypatch.setattr("varbump.inference.vi.run._epochs_a_call", lambda loop: 2)
+    monkeypatch.setattr("varbump.inference.vi.loop.Loop._epochs_a_call", lambda loop: 2)
     monkeypatch.setattr(module, "MAX_SHARE", np.inf)
 
 
@@ -66,7 +66,7 @@ def finished(tmp_path_factory):
     """Folder and result of an interrupted run that was started again; and the result of a run without a break."""
     folder = tmp_path_factory.mktemp("checkpoint") / "new" / "folder"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("varbump.inference.vi.run._epochs_a_call", lambda loop: 2)
+        patch.setattr("varbump.inference.vi.loop.Loop._epochs_a_call", lambda loop: 2)
         patch.setattr(module, "MAX_SHARE", np.inf)
         whole = train()
         with pytest.MonkeyPatch.context() as inner:
@@ -85,7 +85,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(finished):
 
 def test_a_finished_run_returns_at_once(finished, monkeypatch):
     folder, whole, _, _ = finished
-    monkeypatch.setattr("varbump.inference.vi.loop.CompiledLoop.run", None)
+    monkeypatch.setattr("varbump.inference.vi.loop.Loop.run", None)
     assert_equal_runs(whole, train(folder))
 
 
@@ -156,7 +156,7 @@ def test_places_that_cannot_hold_a_checkpoint(tmp_path):
 
 
 def test_a_full_disk_is_heard_of_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr("varbump.inference.vi.loop.CompiledLoop.run", None)
+    monkeypatch.setattr("varbump.inference.vi.loop.Loop.run", None)
     interrupt(monkeypatch, 1, OSError(28, "No space left on device"))
     with pytest.raises(OSError, match=r"fit.checkpoint could not be written \(No space left"):
         train(tmp_path)

@@ -1,3 +1,7 @@
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import registry
@@ -6,8 +10,8 @@ import tf_keras
 from registry import first_fast, flatten, name
 
 import varbump as vb
-from varbump.inference.ensemble.step import EnsembleStep
-from varbump.inference.vi.step import Step
+from varbump.inference.vi.loss import Batch, NetworkLoss
+from varbump.inference.vi.members import Members
 
 X = np.linspace(-1, 1, 60, dtype="float32")[:, None]
 Y = X**2 + 0.1 * np.random.default_rng(0).normal(size=X.shape).astype("float32")
@@ -17,28 +21,33 @@ Y = X**2 + 0.1 * np.random.default_rng(0).normal(size=X.shape).astype("float32")
 @pytest.mark.parametrize("activation", ["relu", pytest.param("bump", marks=pytest.mark.slow)])
 def test_step_is_that_of_each_member_by_itself(posterior, activation):
     network = vb.build_network(1, hidden_units=(3,), make_posterior_fn=posterior, activation=activation, seed=0)
-    step = Step(network, vb.likelihoods.Normal(0.3), 60.0)
+    loss = NetworkLoss(network, vb.likelihoods.Normal(0.3), (1,))
     generator = np.random.default_rng(0)
     starts = [
-        [v.numpy() + 0.1 * generator.normal(size=v.shape).astype("float32") for v in step.variables] for _ in "ab"
+        [v.numpy() + 0.1 * generator.normal(size=v.shape).astype("float32") for v in loss.trainable] for _ in "ab"
     ]
-    ensemble = EnsembleStep(step, starts)
-    noise = generator.normal(size=ensemble.count_noise([60, 1])).astype("float32")
-    seed = tf.constant([1, 2])
-    gradients, nll, kl = ensemble.gradient(X, Y, None, tf.constant(noise), seed, 0.7)
+    noise = generator.normal(size=loss.count_noise([60, 1])).astype("float32")
+    batch, seed = Batch(tf.constant(X), tf.constant(Y), None), tf.constant([1, 2])
+    fixed = [tf.convert_to_tensor(v) for v in loss.fixed]
+    values = [tf.stack(of_members) for of_members in zip(*starts, strict=True)]
+
+    @tf.function
+    def gradient(values, noise):
+        return Members(loss, len(values[0])).gradient(values, [], fixed, batch, noise, seed, 60.0, 0.7)
+
+    both = gradient(values, tf.constant(noise))
     expected_nll, expected_kl = [], []
     for member, start in enumerate(starts):
-        for variable, value in zip(step.variables, start, strict=True):
-            variable.assign(value)
         one = np.roll(noise, -(member * len(noise) // 2))
-        expected, n, k = step.gradient(X, Y, None, tf.constant(one), seed, 0.7)
-        expected_nll.append(float(n))
-        expected_kl.append(float(k))
-        for g, e in zip(gradients, expected, strict=True):
+        alone = [tf.constant(value[None]) for value in start]
+        expected = gradient(alone, tf.constant(one))
+        expected_nll.append(float(expected.nll))
+        expected_kl.append(float(expected.kl))
+        for g, e in zip(both.gradients, expected.gradients, strict=True):
             scale = np.abs(e).max() + 1e-6
-            np.testing.assert_allclose(g[member] / scale, e / scale, atol=1e-4)  # float32 sums in another order
-    assert float(nll) == pytest.approx(np.mean(expected_nll), rel=1e-4)
-    assert float(kl) == pytest.approx(np.mean(expected_kl), rel=1e-4)
+            np.testing.assert_allclose(g[member] / scale, e[0] / scale, atol=1e-4)  # float32 sums in another order
+    assert float(both.nll) == pytest.approx(np.mean(expected_nll), rel=1e-4)
+    assert float(both.kl) == pytest.approx(np.mean(expected_kl), rel=1e-4)
 
 
 def fitted(seed=0, num_members=3, **options):
@@ -52,8 +61,7 @@ def test_members_differ_and_each_is_trained():
     assert ensemble.num_members == 3
     means = []
     for index in range(3):
-        with ensemble.member(index) as network:
-            means.append(vb.predict_f(network, X, num_draws=50, seed=0).mean(0))
+        means.append(vb.predict_f(ensemble.member(index), X, num_draws=50, seed=0).mean(0))
     # the start is as far from x^2 as its own sd, 0.3
     assert max(np.sqrt(np.mean((m - X**2) ** 2)) for m in means) < 0.15
     assert np.abs(means[0] - means[1]).max() > 1e-3
@@ -62,15 +70,33 @@ def test_members_differ_and_each_is_trained():
 
 @pytest.mark.slow
 def test_the_network_holds_the_first_member_also_after_a_look_at_another():
-    ensemble = fitted()
+    ensemble = fitted(epochs=3)
     before = [v.numpy() for v in ensemble.network.trainable_variables]
-    with ensemble.member(0):
-        held = [v.numpy() for v in ensemble.network.trainable_variables]
-    with ensemble.member(2):
-        assert not np.array_equal(before[0], ensemble.network.trainable_variables[0])
-    for a, b, c in zip(before, held, ensemble.network.trainable_variables, strict=True):
+    first, other = ensemble.member(0), ensemble.member(2)
+    vb.predict_f(ensemble, X, num_draws=9, seed=0)
+    for a, b, c in zip(before, first.trainable_variables, ensemble.network.trainable_variables, strict=True):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a, c)
+    assert not np.array_equal(before[0], other.trainable_variables[0])
+
+
+@pytest.mark.parametrize("copied", [lambda e: pickle.loads(pickle.dumps(e)), copy.deepcopy], ids=["pickle", "deepcopy"])
+def test_copies_draw_as_the_ensemble_does(copied):
+    ensemble = fitted(epochs=3)
+    expected = vb.predict_f(ensemble, X, num_draws=7, seed=5)
+    assert np.abs(expected[0] - expected[1]).max() > 1e-3  # of different members
+    np.testing.assert_array_equal(vb.predict_f(copied(ensemble), X, num_draws=7, seed=5), expected)
+
+
+def test_threads_draw_as_one_does():
+    ensemble = fitted(epochs=3)
+    alone = [vb.predict_f(ensemble, X, num_draws=9, seed=seed) for seed in range(8)]
+    held = ensemble.network.get_weights()
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda seed: vb.predict_f(ensemble, X, num_draws=9, seed=seed), range(8)))
+    np.testing.assert_array_equal(together, alone)
+    for before, after in zip(held, ensemble.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
 @pytest.mark.slow
@@ -88,15 +114,13 @@ def test_pooled_draws_come_from_all_members_in_turn():
     for index, count in [(0, 3), (1, 2), (2, 2)]:
         part = pooled[index::3]
         assert len(part) == count
-        with ensemble.member(index) as network:
-            own = vb.predict_f(network, X, num_draws=200, seed=0)
+        own = vb.predict_f(ensemble.member(index), X, num_draws=200, seed=0)
         assert np.abs(part - own.mean(0)).max() < 8 * own.std(0).max()
     np.testing.assert_array_equal(pooled, vb.predict_f(ensemble, X, num_draws=7, seed=5))
     wide = vb.credible_bands(vb.predict_f(ensemble, X, num_draws=300, seed=0)).sd
     within = []
     for index in range(3):
-        with ensemble.member(index) as network:
-            within.append(vb.predict_f(network, X, num_draws=100, seed=0).var(0))
+        within.append(vb.predict_f(ensemble.member(index), X, num_draws=100, seed=0).var(0))
     assert (wide**2 > 0.8 * np.mean(within, 0)).all()  # law of total variance, with the noise of 100 draws
     assert vb.predict_y(ensemble, ensemble.likelihood, X, num_draws=4, seed=0).shape == (4, 60, 1)
     assert vb.predict_bands(ensemble, X, likelihood=ensemble.likelihood, num_draws=9, seed=0).mean.shape == (60, 1)

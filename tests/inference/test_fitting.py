@@ -75,7 +75,7 @@ def test_how_epochs_are_grouped_into_calls_does_not_matter(monkeypatch):
     x, y = data()
     results = []
     for a_call in (5, 2):
-        monkeypatch.setattr("varbump.inference.vi.run._epochs_a_call", lambda loop, a_call=a_call: a_call)
+        monkeypatch.setattr("varbump.inference.vi.loop.Loop._epochs_a_call", lambda loop, a_call=a_call: a_call)
         model = network()
         history = train(model, x, y, epochs=5)
         results.append((model.get_weights(), history.history["loss"]))
@@ -218,7 +218,7 @@ def test_patience_does_not_count_while_the_kl_warms_up():
 
 
 def test_ctrl_c_keeps_the_last_finished_epoch(monkeypatch):
-    monkeypatch.setattr("varbump.inference.vi.run._epochs_a_call", lambda loop: 1)
+    monkeypatch.setattr("varbump.inference.vi.loop.Loop._epochs_a_call", lambda loop: 1)
     updates = []
 
     def update(self, *args):  # a timer could fire inside of the compiler, which swallows interrupts

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 import varbump as vb
-from varbump.inference.vi.step import Step
+from varbump.inference.vi.loss import Batch, NetworkLoss
+from varbump.inference.vi.members import Members
 
 X = np.linspace(-1, 1, 20, dtype="float32")[:, None]
 LIKELIHOOD = vb.likelihoods.Normal(0.3)
@@ -13,17 +14,21 @@ LIKELIHOOD = vb.likelihoods.Normal(0.3)
 
 def test_the_step_averages_the_steps_of_its_draws():
     network = vb.build_network(1, hidden_units=(3,), seed=0)
-    one, three = Step(network, LIKELIHOOD, 20.0), Step(network, LIKELIHOOD, 20.0, num_samples=3)
+    one, three = NetworkLoss(network, LIKELIHOOD, (1,)), NetworkLoss(network, LIKELIHOOD, (1,), num_samples=3)
     assert three.count_noise([20, 1]) == 3 * one.count_noise([20, 1])
     noise = np.random.default_rng(0).normal(size=three.count_noise([20, 1])).astype("float32")
-    seed = tf.constant([1, 2])
-    gradients, nll, kl = three.gradient(X, X, None, tf.constant(noise), seed, 0.5)
-    singles = [one.gradient(X, X, None, tf.constant(part), seed, 0.5) for part in np.split(noise, 3)]
-    assert float(nll) == pytest.approx(np.mean([float(s[1]) for s in singles]), rel=1e-5)
-    assert float(kl) == pytest.approx(float(singles[0][2]), rel=1e-5)
-    for index, gradient in enumerate(gradients):
-        expected = np.mean([s[0][index] for s in singles], axis=0)
-        np.testing.assert_allclose(gradient, expected, atol=1e-5 * (1 + np.abs(expected).max()))
+    values, batch = [v.value()[None] for v in one.trainable], Batch(tf.constant(X), tf.constant(X), None)
+
+    @tf.function
+    def gradient(loss, part):
+        return Members(loss, 1).gradient(values, [], [], batch, part, tf.constant([1, 2]), 20.0, 0.5)
+
+    averaged, singles = gradient(three, noise), [gradient(one, part) for part in np.split(noise, 3)]
+    assert float(averaged.nll) == pytest.approx(np.mean([float(s.nll) for s in singles]), rel=1e-5)
+    assert float(averaged.kl) == pytest.approx(float(singles[0].kl), rel=1e-5)
+    for index, result in enumerate(averaged.gradients):
+        expected = np.mean([s.gradients[index] for s in singles], axis=0)
+        np.testing.assert_allclose(result, expected, atol=1e-5 * (1 + np.abs(expected).max()))
 
 
 def test_a_count_out_of_range_is_refused():

@@ -7,7 +7,8 @@ import tensorflow_probability as tfp
 import tf_keras
 
 import varbump as vb
-from varbump.forward.passes import ForwardPass, run_pass
+from varbump.forward._context import entered
+from varbump.forward.passes import ForwardPass
 
 tfd = tfp.distributions
 MEAN_FIELD = vb.posteriors.MeanFieldNormal()
@@ -41,7 +42,7 @@ def test_output_is_the_affine_map_of_the_draw():
     dense.build((None, 4))
     noise = np.random.default_rng(1).normal(size=10).astype("float32")
     w = dense.posterior.transform(tf.constant(noise)).numpy()
-    with run_pass(ForwardPass(tf.constant(noise))):
+    with entered(ForwardPass(tf.constant(noise))):
         outputs = dense(x)
     np.testing.assert_allclose(outputs, np.tanh(x @ w[:8].reshape(4, 2) + w[8:]), rtol=1e-5, atol=1e-6)
 
@@ -104,7 +105,7 @@ def test_unseeded_layers_follow_the_global_seed():
 def kl_of(dense, inputs=2):
     x = np.zeros((1, inputs), "float32")
     size = 100  # more than any of these layers takes
-    with run_pass(ForwardPass(tf.random.stateless_normal([size], (1, 2)))) as forward:
+    with entered(ForwardPass(tf.random.stateless_normal([size], (1, 2)))) as forward:
         dense(x)
     return float(forward.kl)
 
@@ -155,7 +156,7 @@ def test_a_shared_layer_counts_its_kl_once():
     model = tf_keras.Model(x, dense(dense(x)))
     expected = float(tfd.kl_divergence(dense.posterior(None), dense.prior(None)))
     assert float(tf.add_n(model.losses)) == pytest.approx(expected, rel=1e-5)
-    with run_pass(ForwardPass(tf.zeros([12]))) as forward:
+    with entered(ForwardPass(tf.zeros([12]))) as forward:
         model(np.zeros((1, 2), "float32"))
     assert forward.taken == 12
     assert float(forward.kl) == pytest.approx(expected, rel=1e-5)

@@ -6,7 +6,8 @@ import registry
 import tensorflow as tf
 
 import varbump as vb
-from varbump.forward.passes import ForwardPass, run_pass
+from varbump.forward._context import entered
+from varbump.forward.passes import ForwardPass
 
 ROWS = 40_000
 CASES = [
@@ -37,13 +38,13 @@ def layer(posterior, estimator, use_bias=True, units=2):
 
 def outputs(dense, x, seed, training=True):
     noise = tf.random.stateless_normal([len(x) * 8 + 100], (seed, 0), dtype=tf.float64)
-    with run_pass(ForwardPass(noise, (seed, 1))):
+    with entered(ForwardPass(noise, (seed, 1))):
         return dense(x, training=training).numpy()
 
 
 def many_calls(dense, x, count=20_000):
     def one(noise):
-        with run_pass(ForwardPass(noise)):
+        with entered(ForwardPass(noise)):
             return dense(tf.constant(x), training=True)[0]
 
     noise = np.random.default_rng(0).normal(size=(count, 50))
@@ -180,7 +181,7 @@ def test_a_joint_layer_by_itself_is_told_from_one_in_its_network():
     network = vb.build_network(1, hidden_units=(4,), make_posterior_fn=vb.posteriors.JointNormal(), seed=0)
     with (
         pytest.raises(ValueError, match=r"comes after layers of \[8\] weights"),
-        run_pass(ForwardPass(tf.zeros([100]))),
+        entered(ForwardPass(tf.zeros([100]))),
     ):
         network.layers[-1](np.zeros((1, 4), "float32"))
 

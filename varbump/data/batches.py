@@ -44,13 +44,8 @@ class BatchPlan:
         return self.num_data - self.steps * (self.width - 1)
 
     @property
-    def row_weights(self) -> np.ndarray | None:
-        """Weight of each row of each batch, (steps, width) float32, 1 / size of the batch.
-
-        None where all batches are equally large.
-        """
-        if self.num_larger == self.steps:
-            return None
+    def row_weights(self) -> np.ndarray:
+        """Weight of each row of each batch, (steps, width) float32: 1 / size of the batch, or 0."""
         larger = np.arange(self.steps)[:, None] < self.num_larger
         counts = np.where((np.arange(self.width) < self.width - 1) | larger, 1.0, 0.0)
         return (counts / counts.sum(1, keepdims=True)).astype(np.float32)

@@ -29,11 +29,11 @@ def active_values() -> dict[Any, Any] | None:
 
 
 @contextmanager
-def entered(forward: Any) -> Iterator[None]:
+def entered(forward: Any) -> Iterator[Any]:
     """Inside the block, layers take their noise from this pass."""
     token = _pass.set(forward)
     try:
-        yield
+        yield forward
     finally:
         _pass.reset(token)
 

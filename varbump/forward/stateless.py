@@ -135,7 +135,14 @@ def at(values: Mapping[Any, Any]) -> Iterator[dict[Any, Any]]:
     ------
     dict
         The values as they are after all assignments, such as those of moving averages.
+
+    Raises
+    ------
+    RuntimeError
+        Outside of a graph: TensorFlow's eager operations read variables without asking them.
     """
+    if values and tf.executing_eagerly():
+        raise RuntimeError("variables can be given other values inside of a tf.function only")
     present = {**(active_values() or {}), **values}
     with taking(present):
         yield present

@@ -18,6 +18,7 @@ from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.options import Options, takes_options_of
 from varbump.inference.vi.training import checked_data, run_seed, train
 from varbump.layers import Bump, DenseVariational, GaussianBump
+from varbump.model.checks import check_network
 
 __all__ = ["fit_ensemble"]
 
@@ -72,6 +73,9 @@ def fit_ensemble(
     if unknown:
         raise TypeError(f"fit_ensemble has no option {unknown[0]!r}; beside num_members it takes those of varbump.fit")
     chosen = Options(**options)
+    check_network(network)
+    if network.built:
+        _check_layers(network)
     x, y = checked_data(network, likelihood, x, y)
     _check_layers(network)
     seed = run_seed(chosen)

@@ -92,7 +92,7 @@ def _explain(loop: Loop, state: TrainState, i: int, rows: Batch, seed: Any, cont
     variables = [*loss.trainable, *loss.moving, *loss.fixed]
 
     def run(*values: Any) -> Any:
-        batch = loop.batch(i, rows, None)
+        batch = loop.batch(i, rows, loop.data.row_weights)
         x, y = tf.identity(batch.x), tf.identity(batch.y)
         taken = {key(v): value for v, value in zip(variables, values, strict=True)}
         noise, own_seed = loop.step_noise(seed, i), seed + tf.stack([1 + i, 0])

@@ -39,7 +39,7 @@ class Data(NamedTuple):
     x, y : ndarray (capacity, D), (capacity, Q)
     sample_weight : ndarray (capacity,) or None
         Of mean 1 over the data.
-    row_weights : ndarray (steps, width) or None
+    row_weights : ndarray (steps, width)
         As of `BatchPlan`.
     validation : Batch or None
     """
@@ -189,9 +189,9 @@ class Loop:
         """Batch number `i` of the shuffled rows."""
         windows: list[Any] = [None if a is None else self._window(a, i) for a in rows]
         x, y, sample_weight = windows
-        weights = None if row_weights is None else row_weights[i]
+        weights = row_weights[i]
         if sample_weight is not None:
-            weights = sample_weight / self.plan.width if weights is None else tf.cast(weights, x.dtype) * sample_weight
+            weights = tf.cast(weights, x.dtype) * sample_weight
         return Batch(x, y, weights)
 
     def block_noise(self, seed: Any, start: Any) -> tf.Tensor:
