@@ -114,7 +114,7 @@ def test_rows_with_empty_cells(run):
     result = invoke("predict", folder / "run", folder / "holes.parquet", "--out", out, code=1)
     assert "row 8, column 'a'" in result.stderr
     assert not out.exists()
-    assert not [path for path in folder.iterdir() if "partial" in path.name]
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
     shown = json.loads(
         invoke("predict", folder / "run", folder / "holes.parquet", "--out", out, "--skip-missing", "--json").stdout
     )
