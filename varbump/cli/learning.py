@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from varbump.cli.errors import UserError
+from varbump.core.random import generator
 
 __all__ = ["learn", "library_errors", "split"]
 
 
 def split(num_rows: int, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Which rows to train on and which to hold out, in random order; all to train on for a `test_size` of 0."""
-    order = np.random.default_rng(seed).permutation(num_rows)
+    order = generator(seed).permutation(num_rows)
     num_test = min(max(round(test_size * num_rows), 2), num_rows - 2) if test_size else 0
     return order[num_test:], order[:num_test]
 

@@ -1,4 +1,4 @@
-"""Random numbers: where all seeds are made, and the one source of standard normal draws."""
+"""Random numbers: the one maker of seeds and generators, and the one source of standard normal draws."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["ALGORITHM", "host_seed", "standard_normal", "stateless_seeds"]
+__all__ = ["ALGORITHM", "generator", "host_seed", "standard_normal", "stateless_seeds"]
 
 ALGORITHM = "philox"
 """Counter-based generator of all draws: runs eagerly, under tf.function and under XLA alike.
@@ -49,3 +49,8 @@ def stateless_seeds(*path: int, count: int = 1) -> np.ndarray:
     """Seeds of stateless operations, (count, 2) int32, that are a function of `path`: a seed, and what it is for."""
     words = np.random.SeedSequence(path).generate_state(2 * count)
     return words.view(np.int32).reshape(count, 2)
+
+
+def generator(*path: int) -> np.random.Generator:
+    """NumPy generator that is a function of `path`: a seed, and what it is for."""
+    return np.random.default_rng(path if len(path) > 1 else path[0])

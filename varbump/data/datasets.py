@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from varbump.core.random import generator
+
 __all__ = [
     "CUBIC_RANGE",
     "FAN_RANGE",
@@ -63,7 +65,7 @@ def cubic(
     """
     _check_num_data(num_data)
     x = np.linspace(*CUBIC_RANGE, num_data)[:, None]
-    return _observed(x, x**3, noise, np.random.default_rng(seed))
+    return _observed(x, x**3, noise, generator(seed))
 
 
 def wiggly_mean(x: np.ndarray) -> np.ndarray:
@@ -103,9 +105,9 @@ def wiggly(
     ----------
     Snelson and Ghahramani (2006), "Sparse Gaussian Processes using Pseudo-inputs", figure 1.
     """
-    generator = np.random.default_rng(seed)
-    x = _clustered(num_data, WIGGLY_CLUSTERS, 2 / 3, generator)
-    return _observed(x, wiggly_mean(x), noise, generator)
+    rng = generator(seed)
+    x = _clustered(num_data, WIGGLY_CLUSTERS, 2 / 3, rng)
+    return _observed(x, wiggly_mean(x), noise, rng)
 
 
 def two_clusters(
@@ -139,9 +141,9 @@ def two_clusters(
     Foong, Burt, Li and Turner (2020), "On the Expressiveness of Approximate Inference in Bayesian Neural Networks",
     figure 1, for such a test.
     """
-    generator = np.random.default_rng(seed)
-    x = _clustered(num_data, TWO_CLUSTERS, 1 / 2, generator)
-    return _observed(x, np.cos(2.0 * x + 0.4), noise, generator)
+    rng = generator(seed)
+    x = _clustered(num_data, TWO_CLUSTERS, 1 / 2, rng)
+    return _observed(x, np.cos(2.0 * x + 0.4), noise, rng)
 
 
 def fan_noise(x: np.ndarray) -> np.ndarray:
@@ -173,19 +175,19 @@ def fan(
     ValueError
         If `num_data` is below 1 or a standard deviation is negative.
     """
-    generator = np.random.default_rng(seed)
-    x = _clustered(num_data, (FAN_RANGE,), 1.0, generator)
-    return _observed(x, np.sin(2.0 * x), noise, generator)
+    rng = generator(seed)
+    x = _clustered(num_data, (FAN_RANGE,), 1.0, rng)
+    return _observed(x, np.sin(2.0 * x), noise, rng)
 
 
 def _clustered(
-    num_data: int, clusters: tuple[tuple[float, float], ...], first: float, generator: np.random.Generator
+    num_data: int, clusters: tuple[tuple[float, float], ...], first: float, rng: np.random.Generator
 ) -> np.ndarray:
     """Ascending inputs (N, 1), uniform in each cluster; this fraction of them, rounded, in the first."""
     _check_num_data(num_data)
     num_first = round(first * num_data)
     counts = (num_first, num_data - num_first)
-    parts = [generator.uniform(*cluster, size=count) for cluster, count in zip(clusters, counts, strict=False)]
+    parts = [rng.uniform(*cluster, size=count) for cluster, count in zip(clusters, counts, strict=False)]
     return np.sort(np.concatenate(parts))[:, None]
 
 
@@ -195,11 +197,11 @@ def _check_num_data(num_data: int) -> None:
 
 
 def _observed(
-    x: np.ndarray, mean: np.ndarray, noise: float | Callable[[np.ndarray], np.ndarray], generator: np.random.Generator
+    x: np.ndarray, mean: np.ndarray, noise: float | Callable[[np.ndarray], np.ndarray], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Inputs as they are, and the mean with noise added."""
     scale = np.broadcast_to(noise(x) if callable(noise) else noise, x.shape)
     if not np.isfinite(scale).all() or (scale < 0).any():
         raise ValueError("noise must be finite and not negative: it is a standard deviation")
-    y = mean + scale * generator.standard_normal(x.shape)
+    y = mean + scale * rng.standard_normal(x.shape)
     return x.astype(np.float32), y.astype(np.float32)

@@ -12,7 +12,7 @@ from rich.console import Console
 from varbump.core.checks import check_count
 from varbump.core.keras import keras
 from varbump.core.printed import Printed, Table
-from varbump.core.random import host_seed
+from varbump.core.random import generator, host_seed
 from varbump.debug.objective import Objective, check_rows, find_loss
 from varbump.debug.reasons import non_finite, reason_of
 
@@ -156,7 +156,7 @@ def check_gradients(
     x, y = check_rows(model, x, y)
     seed, max_rows = host_seed(seed), check_count(max_rows, "max_rows")
     if len(x) > max_rows:
-        rows = np.sort(np.random.default_rng(seed).choice(len(x), max_rows, replace=False))
+        rows = np.sort(generator(seed).choice(len(x), max_rows, replace=False))
         x, y = x[rows], y[rows]
     objective = Objective(model, find_loss(model, loss, x, y), x, y)
     if not objective.variables:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from varbump.core.checks import check_count
 from varbump.core.keras import float_dtype, keras
-from varbump.core.random import host_seed, standard_normal
+from varbump.core.random import host_seed, standard_normal, stateless_seeds
 from varbump.forward.elbo import negative_elbo
 from varbump.forward.passes import ForwardPass, compiled, rehearse, run_pass
 from varbump.likelihoods.checks import check_likelihood
@@ -105,6 +105,5 @@ def elbo_terms(
         noise = standard_normal([num_draws, size], seeds[0], dtype)
         return tf.map_fn(one, (noise, seeds), fn_output_signature=(dtype, dtype))
 
-    states = np.random.SeedSequence((host_seed(seed), 2)).generate_state(2 * num_draws).view(np.int32)
-    nll, kl = compiled(all_draws)(states.reshape(num_draws, 2))
+    nll, kl = compiled(all_draws)(stateless_seeds(host_seed(seed), 2, count=num_draws))
     return np.asarray(nll, float), np.asarray(kl, float)

@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from varbump.core.checks import check_shares, interval_tails
+from varbump.core.random import generator
 from varbump.core.registry import by_short_name
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
@@ -230,8 +231,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         check_range(X, "X")
         check_range(targets, "y")
         X, targets, weights = merged(X, targets, weights)
-        generator = check_random_state(self.random_state)
-        seed, draw_seed, split_seed = (int(generator.randint(LARGEST_SEED)) for _ in range(3))
+        random_state = check_random_state(self.random_state)
+        seed, draw_seed, split_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(3))
         self.x_scaler_ = StandardScaler().fit(X, sample_weight=weights)
         self.y_scaler_ = StandardScaler().fit(targets, sample_weight=weights)
         x, z = self.x_scaler_.transform(X), self.y_scaler_.transform(targets)
@@ -360,9 +361,9 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         x = self._inputs(X)
         if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples must be an integer of at least 1, got {n_samples!r}")
-        generator = check_random_state(random_state)
-        seed, noise_seed = (int(generator.randint(LARGEST_SEED)) for _ in range(2))
-        draws = self._predictive(int(n_samples), seed).sample(x, np.random.default_rng(noise_seed))
+        random_state = check_random_state(random_state)
+        seed, noise_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(2))
+        draws = self._predictive(int(n_samples), seed).sample(x, generator(noise_seed))
         draws = draws * self.y_scaler_.scale_ + self.y_scaler_.mean_
         return draws[..., 0].T if self._single_target else np.moveaxis(draws, 0, -1)
 

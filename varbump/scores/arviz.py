@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from varbump.core.extras import need
 from varbump.core.keras import keras
+from varbump.core.random import generator
 from varbump.forward.passes import ForwardPass, run_pass
 from varbump.scores.target import target_of
 
@@ -59,12 +60,12 @@ def to_arviz(
     source = predictive.source
     num_chains = getattr(source, "num_chains", getattr(source, "num_members", 1))
     predictive.num_draws = max(predictive.num_draws // num_chains, 1) * num_chains
-    generator = np.random.default_rng((0 if seed is None else seed, 3))
+    rng = generator(0 if seed is None else seed, 3)
     drawn, densities = [], []
     for rows, mixture in predictive.blocks(target.x):
         observed = target.y[rows]
         mixture = mixture.first(len(observed)).affine(target.shift, target.unit)
-        drawn.append(mixture.sample(generator))
+        drawn.append(mixture.sample(rng))
         densities.append(mixture.log_components(observed).sum(axis=-1))
 
     def by_chain(values: np.ndarray) -> np.ndarray:

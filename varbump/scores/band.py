@@ -7,6 +7,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.stats import beta
 
+from varbump.core.random import generator
+
 __all__ = ["binomial_interval", "simultaneous_band"]
 
 SIMULATIONS = 100_000
@@ -60,8 +62,7 @@ def simultaneous_band(levels: tuple[float, ...], num: int, confidence: float = 0
     goodness-of-fit evaluation and multiple sample comparison", section 2.2, for bands by simulation.
     """
     c = np.asarray(levels)
-    generator = np.random.default_rng((19, num))
-    counts = generator.multinomial(num, np.diff(c, prepend=0.0, append=1.0), size=SIMULATIONS)
+    counts = generator(19, num).multinomial(num, np.diff(c, prepend=0.0, append=1.0), size=SIMULATIONS)
     observed = np.cumsum(counts[:, :-1], axis=1) / num
     sd = np.sqrt(c * (1.0 - c) / num)
     z = np.quantile(np.max(np.abs(observed - c) / sd, axis=1), confidence, method="higher")
