@@ -1,3 +1,3 @@
-"""What everyone stands on: Keras, checks, seeds, files, printing."""
+"""What all other packages build on: Keras, checks, seeds, files, printing."""
 
 __all__: list[str] = []

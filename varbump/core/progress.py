@@ -1,4 +1,4 @@
-"""The progress bar of training and of sampling: one line, on a terminal only."""
+"""Progress bar of training and sampling, shown on terminals only."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Bar = TypeVar("Bar", bound="ProgressBar")
 
 
 class ProgressBar:
-    """Context manager that shows how much is done; silent unless `verbose` and standard output is a terminal.
+    """Context manager that shows a progress bar if `verbose` and standard output is a terminal.
 
     Parameters
     ----------
     total : int
-        Units of work in all.
+        Number of units of work.
     unit : str
-        What is counted, such as "epoch".
+        Name of the unit, such as "epoch".
     verbose : int
         0 is silent.
     text : str, default=""
-        Shown behind the bar until `show` changes it.
+        Text behind the bar, until `show` changes it.
     """
 
     def __init__(self, total: int, *, unit: str, verbose: int, text: str = "") -> None:
@@ -55,12 +55,12 @@ class ProgressBar:
         self._progress.update(self._task, completed=num_finished, text=text)
 
     def advance(self, num: int) -> None:
-        """Show that `num` more units are done."""
+        """Count `num` more units as finished."""
         self._progress.advance(self._task, num)
 
 
 class TrainingProgress(ProgressBar):
-    """The progress bar of a training run, with the terms of the loss."""
+    """Progress bar of a training run, with the terms of the loss."""
 
     def __init__(self, num_epochs: int, verbose: int, temperature: float = 1.0) -> None:
         super().__init__(num_epochs, unit="epoch", verbose=verbose, text="compiling")

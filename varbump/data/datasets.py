@@ -1,4 +1,4 @@
-"""Toy data with a known truth, in NumPy."""
+"""Toy data sets whose truth is known."""
 
 from __future__ import annotations
 
@@ -69,18 +69,18 @@ def cubic(
 
 
 def wiggly_mean(x: np.ndarray) -> np.ndarray:
-    r"""Function behind `wiggly`: :math:`\sin 3x + 0.4 \sin(5.5 x + 1)`, whose sd over the data is about 0.8."""
+    r"""Mean of `wiggly`: :math:`\sin 3x + 0.4 \sin(5.5 x + 1)`, whose sd over the data is about 0.8."""
     return np.sin(3.0 * x) + 0.4 * np.sin(5.5 * x + 1.0)
 
 
 def wiggly(
     num_data: int = 200, seed: int = 0, *, noise: float | Callable[[np.ndarray], np.ndarray] = 0.25
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Noisy observations of a wiggly curve at clustered x with a gap, in the manner of Snelson's one-dimensional set.
+    """Noisy observations of a wiggly curve with a gap in x, modelled on Snelson's one-dimensional data set.
 
-    That set has 200 points with x between 0 and 6. Here x is in [-2, 2], that is (u - 3) / 1.5 for u in [0, 6], and
-    the curve has a scale of about 1, so that priors N(0, 1) over weights make sense as they stand. Two thirds of the
-    points are to the left of the gap (-0.2, 0.6), the others to its right.
+    That set has 200 points with x between 0 and 6. Here x lies in [-2, 2], that is (u - 3) / 1.5 for u in [0, 6], and
+    the curve has a scale of about 1, so N(0, 1) priors over the weights are reasonable. Two thirds of the points lie
+    to the left of the gap (-0.2, 0.6), the others to its right.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def wiggly(
     Returns
     -------
     x, y : ndarray (N, 1), float32
-        x ascends.
+        x is sorted.
 
     Raises
     ------
@@ -115,12 +115,12 @@ def two_clusters(
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Noisy observations of :math:`y = \cos(2x + 0.4)` in two clusters of x far apart.
 
-    Between them a posterior is uncertain, and one that cannot have this is seen to.
+    The posterior is uncertain in the gap; families that cannot express this are exposed.
 
     Parameters
     ----------
     num_data : int, default=100
-        N, at least 1; half of the points in each cluster.
+        N, at least 1; half of the points lie in each cluster.
     seed : int, default=0
         Seed of inputs and noise.
     noise : float or callable, default=0.2
@@ -129,7 +129,7 @@ def two_clusters(
     Returns
     -------
     x, y : ndarray (N, 1), float32
-        x ascends.
+        x is sorted.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def two_clusters(
     References
     ----------
     Foong, Burt, Li and Turner (2020), "On the Expressiveness of Approximate Inference in Bayesian Neural Networks",
-    figure 1, for such a test.
+    figure 1, which uses such data as a test.
     """
     rng = generator(seed)
     x = _clustered(num_data, TWO_CLUSTERS, 1 / 2, rng)
@@ -168,7 +168,7 @@ def fan(
     Returns
     -------
     x, y : ndarray (N, 1), float32
-        x ascends.
+        x is sorted.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def fan(
 def _clustered(
     num_data: int, clusters: tuple[tuple[float, float], ...], first: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Ascending inputs (N, 1), uniform in each cluster; this fraction of them, rounded, in the first."""
+    """Draw ascending inputs (N, 1), uniform in each cluster, with the fraction `first` of them in the first one."""
     _check_num_data(num_data)
     num_first = round(first * num_data)
     counts = (num_first, num_data - num_first)
@@ -199,7 +199,7 @@ def _check_num_data(num_data: int) -> None:
 def _observed(
     x: np.ndarray, mean: np.ndarray, noise: float | Callable[[np.ndarray], np.ndarray], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs as they are, and the mean with noise added."""
+    """Return x and the mean with noise added, both in float32."""
     scale = np.broadcast_to(noise(x) if callable(noise) else noise, x.shape)
     if not np.isfinite(scale).all() or (scale < 0).any():
         raise ValueError("noise must be finite and not negative: it is a standard deviation")
