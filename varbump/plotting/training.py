@@ -32,7 +32,7 @@ class TrainingDisplay:
             raise ValueError("history has no finished epoch to draw")
 
     def plot(self, ax: Axes | None = None, *, log: bool = False) -> TrainingDisplay:
-        """Draw on `ax`, or on new axes, and return self; `log` makes the axis logarithmic if all values are positive."""
+        """Draw on `ax`, or on new axes, and return self; `log` asks for a log axis, if all values are positive."""
         ax = new_axes(ax)
         columns = self.history.history
         epochs = range(1, len(columns["loss"]) + 1)
