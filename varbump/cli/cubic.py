@@ -1,4 +1,4 @@
-"""The demonstration: a cubic whose noise grows along x, and bands inside and outside of the data."""
+"""The demonstration: a cubic whose noise grows with x, and bands inside and outside the data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENDS = (-2.0, 3.0)
 
 
 class Drawn(NamedTuple):
-    """The fit, drawn and in words."""
+    """The fit as a picture, a report and a sentence."""
 
     figure: Figure
     report: Any

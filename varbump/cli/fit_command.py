@@ -1,4 +1,4 @@
-"""``varbump fit``: a table into a folder with the model, its scores and its pictures."""
+"""``varbump fit``: turn a table into a folder with the model, its scores and pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``varbump predict``: the rows of another table, chunk by chunk."""
+"""``varbump predict``: predict the rows of another table, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _names(run: Run, intervals: Sequence[float], taken: set[str]) -> list[str]:
 def _rows(
     model: Any, x: np.ndarray, intervals: Sequence[float], table: Table, run: Run, counts: dict[str, int], skip: bool
 ) -> np.ndarray:
-    """Predictions (n, columns) of one piece, nan where a cell is missing and that is allowed."""
+    """Predict one chunk, (n, columns), with nan for rows with missing cells if they may be skipped."""
     from varbump.cli.forecast import forecast
     from varbump.cli.learning import library_errors
 
@@ -115,7 +115,7 @@ def _rows(
 
 @contextmanager
 def _sink(out: Path, names: Sequence[str]) -> Iterator[Any]:
-    """What writes a batch to a file of the suffix of `out`, or to standard output as CSV."""
+    """Yield a function that writes a batch to `out`, in the format of its suffix, or to standard output as CSV."""
     if out == STDOUT:
         with _text(pa.PythonFile(sys.stdout.buffer, mode="w"), ",") as write:
             yield write
@@ -144,7 +144,7 @@ def _sink(out: Path, names: Sequence[str]) -> Iterator[Any]:
 
 @contextmanager
 def _text(stream: Any, delimiter: str) -> Iterator[Any]:
-    """Writes batches as delimited text, quoted where needed."""
+    """Yield a function that writes a batch as delimited text, quoted where needed."""
     writers: list[Any] = []
 
     def write(batch: pa.RecordBatch) -> None:

@@ -1,4 +1,4 @@
-"""``varbump report``: one page about a run."""
+"""``varbump report``: make a page about a run."""
 
 from __future__ import annotations
 
