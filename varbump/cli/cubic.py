@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from varbump.cli.forecast import LEVELS, forecast
+from varbump.cli.forecasts import LEVELS, forecast
 from varbump.cli.learning import learn
 from varbump.cli.pictures import save_picture
 from varbump.data.datasets import cubic

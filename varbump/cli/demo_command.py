@@ -8,7 +8,7 @@ import click
 
 from varbump.cli.options import for_scripts, replaces
 from varbump.cli.output import check_target, new_file
-from varbump.cli.screen import Screen, without_noise
+from varbump.cli.screen import Screen, silenced
 
 __all__ = ["demo"]
 
@@ -24,9 +24,9 @@ def demo(out: Path, seed: int, force: bool, quiet: bool, as_json: bool) -> None:
     check_target(out, force=force)
     if out.suffix.lower() != ".png":
         raise click.UsageError(f"--out {out} must end in .png")
-    with screen.waiting("starting TensorFlow"), without_noise():
+    with screen.waiting("starting TensorFlow"), silenced():
         from varbump.cli.cubic import fit_cubic
-    with without_noise():
+    with silenced():
         drawn = fit_cubic(seed, verbose=int(screen.talks))
         with new_file(out) as beside:
             drawn.save(beside)

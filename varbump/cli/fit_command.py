@@ -12,7 +12,7 @@ import click
 from varbump.cli.columns import Columns, Rows, choose, read_rows
 from varbump.cli.options import Sizes, for_scripts, path_argument, replaces
 from varbump.cli.output import check_target, new_folder
-from varbump.cli.screen import Screen, without_noise
+from varbump.cli.screen import Screen, silenced
 from varbump.cli.tables import open_table
 
 __all__ = ["fit"]
@@ -51,9 +51,9 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
     check_target(out, force=force, folder=True)
     with screen.waiting(f"reading {table.name}"):
         rows = read_rows(table, columns, drop_missing=options["drop_missing"])
-    with screen.waiting("starting TensorFlow"), without_noise():
+    with screen.waiting("starting TensorFlow"), silenced():
         from varbump.cli.fitting import Fitted, fit_rows
-    with without_noise():
+    with silenced():
         fitted: Fitted = fit_rows(columns, rows, options, verbose=int(screen.talks))
         info = fitted.info | {"data": _about(data, rows, table.columns), "arguments": _arguments(columns, out, options)}
         info["seconds"] = round(time.perf_counter() - started, 1)

@@ -17,10 +17,10 @@ from rich.table import Table
 
 from varbump.cli import pictures
 from varbump.cli.columns import Columns, Rows
-from varbump.cli.forecast import LEVELS, Forecast, forecast, slices
-from varbump.cli.judge import MOST_ROWS, judge, score_table
+from varbump.cli.forecasts import LEVELS, Forecast, forecast, slices
 from varbump.cli.learning import learn, library_errors, split
 from varbump.cli.run_file import FORMAT, describe, versions
+from varbump.cli.scoring import MOST_ROWS, judge, score_table
 from varbump.saving import save
 from varbump.version import __version__
 

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from varbump.cli.forecast import Forecast
+from varbump.cli.forecasts import Forecast
 from varbump.plotting import BandsDisplay, CalibrationDisplay, TrainingDisplay
 from varbump.plotting.style import BLUE, GREY, INK, finish
 

@@ -19,7 +19,7 @@ from varbump.cli.errors import UserError
 from varbump.cli.options import Intervals, for_scripts, path_argument, replaces
 from varbump.cli.output import check_target, new_file
 from varbump.cli.run_file import Run, read_run
-from varbump.cli.screen import Screen, without_noise
+from varbump.cli.screen import Screen, silenced
 from varbump.cli.tables import KINDS, Table, kind_of, open_table
 
 __all__ = ["predict"]
@@ -59,12 +59,12 @@ def predict(
         check_target(out, force=force)
     kept = list(table.columns) if keep else []
     names = _names(the_run, intervals, set(kept))
-    with screen.waiting("starting TensorFlow"), without_noise():
+    with screen.waiting("starting TensorFlow"), silenced():
         from varbump.cli.run_file import load_model
 
         model = load_model(the_run)
     counts = {"rows": 0, "skipped": 0}
-    with screen.waiting("predicting") as say, without_noise(), _sink(out, names) as write:
+    with screen.waiting("predicting") as say, silenced(), _sink(out, names) as write:
         for values, others in table.chunks(the_run.features, kept):
             predicted = _rows(model, values, intervals, table, the_run, counts, skip_missing)
             columns = [*others.columns, *(pa.array(column, mask=np.isnan(column)) for column in predicted.T)]
@@ -92,7 +92,7 @@ def _rows(
     model: Any, x: np.ndarray, intervals: Sequence[float], table: Table, run: Run, counts: dict[str, int], skip: bool
 ) -> np.ndarray:
     """Predict one chunk, (n, columns), with nan for rows with missing cells if they may be skipped."""
-    from varbump.cli.forecast import forecast
+    from varbump.cli.forecasts import forecast
     from varbump.cli.learning import library_errors
 
     finite = np.isfinite(x).all(axis=1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from varbump.cli import pictures
 from varbump.cli.fitting import HELD_OUT, most_relevant
-from varbump.cli.forecast import LEVELS, forecast, slices
+from varbump.cli.forecasts import LEVELS, forecast, slices
 from varbump.cli.learning import library_errors
 from varbump.cli.page import bars, page, paragraph, picture, section, table
 from varbump.cli.run_file import Run, load_model

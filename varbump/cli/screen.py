@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-__all__ = ["Screen", "without_noise"]
+__all__ = ["Screen", "silenced"]
 
 
 class Screen:
@@ -49,7 +49,7 @@ class Screen:
 
 
 @contextmanager
-def without_noise() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Silence warnings, and the start-up messages that TensorFlow writes to standard error from C++."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with warnings.catch_warnings():

@@ -72,9 +72,7 @@ class TextFile:
         stream = pa.input_stream(str(self._path), compression="detect")
         return csv.open_csv(
             stream,
-            read_options=csv.ReadOptions(
-                use_threads=False, block_size=BLOCK_BYTES
-            ),  # with threads the row number is lost
+            read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),  # threads lose the row number
             parse_options=csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
             convert_options=convert,
         )
