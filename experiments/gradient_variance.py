@@ -83,9 +83,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Command-line options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="default: all")
-    parser.add_argument(
-        "--draws", nargs="+", type=int, default=DRAWS, help="draws per step, 1 first (default 1 and 4)"
-    )
+    parser.add_argument("--draws", nargs="+", type=int, default=DRAWS, help="draws per step, 1 first (default 1 and 4)")
     parser.add_argument("--epochs", type=int, default=40, help="epochs of the initial fit (default %(default)s)")
     parser.add_argument("--batches", type=int, default=30, help="batches to take gradients at (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=100, help="gradients at each batch (default %(default)s)")

@@ -137,7 +137,7 @@ def normal(split: Split, model) -> Result:
 
 
 def of_residuals(split: Split, model) -> Result:
-    """Score a model that predicts only the mean, as a normal with the sd of its training errors (a forest: out of bag)."""
+    """Score a model that predicts only the mean, as a normal with the sd of its training (or out-of-bag) errors."""
     seconds = timed(model, split)
     fitted = model.oob_prediction_ if hasattr(model, "oob_prediction_") else model.predict(split.x)
     freedom = len(split.x) - (0 if hasattr(model, "oob_prediction_") else split.x.shape[1] + 1)
