@@ -15,11 +15,11 @@ __all__ = ["demo"]
 
 @click.command(short_help="Fit the noisy cubic and draw it.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("cubic.png"), show_default=True, help="Picture.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of data and training.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of data and fit.")
 @replaces
 @for_scripts
 def demo(out: Path, seed: int, force: bool, quiet: bool, as_json: bool) -> None:
-    """Fit 500 noisy points of a cubic and draw what was learned, inside of the data and beyond."""
+    """Fit 500 noisy points of a cubic and plot the result, inside the data and beyond."""
     screen = Screen(as_json=as_json, quiet=quiet)
     check_target(out, force=force)
     if out.suffix.lower() != ".png":

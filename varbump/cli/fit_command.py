@@ -25,19 +25,21 @@ __all__ = ["fit"]
 @click.option("--out", type=click.Path(path_type=Path), default=Path("run"), show_default=True, help="Folder to make.")
 @replaces
 @click.option("--test-size", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
-              help="Share of the rows to hold out and score on; 0 for none.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of split and training.")
+              help="Fraction of the rows to hold out for scoring; 0 for none.")  # fmt: skip
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the split and fit."
+)
 @click.option("--drop-missing", is_flag=True, help="Leave out rows with empty or infinite cells.")
-@click.option("--delimiter", help="Of a text table, such as ';' or the word tab.")
+@click.option("--delimiter", help="Delimiter of a text table, such as ';' or the word tab.")
 @click.option("--likelihood", type=click.Choice(["normal", "heteroscedastic", "student_t"]), default="normal",
-              show_default=True, help="Noise: the same in all rows, other in each, or heavy-tailed.")  # fmt: skip
+              show_default=True, help="Noise: equal for all rows, different for each, or heavy-tailed.")  # fmt: skip
 @click.option("--posterior", type=click.Choice(["mean_field", "low_rank", "full_covariance", "joint"]),
               default="mean_field", show_default=True, help="Family of distributions over weights.")  # fmt: skip
 @click.option("--prior", type=click.Choice(["ard", "normal", "laplace", "trainable"]), default="ard", show_default=True,
-              help="Over weights; ard learns how relevant each feature is.")  # fmt: skip
+              help="Prior of the weights; ard learns how relevant each feature is.")  # fmt: skip
 @click.option("--hidden", type=Sizes(), default="50", show_default=True, help="Units of hidden layers; none: linear.")
-@click.option("--max-iter", type=click.IntRange(1), help="Passes over the rows.  [default: about 15,000 steps]")
-@click.option("--members", type=click.IntRange(1, 100), default=4, show_default=True, help="Networks that are pooled.")
+@click.option("--max-iter", type=click.IntRange(1), help="Passes over the rows.  [default: about 20,000 steps]")
+@click.option("--members", type=click.IntRange(1, 100), default=4, show_default=True, help="Networks to pool.")
 @for_scripts
 def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, force: bool, **options: Any) -> None:
     """Learn to predict the --target of a table (CSV, TSV or Parquet, by suffix) from its other columns.

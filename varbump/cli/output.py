@@ -1,4 +1,4 @@
-"""Where commands write: checks of --out before the work begins, and a sentence if writing fails."""
+"""Output files: checks of --out before the work begins, and a sentence if writing fails."""
 
 from __future__ import annotations
 

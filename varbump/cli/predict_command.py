@@ -34,7 +34,7 @@ STDOUT = Path("-")
 @click.option("--intervals", type=Intervals(), default="95", show_default=True, help="Percentages, such as 50,95.")
 @click.option("--keep", is_flag=True, help="Copy the columns of DATA in front of the predictions.")
 @click.option("--skip-missing", is_flag=True, help="Leave predictions of rows with empty cells empty.")
-@click.option("--delimiter", help="Of a text table, such as ';' or the word tab.")
+@click.option("--delimiter", help="Delimiter of a text table, such as ';' or the word tab.")
 @replaces
 @for_scripts
 def predict(

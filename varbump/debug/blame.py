@@ -44,7 +44,7 @@ SMALLEST_SCALE = 1e-6
 
 @dataclass(frozen=True)
 class Blame:
-    """What became non-finite first in a step.
+    """The first non-finite result of a step, and its cause.
 
     Attributes
     ----------

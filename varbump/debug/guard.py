@@ -64,7 +64,7 @@ class NanGuard(keras.callbacks.Callback):
 
     @property
     def blame(self) -> Blame | None:
-        """What became non-finite first; None while training is finite."""
+        """Cause of the failure; None while training is finite."""
         return self.error.blame if self.error else None
 
     def set_model(self, model: Any) -> None:

@@ -23,7 +23,7 @@ __all__ = ["NanDiagnosis", "diagnose_nan"]
 
 @dataclass(frozen=True)
 class NanDiagnosis(Printed):
-    """What became non-finite first in a training; prints as a few sentences and a table.
+    """The first non-finite result of a training, and its cause; prints as a few sentences and a table.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ __all__ = ["KhatReport", "psis_khat"]
 GOOD, USABLE = 0.5, 0.7
 
 MANY_WEIGHTS = 100
-"""With more weights than this, approximations with good bands fail the test.
+"""Number of weights above which approximations with good bands fail the test.
 
 The log ratio of a normal whose sd is off by a fraction e to the correct one has variance (1 - (1 - e)^2)^2 / 2, about
 2 e^2. Over n independent weights that is 2 n e^2: for n = 100 and e = 10 %, which no band shows, it is 2, and the

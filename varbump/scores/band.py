@@ -1,4 +1,4 @@
-"""How far observed coverage may be from nominal coverage by chance."""
+"""Bands for the difference of observed from nominal coverage by chance."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Evaluation(Printed):
     interval_score : dict of float to float
         Mean interval score by level, units of y; smaller is better.
     coverage : dict of float to float
-        Fraction of y inside of the equal-tailed interval of each level.
+        Fraction of y inside the equal-tailed interval of each level.
     coverage_interval : dict of float to (float, float)
         Exact binomial 95 % interval (Clopper-Pearson) of the coverage. With several targets, whose misses may be
         correlated, it is computed for N observations.

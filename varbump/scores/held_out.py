@@ -95,7 +95,7 @@ def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
 
 @dataclass
 class _Sums:
-    """What is kept of each block: sums over rows, and the PIT."""
+    """Running results of the blocks: sums over rows, and the PIT."""
 
     squared_error: Any = 0.0  # (Q,)
     log_joint: float = 0.0
