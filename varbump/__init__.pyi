@@ -46,8 +46,14 @@ from .diagnostics import (
 from .estimator import (
     VariationalRegressor as VariationalRegressor,
 )
-from .inference.ensemble.fitting import (
+from .forward.programs import (
+    clear_programs as clear_programs,
+    programs as programs,
+)
+from .inference.ensemble.ensemble import (
     Ensemble as Ensemble,
+)
+from .inference.ensemble.fitting import (
     fit_ensemble as fit_ensemble,
 )
 from .inference.importance.draws import (

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import tf_keras as keras
+from tf_keras.src.backend import RandomGenerator
 from tf_keras.src.engine.base_layer_utils import call_context
 from tf_keras.src.engine.functional import Functional
 
 __all__ = [
     "Functional",
+    "RandomGenerator",
     "deserialize",
     "float_dtype",
     "keras",

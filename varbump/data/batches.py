@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
+
+from varbump.core.random import generator, stateless_seeds
 
 __all__ = ["BatchPlan"]
 
@@ -33,34 +34,50 @@ class BatchPlan:
         return -(-self.num_data // self.steps)
 
     @property
+    def capacity(self) -> int:
+        """Rows of all batches with those of weight 0: what a program is compiled for, in place of N."""
+        return self.steps * self.width
+
+    @property
     def num_larger(self) -> int:
         """How many batches, the first ones, are of the larger size."""
         return self.num_data - self.steps * (self.width - 1)
 
-    def slice(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """First row of a batch among the shuffled rows, and the weights of its rows divided by its size.
+    @property
+    def row_weights(self) -> np.ndarray | None:
+        """Weight of each row of each batch, (steps, width) float32, 1 / size of the batch.
 
-        The weights (width,) are None where all batches are equally large.
+        None where all batches are equally large.
         """
         if self.num_larger == self.steps:
-            return step * self.width, None
-        start = step * (self.width - 1) + tf.minimum(step, self.num_larger)
-        larger = tf.range(self.width) < self.width - tf.cast(step >= self.num_larger, tf.int32)
-        weights = tf.cast(larger, tf.float32)
-        return start, weights / tf.reduce_sum(weights)
+            return None
+        larger = np.arange(self.steps)[:, None] < self.num_larger
+        counts = np.where((np.arange(self.width) < self.width - 1) | larger, 1.0, 0.0)
+        return (counts / counts.sum(1, keepdims=True)).astype(np.float32)
 
-    def shuffles(self, seed: int, epochs: range) -> np.ndarray:
-        """Row indices of each epoch, (E, N + 1); the last one only fills the last batch's row of weight 0.
+    def padded(self, array: np.ndarray) -> np.ndarray:
+        """The rows of an array, and as many repetitions of the first as make up `capacity`."""
+        return np.concatenate([array, np.repeat(array[:1], self.capacity - len(array), axis=0)])
 
-        Each epoch has a generator of its own, so that it does not matter how epochs are grouped into calls.
-        Sorting random keys under XLA on a CPU would cost as much as several training steps.
+    def shuffles(self, seed: int, epochs: range, num_epochs: int) -> np.ndarray:
+        """Row of the data that each row of each batch is, for each epoch, (num_epochs, capacity) int32.
+
+        Rows of weight 0 are row 0, and so are all those of epochs that are only there to fill `num_epochs`. Each
+        epoch has a generator of its own, so that it does not matter how epochs are grouped into calls. Sorting random
+        keys under XLA on a CPU would cost as much as several training steps.
         """
-        rows = np.zeros((len(epochs), self.num_data + 1), np.int32)
-        for row, epoch in zip(rows, epochs, strict=True):
-            row[:-1] = np.random.default_rng((seed, epoch)).permutation(self.num_data)
-        return rows
+        rows = np.zeros((num_epochs, self.steps, self.width), np.int32)
+        full = self.num_larger * self.width
+        for row, epoch in zip(rows, epochs, strict=False):
+            order = generator(seed, epoch).permutation(self.num_data)
+            row[: self.num_larger] = order[:full].reshape(-1, self.width)
+            smaller = order[full:].reshape(self.steps - self.num_larger, self.width - 1)
+            row[self.num_larger :, : self.width - 1] = smaller
+        return rows.reshape(num_epochs, -1)
 
-    def seeds(self, seed: int, epochs: range) -> np.ndarray:
-        """A stateless seed for each epoch, (E, 2) int32."""
-        states = [np.random.SeedSequence((seed, epoch)).generate_state(2) for epoch in epochs]
-        return np.array(states, np.uint32).reshape(len(epochs), 2).view(np.int32)
+    def seeds(self, seed: int, epochs: range, num_epochs: int) -> np.ndarray:
+        """A stateless seed for each epoch, (num_epochs, 2) int32."""
+        states = np.zeros((num_epochs, 2), np.int32)
+        for row, epoch in zip(states, epochs, strict=False):
+            row[:] = stateless_seeds(seed, epoch)[0]
+        return states

@@ -13,8 +13,9 @@ from varbump.core.checks import check_array, check_rows_match
 from varbump.core.keras import float_dtype, keras, refuse_keras3
 from varbump.core.random import standard_normal
 from varbump.debug.record import Record, Recorder
+from varbump.forward.apply import apply
 from varbump.forward.elbo import negative_elbo
-from varbump.forward.passes import ForwardPass, run_pass
+from varbump.forward.passes import ForwardPass
 from varbump.layers import DenseVariational
 from varbump.model.checks import check_data, check_inputs, check_model
 from varbump.model.structure import layer_names, owners, weight_label
@@ -77,9 +78,9 @@ class Objective:
             nll = _data_loss(self.loss, y, self.model(x, training=True))
             return tf.add_n([nll, *(tf.cast(tf.reduce_sum(extra), nll.dtype) for extra in self.model.losses)])
         noise = _Noise(seed, tf.as_dtype(float_dtype(self.model)))
-        with run_pass(noise):
-            nll = _data_loss(self.loss, y, self.model(x, training=True))
-            nll = tf.add_n([nll, *(tf.cast(tf.reduce_sum(extra), nll.dtype) for extra in self.model.losses)])
+        applied = apply(self.model, x, training=True, through=noise)
+        nll = _data_loss(self.loss, y, applied.f)
+        nll += tf.cast(applied.penalty, nll.dtype)
         return negative_elbo(nll, tf.cast(noise.kl, nll.dtype), float(len(self.x)))
 
 

@@ -13,7 +13,8 @@ from varbump.core.checks import check_count
 from varbump.core.keras import keras
 from varbump.core.printed import Printed, Table
 from varbump.core.random import host_seed, standard_normal
-from varbump.forward.passes import ForwardPass, rehearse, run_pass
+from varbump.forward.apply import apply, rehearse
+from varbump.forward.passes import ForwardPass
 from varbump.layers import Bump, GaussianBump
 from varbump.model.checks import check_inputs, check_network
 
@@ -123,12 +124,12 @@ def bump_report(network: keras.Model, x: Any, *, num_draws: int = 10, seed: int 
     check_network(network)
     check_count(num_draws, "num_draws")
     x = tf.constant(check_inputs(network, x))
-    size = rehearse(lambda: network(x[:1], training=False)).taken
+    size = rehearse(network, (1, *x.shape[1:])).num_noise
     noise = standard_normal([num_draws, size], [host_seed(seed), 0], x.dtype)
     seen: dict[int, tuple[Any, list[np.ndarray]]] = {}
     for i, draw in enumerate(noise):
-        with run_pass(ForwardPass(draw, [host_seed(seed), 1 + i])) as forward:
-            network(x, training=False)
+        forward = ForwardPass(draw, [host_seed(seed), 1 + i])
+        apply(network, x, through=forward)
         for layer, inputs in forward.observed:
             flat = np.reshape(inputs, (-1, inputs.shape[-1]))
             seen.setdefault(id(layer), (layer, []))[1].append(flat)

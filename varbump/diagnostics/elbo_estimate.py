@@ -11,8 +11,11 @@ import tensorflow as tf
 from varbump.core.checks import check_count
 from varbump.core.keras import float_dtype, keras
 from varbump.core.random import host_seed, standard_normal, stateless_seeds
+from varbump.forward.apply import apply, rehearse
 from varbump.forward.elbo import negative_elbo
-from varbump.forward.passes import ForwardPass, compiled, rehearse, run_pass
+from varbump.forward.programs import program
+from varbump.forward.stateless import all_variables, at, key
+from varbump.forward.structure import likelihood_structure, network_structure
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_network
 
@@ -93,17 +96,23 @@ def elbo_terms(
     if not network.built:
         network(x[:1])
     dtype = tf.as_dtype(float_dtype(network))
-    size = rehearse(lambda: network(tf.zeros(x.shape, dtype), training=False)).taken
+    size = rehearse(network, x.shape).num_noise
+    variables = all_variables(network, likelihood)
 
-    def one(args: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        noise, seed_of_draw = args
-        with run_pass(ForwardPass(noise, seed_of_draw, exact_kl=False)) as forward:
-            nll = tf.reduce_sum(likelihood.nll(y, network(x, training=False)))
-        return tf.cast(nll, dtype), tf.cast(forward.kl, dtype)
+    def all_draws(seeds: Any, x: Any, y: Any, values: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        given = {key(v): value for v, value in zip(variables, values, strict=True)}
 
-    def all_draws(seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def one(args: Any) -> tuple[tf.Tensor, tf.Tensor]:
+            noise, seed_of_draw = args
+            with at(given):
+                applied = apply(network, x, noise=noise, seed=seed_of_draw, exact_kl=False)
+                nll = tf.reduce_sum(likelihood.nll(y, applied.f))
+            return tf.cast(nll, dtype), tf.cast(applied.kl, dtype)
+
         noise = standard_normal([num_draws, size], seeds[0], dtype)
         return tf.map_fn(one, (noise, seeds), fn_output_signature=(dtype, dtype))
 
-    nll, kl = compiled(all_draws)(stateless_seeds(host_seed(seed), 2, count=num_draws))
+    structure = network_structure(network), likelihood_structure(likelihood)
+    run = program("estimate the ELBO", structure, lambda: all_draws, network)
+    nll, kl = run(stateless_seeds(host_seed(seed), 2, count=num_draws), x, y, variables)
     return np.asarray(nll, float), np.asarray(kl, float)

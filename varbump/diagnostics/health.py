@@ -17,7 +17,7 @@ from varbump.core.temperature import temperature_of
 from varbump.diagnostics.parameters import parameter_report
 from varbump.diagnostics.traps import far_from_unit_scale, odd_and_wide, scales_apart, weights_of_the_kl
 from varbump.diagnostics.weights import LayerWeights, weight_summary
-from varbump.forward.passes import ForwardPass, run_pass
+from varbump.forward.apply import apply
 from varbump.layers import DenseVariational
 from varbump.model.checks import check_data, check_network
 from varbump.predict.sampler import Sampler
@@ -202,8 +202,7 @@ def _prior_means(network: keras.Model, likelihood: Any, x: np.ndarray, num_draws
     @tf.function(autograph=False)
     def one(key: Any) -> tf.Tensor:
         draws = [layer.prior(None).sample(seed=key + tf.constant([0, i])) for i, layer in enumerate(layers)]
-        with run_pass(ForwardPass(None, draws=draws)):
-            return likelihood.mean(network(rows, training=False))
+        return likelihood.mean(apply(network, rows, draws=draws).f)
 
     return np.array([one(tf.constant([seed, 1000 * s], tf.int32)) for s in range(num_draws)], float)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-from varbump.inference.ensemble.fitting import Ensemble
+from varbump.inference.ensemble.ensemble import Ensemble
 from varbump.model.assembly import build_network
 
 __all__ = ["TrainedEnsemble"]
@@ -23,22 +22,20 @@ class TrainedEnsemble:
 
     def __init__(self, arguments: dict[str, Any], ensemble: Ensemble) -> None:
         self._arguments, self.ensemble = arguments, ensemble
-        self.likelihoods = []
-        for index in range(ensemble.num_members):
-            with ensemble.member(index):
-                self.likelihoods.append(copy.deepcopy(ensemble.likelihood))
+        self.likelihoods = ensemble.likelihoods
 
     def __getstate__(self) -> dict[str, Any]:
         return {
             "arguments": self._arguments,
             "likelihoods": self.likelihoods,
             "history": self.ensemble.history,
-            "values": self.ensemble._values,
+            "values": self.ensemble.values,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._arguments, self.likelihoods = state["arguments"], state["likelihoods"]
         network, likelihood = build_network(**self._arguments), self._arguments["likelihood"]
+        self.ensemble = Ensemble(network, likelihood, state["history"], state["values"])
         variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
-        self.ensemble = Ensemble(network, likelihood, state["history"], variables, state["values"])
-        self.ensemble._assign([value[0] for value in state["values"]])
+        for variable, value in zip(variables, self.ensemble.values, strict=True):
+            variable.assign(value[0])

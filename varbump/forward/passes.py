@@ -7,25 +7,12 @@ which they are called. A layer that is called outside of such a loop draws its o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-__all__ = [
-    "ForwardPass",
-    "active_pass",
-    "compiled",
-    "rehearse",
-    "run_pass",
-    "value_of",
-]
-
-
-_active: ContextVar[ForwardPass | None] = ContextVar("varbump_forward_pass", default=None)
+__all__ = ["ForwardPass", "value_of"]
 
 
 class ForwardPass:
@@ -39,8 +26,6 @@ class ForwardPass:
         For distributions whose draws are not a function of standard normal noise.
     draws : sequence of Tensor, optional
         What another pass has drawn: the layers take these instead, and no noise.
-    values : mapping of variable reference to Tensor, optional
-        What variables are taken to be: those of one member of an ensemble.
     exact_kl : bool, default=True
         False has every layer report the estimate of its KL from the draw.
 
@@ -50,8 +35,8 @@ class ForwardPass:
         How many numbers have been handed out.
     drawn : list of Tensor
         The weights that the layers drew, in the order in which they were called.
-    result : Any
-        What a rehearsed call returned, symbolic.
+    layers : list of layer
+        Which layer drew, in the same order.
     observed : list of (layer, Tensor)
         Inputs of the layers that diagnostics want to see.
     """
@@ -61,12 +46,11 @@ class ForwardPass:
         noise: tf.Tensor | None,
         seed: Any = (0, 0),
         draws: Sequence[tf.Tensor] = (),
-        values: Mapping[Any, tf.Tensor] | None = None,
         exact_kl: bool = True,
     ) -> None:
         self._noise = noise
         self._given = list(draws)
-        self.values, self.exact_kl = values or {}, exact_kl
+        self.exact_kl = exact_kl
         self._joint: list[tf.Tensor] = []
         self._signs: tf.Tensor | None = None
         self.drawn: list[tf.Tensor] = []
@@ -74,7 +58,7 @@ class ForwardPass:
         self._num_seeds = 0
         self._kl: dict[int, tf.Tensor] = {}
         self.observed: list[tuple[Any, tf.Tensor]] = []
-        self.result: Any = None
+        self.layers: list[Any] = []
         self.taken = 0
 
     def take(self, size: int, dtype: tf.DType) -> tf.Tensor:
@@ -109,10 +93,15 @@ class ForwardPass:
 
         Other passes may draw them otherwise, knowing the layer and its inputs.
         """
-        del layer, inputs
+        del inputs
         w, log_q = (self._given[len(self.drawn)], None) if self._given else make()
-        self.drawn.append(w)
+        self.note(layer, w)
         return w, log_q
+
+    def note(self, layer: Any, w: tf.Tensor) -> None:
+        """Keep what a layer drew."""
+        self.drawn.append(w)
+        self.layers.append(layer)
 
     def take_seed(self) -> tf.Tensor:
         """A stateless seed of its own for each call, shape (2,), int32."""
@@ -130,47 +119,6 @@ class ForwardPass:
         return tf.add_n([tf.cast(term, terms[0].dtype) for term in terms]) if terms else tf.zeros([])
 
 
-@contextmanager
-def run_pass(forward: ForwardPass) -> Iterator[ForwardPass]:
-    """Have every layer that is called inside the block take its noise from `forward`."""
-    token = _active.set(forward)
-    try:
-        yield forward
-    finally:
-        _active.reset(token)
-
-
-def active_pass() -> ForwardPass | None:
-    """The pass of the enclosing `run_pass` block, or None outside of any."""
-    return _active.get()
-
-
 def value_of(variable: Any) -> Any:
-    """The value that the active pass gives a variable, otherwise the variable itself."""
-    forward = active_pass()
-    return variable if forward is None else forward.values.get(variable.ref(), variable)
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` as one XLA program.
-
-    Wrapped in a partial, since TensorFlow warns of excessive retracing by line of code: for it, each network that is
-    trained or evaluated for the first time would be a retracing of the last one.
-    """
-    return tf.function(partial(function), jit_compile=True, autograph=False)
-
-
-def rehearse(call: Callable[[], Any], kind: Any = ForwardPass) -> Any:
-    """The pass that `call` would make, traced and not run: how much noise it takes and which weights it draws.
-
-    Made twice: a Sequential that has not seen such a shape yet goes through its layers once more in the first.
-    """
-
-    def traced(forward: ForwardPass) -> None:
-        with run_pass(forward):
-            forward.result = call()
-
-    for _ in range(2):
-        forward = kind(None)
-        tf.function(partial(traced, forward), autograph=False).get_concrete_function()
-    return forward
+    """The variable."""
+    return variable

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from varbump.core.keras import keras, refuse_keras3
 from varbump.core.registry import register_builtin
-from varbump.forward.passes import active_pass, value_of
+from varbump.forward.apply import active_pass
 from varbump.layers.bump_functions import SUPPORTS, bump, gaussian_bump
 from varbump.layers.by_name import ActivationByName
 
@@ -151,16 +151,16 @@ class Bump(_BumpLayer):
     @property
     def sigma(self) -> tf.Tensor:
         """Squared radius, shape () or (features,), in squared units of the inputs."""
-        return tf.square(value_of(self.root_sigma))
+        return tf.square(self.root_sigma)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Bump of each component."""
         self.observe(inputs)
-        x = inputs if self.center is None else inputs - tf.cast(value_of(self.center), inputs.dtype)
+        x = inputs if self.center is None else inputs - tf.cast(self.center, inputs.dtype)
         outputs = bump(x, tf.cast(self.sigma, x.dtype), self.support)
         if self.normalize:
             outputs *= tf.cast(tf.exp(1.0), x.dtype)
-        return outputs if self.height is None else outputs * tf.cast(value_of(self.height), x.dtype)
+        return outputs if self.height is None else outputs * tf.cast(self.height, x.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal object."""
@@ -216,13 +216,13 @@ class GaussianBump(_BumpLayer):
     @property
     def inverse_width(self) -> tf.Tensor:
         """The b of the formula, shape () or (features,)."""
-        return tf.square(value_of(self.root_inverse_width))
+        return tf.square(self.root_inverse_width)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Gaussian bump of each component."""
         self.observe(inputs)
-        height = 1.0 if self.height is None else value_of(self.height)
-        center = 0.0 if self.center is None else value_of(self.center)
+        height = 1.0 if self.height is None else self.height
+        center = 0.0 if self.center is None else self.center
         return gaussian_bump(inputs, height, self.inverse_width, center)
 
     def get_config(self) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from varbump.core.checks import check_count, check_number
 from varbump.core.keras import deserialize, keras, refuse_keras3, serialize
 from varbump.core.random import host_seed
 from varbump.core.registry import register_builtin
+from varbump.forward.apply import active_pass
 from varbump.forward.elbo import exact_kl, monte_carlo_kl
-from varbump.forward.passes import ForwardPass, active_pass
+from varbump.forward.passes import ForwardPass
 from varbump.layers.by_name import resolve_activation
 from varbump.layers.noise import OwnNoise, noise_of
 from varbump.posteriors import Posterior, PosteriorFactory

@@ -67,6 +67,16 @@ class Likelihood(keras.losses.Loss):
         return ()
 
     @property
+    def constants(self) -> list[tf.Variable]:
+        """Numbers of the configuration that programs take as arguments, although they are not trained."""
+        return []
+
+    def structure(self) -> dict[str, Any]:
+        """The configuration without what is learned: likelihoods that agree in it compute the same."""
+        left_out = {"name", "reduction", *self.learned}
+        return {name: value for name, value in self.get_config().items() if name not in left_out}
+
+    @property
     def variables(self) -> list[tf.Variable]:
         """Weights of its own."""
         return []

@@ -9,23 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.core.keras import float_dtype, keras
-from varbump.forward.passes import ForwardPass, rehearse, run_pass
+from varbump.forward.apply import apply, called_layers, rehearse
 
-__all__ = ["Target"]
-
-
-class _Calls(ForwardPass):
-    """A pass that notes which layer drew, call by call."""
-
-    def __init__(self, noise: Any) -> None:
-        super().__init__(noise)
-        self.layers: list[Any] = []
-
-    def report_kl(self, layer: object, kl: tf.Tensor) -> None:
-        self.layers.append(layer)
+__all__ = ["LogPosterior"]
 
 
-class Target:
+class LogPosterior:
     r"""Log density of the weights of all variational layers, in nats and up to a constant.
 
     .. math:: \log p(w | x, y) = \sum_n \log p(y_n | f(x_n; w)) + \sum_l \log p(w_l) + \mathrm{const}
@@ -55,18 +44,17 @@ class Target:
         self.network, self.likelihood = network, likelihood
         self.dtype = tf.as_dtype(float_dtype(network))
         self.x, self.y = tf.constant(x, self.dtype), tf.constant(y, self.dtype)
-        calls = rehearse(lambda: network(self.x[:1], training=False), _Calls)
-        self.layers = calls.layers
+        shape = (1, *self.x.shape[1:])
+        self.layers = called_layers(network, shape)
         self._check_layers()
-        self._check_priors([w.shape for w in calls.drawn])
+        self._check_priors([w.shape for w in rehearse(network, shape).drawn])
         own = {v.ref() for layer in self.layers for v in getattr(layer.posterior, "trainable_variables", [])}
         trainable = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
         self.num_held = int(sum(np.prod(v.shape) for v in trainable if v.ref() not in own))
 
     def log_prob(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
         """The log density, a scalar, at the weights (n,) of each layer."""
-        with run_pass(ForwardPass(None, draws=weights)):
-            f = self.network(self.x, training=False)
+        f = apply(self.network, self.x, draws=weights).f
         log_likelihood = -tf.reduce_sum(self.likelihood.nll(self.y, f))
         return tf.cast(log_likelihood, self.dtype) + self._log_prior(weights)
 

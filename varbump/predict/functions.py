@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from varbump.core.checks import check_count
 from varbump.core.keras import keras
-from varbump.core.random import host_seed
+from varbump.core.random import host_seed, stateless_seeds
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_inputs, check_network
 from varbump.predict.sampler import DrawSource, Sampler, sampler_of
@@ -122,7 +122,7 @@ def prepare(
 
 def observe(source: Any, likelihood: Any, f: np.ndarray, seed: int, first_row: int) -> np.ndarray:
     """Draws of y for draws f (S, N, Q) whose first row is row `first_row` of the user's."""
-    noise_seed = tf.constant(np.random.SeedSequence((seed, 1, first_row)).generate_state(2).view(np.int32))
+    noise_seed = tf.constant(stateless_seeds(seed, 1, first_row)[0])
     if hasattr(source, "observe"):  # each member of an ensemble has learned a noise of its own
         return source.observe(likelihood, f, noise_seed)
     return likelihood.sample(f, noise_seed).numpy()

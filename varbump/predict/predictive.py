@@ -9,7 +9,6 @@ is the same whichever rows are asked for with it.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -153,11 +152,9 @@ def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Pr
             raise TypeError("likelihood is missing: pass the one that the model was trained with")
     check_likelihood(likelihood, "mean", "stddev")
     noise_of(likelihood)
-    if hasattr(source, "member"):  # an ensemble
-        likelihoods: list[Any] = []
-        for index in range(source.num_members):  # type: ignore[union-attr]
-            with source.member(index):
-                likelihoods.append(copy.deepcopy(likelihood))
+    if hasattr(source, "likelihoods"):  # an ensemble, each of whose members has learned a noise of its own
+        own = likelihood is getattr(source, "likelihood", None)
+        likelihoods = source.likelihoods if own else [likelihood] * len(source.likelihoods)
         return Predictive(source, likelihoods, -(-num_draws // len(likelihoods)) * len(likelihoods), seed)
     stored = getattr(source, "num_chains", 1) * getattr(source, "num_draws", 0)
     if stored:

@@ -1,4 +1,4 @@
-"""Functions drawn from q, evaluated piece by piece in compiled programs."""
+"""Functions drawn from q, evaluated piece by piece in compiled programs that networks of one structure share."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.core.keras import float_dtype, keras
-from varbump.core.random import standard_normal
-from varbump.forward.passes import ForwardPass, compiled, rehearse, run_pass
+from varbump.core.random import standard_normal, stateless_seeds
+from varbump.forward.apply import apply, rehearse
+from varbump.forward.programs import program
+from varbump.forward.stateless import key, make_stateless
+from varbump.forward.structure import network_structure
 
 __all__ = ["DrawSource", "Sampler", "StoredSampler", "sampler_of"]
 
@@ -62,12 +65,21 @@ class Sampler:
     seed : int
     chunk_size : int or None
         Rows a compiled call.
+    values : sequence of Tensor, optional
+        What the variables of the network are taken to be, in their order; by default what they hold now.
     """
 
     def __init__(
-        self, network: keras.Model, row_shape: tuple[int, ...], num_draws: int, seed: int, chunk_size: int | None
+        self,
+        network: keras.Model,
+        row_shape: tuple[int, ...],
+        num_draws: int,
+        seed: int,
+        chunk_size: int | None,
+        values: Sequence[Any] | None = None,
     ) -> None:
-        self._programs = _programs(network, row_shape)
+        self._values = [tf.convert_to_tensor(v) for v in (network.variables if values is None else values)]
+        self._programs = _Programs(network, row_shape)
         self._num_draws, self._seed, self._chunk_size = num_draws, seed, chunk_size
         self._drawn: tuple[slice, tuple[tf.Tensor, ...]] | None = None
 
@@ -85,8 +97,14 @@ class Sampler:
         size = self._chunk_size or self._default_chunk(self._num_draws)
         for start in range(0, len(x), size):
             rows = slice(start, min(start + size, len(x)))
-            parts = [values for _, _, values in self.draws(x[rows])]
-            yield rows, np.concatenate(parts) if len(parts) > 1 else parts[0]
+            parts = [(which, values) for which, _, values in self.draws(x[rows])]
+            if len(parts) == 1:
+                yield rows, parts[0][1]
+                continue
+            f = np.empty((self._num_draws, *parts[0][1].shape[1:]), parts[0][1].dtype)
+            for which, values in parts:
+                f[which] = values
+            yield rows, f
 
     def weights(self) -> tuple[np.ndarray, ...]:
         """Weights (S, n) of each variational layer, in the order in which they are called."""
@@ -96,12 +114,13 @@ class Sampler:
         return tuple(np.concatenate(layer) for layer in zip(*parts, strict=True))
 
     def _weights(self, which: slice) -> tuple[tf.Tensor, ...]:
-        if self._drawn is not None and self._drawn[0] == which:  # the next rows of the same draws
-            return self._drawn[1]
-        count = which.stop - which.start
-        states = np.random.SeedSequence((self._seed, which.start)).generate_state(2 + 2 * count).view(np.int32)
-        self._drawn = which, self._programs.draw(states[:2], states[2:].reshape(count, 2))
-        return self._drawn[1]
+        drawn = self._drawn
+        if drawn is not None and drawn[0] == which:  # the next rows of the same draws
+            return drawn[1]
+        seeds = stateless_seeds(self._seed, which.start, count=1 + which.stop - which.start)
+        weights = self._programs.draw(seeds[0], seeds[1:], self._values)
+        self._drawn = which, weights
+        return weights
 
     def _rows(self, x: np.ndarray, weights: Any, count: int) -> Iterator[tuple[slice, np.ndarray]]:
         size = min(self._chunk_size or self._default_chunk(count), _rounded_up(len(x)))
@@ -110,7 +129,7 @@ class Sampler:
             if len(piece) < size:  # one shape, one compilation
                 piece = np.pad(piece, [(0, size - len(piece))] + [(0, 0)] * (x.ndim - 1))
             rows = slice(start, min(start + size, len(x)))
-            yield rows, self._programs.evaluate(piece, weights).numpy()[:, : rows.stop - start]
+            yield rows, self._programs.evaluate(piece, weights, self._values).numpy()[:, : rows.stop - start]
 
     def _default_chunk(self, count: int) -> int:
         return max(MAX_BYTES // (count * self._programs.bytes_a_value), 1)
@@ -152,42 +171,32 @@ class _Programs:
 
     def __init__(self, network: keras.Model, row_shape: tuple[int, ...]) -> None:
         dtype = tf.as_dtype(float_dtype(network))
-        one_row = tf.TensorSpec([1, *row_shape], dtype)
+        rehearsal = rehearse(network, (1, *row_shape))
+        self.bytes_a_draw = max(rehearsal.num_noise, 1) * dtype.size
+        self.bytes_a_value = int(np.prod(rehearsal.output.shape[1:])) * dtype.size
 
-        def run(x: tf.Tensor) -> tf.Tensor:
-            return network(x, training=False)
+        def run(values: Any, x: Any, **drawing: Any) -> Any:
+            make_stateless(network.variables, network)
+            given = {key(v): value for v, value in zip(network.variables, values, strict=True)}
+            return apply(network, x, values=given, **drawing)
 
-        rehearsal = rehearse(lambda: run(tf.zeros(one_row.shape, dtype)))
-        self.bytes_a_draw = max(rehearsal.taken, 1) * dtype.size
-        self.bytes_a_value = int(np.prod(rehearsal.result.shape[1:])) * dtype.size
-        drawn = tuple(tf.TensorSpec(w.shape, w.dtype) for w in rehearsal.drawn)
-
-        def draw(noise_seed: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def draw(noise_seed: tf.Tensor, seeds: tf.Tensor, values: Any) -> tuple[tf.Tensor, ...]:
             def one(args: Any) -> tuple[tf.Tensor, ...]:
-                with run_pass(ForwardPass(*args)) as forward:
-                    run(tf.zeros(one_row.shape, dtype))  # XLA drops all but the draws
-                return tuple(forward.drawn)
+                noise, seed = args
+                x = tf.zeros([1, *row_shape], dtype)  # XLA drops all but the draws
+                return tuple(run(values, x, noise=noise, seed=seed).drawn)
 
-            noise = standard_normal([seeds.shape[0], rehearsal.taken], noise_seed, dtype)
+            noise = standard_normal([seeds.shape[0], rehearsal.num_noise], noise_seed, dtype)
+            drawn = rehearsal.drawn  # a network without variational layers has no weights to draw
             weights = tf.map_fn(one, (noise, seeds), fn_output_signature=drawn) if drawn else ()
-            return (tf.range(seeds.shape[0]), *weights)  # a network without variational layers has no weights to draw
+            return (tf.range(seeds.shape[0]), *weights)
 
-        def evaluate(x: tf.Tensor, weights: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        def evaluate(x: tf.Tensor, weights: tuple[tf.Tensor, ...], values: Any) -> tf.Tensor:
             def one(draw: tuple[tf.Tensor, ...]) -> tf.Tensor:
-                with run_pass(ForwardPass(None, draws=draw[1:])):
-                    return tf.cast(run(x), dtype)
+                return tf.cast(run(values, x, draws=draw[1:]).f, dtype)
 
             return tf.map_fn(one, weights, fn_output_signature=dtype)
 
-        self.draw = compiled(draw)
-        self.evaluate = compiled(evaluate)
-
-
-def _programs(network: keras.Model, row_shape: tuple[int, ...]) -> _Programs:
-    """Compiled programs are kept with the network, for as long as it has the same layers and activations."""
-    layers = (row_shape, *((id(layer), id(getattr(layer, "activation", None))) for layer in network._flatten_layers()))
-    cached = network.__dict__.get("_varbump_programs")
-    if cached is None or cached[0] != layers:
-        cached = layers, _Programs(network, row_shape)
-        object.__setattr__(network, "_varbump_programs", cached)  # past the attribute tracking of Keras
-    return cached[1]
+        structure = network_structure(network), row_shape
+        self.draw = program("draw weights", structure, lambda: draw, network)
+        self.evaluate = program("evaluate draws", structure, lambda: evaluate, network)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from varbump.core.archive import Archive
-from varbump.inference.ensemble.fitting import Ensemble
+from varbump.inference.ensemble.ensemble import Ensemble
 from varbump.saving.allowed import Refused
 from varbump.saving.networks import assign, make_network, network_configuration, network_shapes, network_weights
 from varbump.saving.shapes import Shape
@@ -40,7 +40,7 @@ def ensemble_arrays(ensemble: Ensemble) -> dict[str, np.ndarray]:
     return {
         **network_weights(ensemble.network),
         **likelihood_weights(ensemble.likelihood, "likelihood"),
-        **{f"members/{index}": value for index, value in enumerate(ensemble._values)},
+        **{f"members/{index}": value for index, value in enumerate(ensemble.values)},
         **history_arrays(ensemble.history),
     }
 
@@ -65,9 +65,7 @@ def make_ensemble(archive: Archive) -> Ensemble:
     likelihood = make_likelihood(archive.configuration["likelihood"], "likelihood", archive.array)
     variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
     values = _members(archive, [(tuple(v.shape), v.dtype.name) for v in variables])
-    return Ensemble(
-        network, likelihood, make_history(archive.configuration["history"], archive.array), variables, values
-    )
+    return Ensemble(network, likelihood, make_history(archive.configuration["history"], archive.array), values)
 
 
 def _members(archive: Archive, variables: list[tuple[Shape, str]]) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 from varbump.core.archive import Archive, ArchiveError, write_archive
 from varbump.core.keras import keras, refuse_keras3
 from varbump.estimator import VariationalRegressor
-from varbump.inference.ensemble.fitting import Ensemble
+from varbump.inference.ensemble.ensemble import Ensemble
 from varbump.saving.allowed import Refused
 from varbump.saving.ensembles import ensemble_arrays, ensemble_configuration, ensemble_shapes, make_ensemble
 from varbump.saving.networks import assign, make_network, network_configuration, network_shapes, network_weights

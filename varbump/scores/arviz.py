@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from varbump.core.extras import need
 from varbump.core.keras import keras
 from varbump.core.random import generator
-from varbump.forward.passes import ForwardPass, run_pass
+from varbump.forward.apply import called_layers
 from varbump.scores.scored import scored_of
 
 __all__ = ["to_arviz"]
@@ -88,24 +87,10 @@ def to_arviz(
     return arviz_base.from_dict(groups, dims={**dims, "x": ["row", "feature"], "y": ["row", "target"]})
 
 
-class _Calls(ForwardPass):
-    """A pass that records which layer draws, call by call."""
-
-    def __init__(self) -> None:
-        super().__init__(None)
-        self.layers: list[Any] = []
-
-    def report_kl(self, layer: object, kl: tf.Tensor) -> None:
-        self.layers.append(layer)
-
-
 def _named(network: keras.Model, x: np.ndarray, weights: tuple[np.ndarray, ...]) -> list[tuple[str, np.ndarray]]:
     """Names and values of the kernels (S, inputs, units) and biases (S, units) of the variational layers."""
-    calls = _Calls()
-    with run_pass(calls):
-        network(x[:1], training=False)
     named = []
-    for layer, values in zip(calls.layers, weights, strict=True):
+    for layer, values in zip(called_layers(network, (1, *x.shape[1:])), weights, strict=True):
         num_biases = layer.units if layer.use_bias else 0
         kernel = values[:, : values.shape[1] - num_biases].reshape(len(values), -1, layer.units)
         named.append((f"{layer.name}_kernel", kernel))

@@ -136,7 +136,7 @@ class InducingPass(ForwardPass):
         posterior, index = self._posterior, len(self.drawn)
         size = layer.units * (inputs.shape[-1] + layer.use_bias)
         w, log_q, kl = posterior.draw(index, inputs[: posterior.num_inducing], self.take(size, inputs.dtype))
-        self.drawn.append(w)
+        self.note(layer, w)
         self.log_q.append(log_q)
         self.report_kl(layer, kl)
         return w, None

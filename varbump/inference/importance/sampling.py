@@ -10,17 +10,17 @@ import tensorflow as tf
 
 from varbump.core.checks import check_count, check_number
 from varbump.core.keras import keras
-from varbump.core.random import host_seed
-from varbump.core.temperature import note_temperature, temperature_of
-from varbump.forward.passes import compiled, run_pass
+from varbump.core.random import generator as generator_of, host_seed, stateless_seeds
+from varbump.forward.apply import apply
+from varbump.forward.programs import compiled, tracing
 from varbump.inference.importance.draws import ImportanceDraws
 from varbump.inference.importance.inducing import InducingPass, InducingPosterior
-from varbump.inference.importance.step import InducingStep
-from varbump.inference.vi.fitting import run_fit
-from varbump.inference.vi.history import History
+from varbump.inference.importance.loss import InducingLoss
+from varbump.inference.vi.options import Options
+from varbump.inference.vi.training import train
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_network
-from varbump.model.log_posterior import Target
+from varbump.model.log_posterior import LogPosterior
 
 __all__ = ["sample_importance"]
 
@@ -112,35 +112,28 @@ def sample_importance(
     if x.ndim != 2:
         raise ValueError(f"sample_importance takes inputs of shape (N, D), but x has shape {x.shape}")
     seed, began = host_seed(seed), time.perf_counter()
-    target = Target(network, likelihood, x, y)
+    target = LogPosterior(network, likelihood, x, y)
     posterior = _start(target, x, y, num_inducing, seed)
 
-    def make_step(*args: Any) -> InducingStep:
-        return InducingStep(posterior, *args)
-
+    loss = InducingLoss(posterior, network, likelihood, check_count(num_samples, "num_samples"))
     batch_size = min(len(x), BATCH_SIZE)
-    temperature = temperature_of(network)
-    try:
-        history: History = run_fit(
-            make_step,
-            network,
-            likelihood,
-            x,
-            y,
-            epochs=-(-num_steps // -(-len(x) // batch_size)),
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            num_samples=num_samples,
-            seed=seed,
-            verbose=verbose,
-        )
-    finally:
-        note_temperature(network, temperature)  # that of its own q, which stays as it is
+    options = Options(
+        epochs=-(-num_steps // -(-len(x) // batch_size)),
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        num_samples=loss.num_samples,
+        verbose=verbose,
+    )
+    run = train(loss, x, y, options, seed, [[v.numpy()] for v in loss.trainable])
+    run.finish()
+    history = run.history
+    for variable, value in run.values():
+        variable.assign(value[0])
     weights, log_weights = _resampled(target, posterior, num_draws, num_candidates, seed)
     return ImportanceDraws(network, weights, log_weights, history, time.perf_counter() - began)
 
 
-def _start(target: Target, x: np.ndarray, y: np.ndarray, num_inducing: int, seed: int) -> InducingPosterior:
+def _start(target: LogPosterior, x: np.ndarray, y: np.ndarray, num_inducing: int, seed: int) -> InducingPosterior:
     """Inducing rows at rows of the data, whose last pseudo-outputs are y, known as well as N rows of y would be."""
     for layer in target.layers:
         try:
@@ -150,7 +143,7 @@ def _start(target: Target, x: np.ndarray, y: np.ndarray, num_inducing: int, seed
                 f"The prior of layer {layer.name!r} has no mean or standard deviation in closed form, which "
                 f"sample_importance starts from"
             ) from error
-    rows = np.random.default_rng((seed, 3)).permutation(len(x))[:num_inducing]
+    rows = generator_of(seed, 3).permutation(len(x))[:num_inducing]
     outputs = np.zeros((len(rows), target.layers[-1].units), x.dtype)
     outputs[:, : y.shape[1]] = y[rows]  # others are raw scales of the noise
     sd = np.asarray(target.likelihood.stddev(tf.zeros([1, outputs.shape[1]], target.dtype)), float)
@@ -159,14 +152,13 @@ def _start(target: Target, x: np.ndarray, y: np.ndarray, num_inducing: int, seed
 
 
 def _resampled(
-    target: Target, posterior: InducingPosterior, num_draws: int, num_candidates: int, seed: int
+    target: LogPosterior, posterior: InducingPosterior, num_draws: int, num_candidates: int, seed: int
 ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """The weights chosen, of each layer (num_draws, n), and the log weights of all candidates."""
 
     def candidate(noise: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         forward = InducingPass(posterior, noise)
-        with run_pass(forward):
-            target.network(posterior.inputs, training=False)
+        apply(target.network, tf.convert_to_tensor(posterior.inputs), through=forward)
         log_q = tf.cast(tf.add_n(forward.log_q), target.dtype)
         return forward.drawn, target.log_prob(forward.drawn) - log_q
 
@@ -176,12 +168,13 @@ def _resampled(
 
     bytes_each = len(target.x) * sum(layer.units for layer in target.layers) * target.dtype.size
     groups = min(max(BLOCK_BYTES // (bytes_each * num_candidates), 1), num_draws)
-    program, generator = compiled(block), np.random.default_rng((seed, 4))
+    program, generator = compiled(block), generator_of(seed, 4)
     chosen: list[list[np.ndarray]] = []
     log_weights = []
     for number in range(-(-num_draws // groups)):
-        state = np.random.SeedSequence((seed, 5, number)).generate_state(2).view(np.int32)
-        weights, values = program(tf.constant(state))
+        state = stateless_seeds(seed, 5, number)[0]
+        with tracing():
+            weights, values = program(tf.constant(state))
         logs = values.numpy().astype(float).reshape(groups, num_candidates)
         logs[np.isnan(logs)] = -np.inf
         best = np.argmax(logs + generator.gumbel(size=logs.shape), axis=1) + num_candidates * np.arange(groups)

@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import mcmc
 
-from varbump.forward.passes import compiled
+from varbump.forward.programs import compiled
 from varbump.inference.mcmc.coordinates import Coordinates
-from varbump.model.log_posterior import Target
+from varbump.model.log_posterior import LogPosterior
 
 __all__ = ["ChainProgram", "ChainState", "Stretch"]
 
@@ -56,7 +56,7 @@ class ChainProgram:
 
     Parameters
     ----------
-    target : Target
+    target : LogPosterior
     coordinates : Coordinates
     max_tree_depth : int
         At most 2^max_tree_depth - 1 leapfrog steps a draw.
@@ -64,7 +64,9 @@ class ChainProgram:
         Mean acceptance probability that the step size is adapted to.
     """
 
-    def __init__(self, target: Target, coordinates: Coordinates, max_tree_depth: int, target_accept: float) -> None:
+    def __init__(
+        self, target: LogPosterior, coordinates: Coordinates, max_tree_depth: int, target_accept: float
+    ) -> None:
         self._target, self._coordinates = target, coordinates
         self._max_tree_depth, self._target_accept = max_tree_depth, target_accept
         self._factors = [tf.constant(factor) for factor in coordinates.factors]

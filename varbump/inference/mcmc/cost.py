@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.forward.passes import compiled
+from varbump.forward.programs import compiled
 from varbump.inference.mcmc.coordinates import Coordinates
-from varbump.model.log_posterior import Target
+from varbump.model.log_posterior import LogPosterior
 
 __all__ = ["MAX_MINUTES", "MAX_WEIGHTS", "refuse_if_dear", "time_gradient"]
 
@@ -23,7 +23,7 @@ MAX_MINUTES = 10.0
 TIMED_SECONDS = 0.02
 
 
-def time_gradient(target: Target, coordinates: Coordinates, u: np.ndarray) -> float:
+def time_gradient(target: LogPosterior, coordinates: Coordinates, u: np.ndarray) -> float:
     """Seconds that a gradient of the log density takes once compiled.
 
     Timed as a loop inside one program: a call from Python costs more than the gradient of a small network.

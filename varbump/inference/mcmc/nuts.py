@@ -22,7 +22,7 @@ from varbump.inference.mcmc.draws import PosteriorDraws
 from varbump.inference.mcmc.warmup import adapted_scale
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_inputs, check_network
-from varbump.model.log_posterior import Target
+from varbump.model.log_posterior import LogPosterior
 
 __all__ = ["sample_nuts"]
 
@@ -121,7 +121,7 @@ def sample_nuts(
     x_test = default_test_points(x) if x_test is None else check_inputs(network, x_test, "x_test")
     seed = host_seed(seed)
 
-    target = Target(network, likelihood, x, y)
+    target = LogPosterior(network, likelihood, x, y)
     coordinates = Coordinates(target.layers, target.dtype)
     start_generator = generator(seed)
     starts = [coordinates.draw(start_generator) for _ in range(num_chains)]

@@ -1,4 +1,4 @@
-"""Where a training run goes on after its process has ended, however it ended."""
+"""Checkpoints: resume a training run after any interruption."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from varbump.core.archive import Archive, ArchiveError, write_archive
 from varbump.core.files import remove_leftovers
 from varbump.inference.vi.fingerprint import difference
 from varbump.inference.vi.history import History
+from varbump.inference.vi.state import TrainState
 
 __all__ = ["Checkpoint", "stored_seed"]
 
@@ -60,14 +61,14 @@ class Checkpoint:
         self._arguments, self._seed = {**arguments, "seed": seed}, seed
         self._wait, self._written = 0.0, 0.0
 
-    def resume(self, loop: Any, history: History) -> int:
-        """Put the stored state into `loop` and `history`, if there is one, and return how many epochs are done.
+    def resume(self, state: TrainState, history: History) -> tuple[int, TrainState]:
+        """How many epochs are done, and the stored state; the stored columns are put into `history`.
 
-        Otherwise the state at the start is stored.
+        Where nothing is stored yet, `state` is.
         """
         if not self.path.exists():
-            self.write(loop, history, 0)
-            return 0
+            self.write(state, history, 0)
+            return 0, state
         configuration, arrays = _read(self.path)
         try:
             changed = difference(configuration["arguments"], self._arguments)
@@ -76,7 +77,7 @@ class Checkpoint:
                     f"checkpoint {self.path.parent} belongs to another run of fit: {changed}. Give this run a folder "
                     f"of its own, or delete that one"
                 )
-            loop.restore({name: _part(arrays, name) for name in loop.snapshot()})
+            state = state.replaced({name: _part(arrays, name) for name in state.arrays()})
             history.history = {
                 name: values.tolist()
                 for name, values in zip(configuration["columns"], _part(arrays, "history"), strict=True)
@@ -87,17 +88,17 @@ class Checkpoint:
         except (KeyError, TypeError, AttributeError) as error:
             raise _damaged(self.path, f"it lacks {error}") from error
         self._written = time.perf_counter()
-        return done
+        return done, state
 
-    def after_chunk(self, loop: Any, history: History, num_finished: int) -> None:
+    def after_chunk(self, state: TrainState, history: History, num_finished: int) -> None:
         """Write the state after so many epochs, unless that would take more than `MAX_SHARE` of the time."""
         if time.perf_counter() - self._written >= self._wait:
-            self.write(loop, history, num_finished)
+            self.write(state, history, num_finished)
 
-    def write(self, loop: Any, history: History, num_finished: int) -> None:
+    def write(self, state: TrainState, history: History, num_finished: int) -> None:
         """Write the state after so many epochs."""
         began = time.perf_counter()
-        arrays = {f"{name}/{i}": a for name, values in loop.snapshot().items() for i, a in enumerate(values)}
+        arrays = {f"{name}/{i}": a for name, values in state.arrays().items() for i, a in enumerate(values)}
         arrays |= {f"history/{i}": np.array(values) for i, values in enumerate(history.history.values())}
         scalars = {key: value for key, value in dataclasses.asdict(history).items() if key in SCALARS}
         configuration = {

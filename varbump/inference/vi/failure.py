@@ -11,82 +11,99 @@ from varbump.debug.blame import Blame, blame
 from varbump.debug.failure import NonFiniteLossError
 from varbump.debug.record import Recorder
 from varbump.forward.elbo import negative_elbo
-from varbump.inference.vi.step import Step
+from varbump.forward.programs import compiled, tracing
+from varbump.forward.stateless import key
+from varbump.inference.vi.loop import Loop
+from varbump.inference.vi.loss import Batch
+from varbump.inference.vi.state import TrainState
 from varbump.model.structure import layer_names, owners, weight_label
 
 __all__ = ["first_culprit", "non_finite_loss"]
 
 
-def non_finite_loss(loop: Any, epoch: int, shuffle: Any, seed: Any, controls: Any) -> NonFiniteLossError:
-    """The error of an epoch that failed, counted from 1: which step, which term, which layer and weight.
+def non_finite_loss(loop: Loop, state: TrainState, seed: int, epoch: int, controls: np.ndarray) -> NonFiniteLossError:
+    """The error of an epoch that failed: which step, which term, which layer and weight.
 
-    `shuffle`, `seed` and `controls` are those of the epoch.
+    Parameters
+    ----------
+    loop : Loop
+    state : TrainState
+        Before the epoch.
+    seed : int
+        Of the run.
+    epoch : int
+        Counted from 0.
+    controls : ndarray (E, steps, 2)
+        Of all epochs.
     """
-    culprit, at, found = first_culprit(loop, shuffle, seed, controls)
+    culprit, at, found = first_culprit(loop, state, seed, epoch, controls[epoch])
     if found is not None and not culprit.startswith("gradient"):
         culprit = found.term if found.term in ("scale", "KL") else culprit
-    kept = "the start" if epoch == 1 else f"the end of epoch {epoch - 1}"
-    return NonFiniteLossError(epoch, at, loop.plan.steps, culprit, found, kept)
+    kept = "the start" if epoch == 0 else f"the end of epoch {epoch}"
+    return NonFiniteLossError(epoch + 1, at, loop.plan.steps, culprit, found, kept)
 
 
 def first_culprit(
-    loop: Any, shuffle: np.ndarray, seed: np.ndarray, controls: np.ndarray
+    loop: Loop, state: TrainState, seed: int, epoch: int, controls: np.ndarray
 ) -> tuple[str, int | None, Blame | None]:
     """Replay an epoch that failed, step by step: what was not finite first, in which step, and what is behind it.
 
-    The draws and batches are functions of the seed, so the replay takes the path of the run. The weights are put
-    back afterwards.
+    The draws and batches are functions of the seed, so the replay takes the path of the run.
     """
-    step, plan = loop.step, loop.plan
-    names = [variable.name for variable in step.variables]
+    epochs = range(epoch, epoch + 1)
+    order, of_epoch = loop.plan.shuffles(seed, epochs, 1)[0], loop.plan.seeds(seed, epochs, 1)[0]
+    rows, num_data, data = loop.rows(loop.data, order), np.float64(loop.num_data), loop.data
+    controls = np.asarray(controls, np.float32)
 
-    @tf.function(jit_compile=True, autograph=False)
-    def one(i: Any, rows: Any, controls: Any, state: Any) -> Any:
-        gradients, nll, kl, state = loop.one_step(i, rows, loop.step_noise(seed, i), seed, controls, state)
-        zero = tf.zeros([], step.dtype)
-        finite = [tf.reduce_all(tf.math.is_finite(zero if g is None else g)) for g in gradients]
-        return nll, kl, finite, state
+    def step(i: Any, rows: Batch, noise_seed: Any, controls: Any, num_data: Any, fixed: Any, state: Any) -> Any:
+        batch, noise = loop.batch(i, rows, data.row_weights), loop.step_noise(noise_seed, i)
+        own_seed = noise_seed + tf.stack([1 + i, 0])
+        after, result = loop.step(TrainState(*state), batch, noise, own_seed, controls[i], num_data, fixed)
+        return result.nll, result.kl, [tf.reduce_all(tf.math.is_finite(g)) for g in result.gradients], tuple(after)
 
-    def explain(i: int, previous: Any, state: Any) -> Blame | None:
-        for variable, value in zip(loop.keep, previous, strict=True):
-            variable.assign(value)
-        loop._optimizer.load(state)
-        return _explain(loop, i, rows, seed, controls) if isinstance(step, Step) else None
-
-    before = [variable.numpy() for variable in loop.keep]
-    rows, controls, state = loop.shuffled(shuffle), tf.constant(controls), loop.state
-    try:
-        for i in range(plan.steps):
-            previous, before_step = [variable.numpy() for variable in loop.keep], state
-            nll, kl, finite, state = one(tf.constant(i), rows, controls, state)
-            if not np.isfinite(nll):
-                return "likelihood", i, explain(i, previous, before_step)
-            if not np.isfinite(kl):
-                return "KL", i, explain(i, previous, before_step)
-            if not np.all(finite):
-                name = names[int(np.argmin(finite))]
-                return f"gradient of {name}", i, explain(i, previous, before_step)
-    finally:
-        for variable, value in zip(loop.keep, before, strict=True):
-            variable.assign(value)
+    replay = compiled(step)
+    for i in range(loop.plan.steps):
+        with tracing():
+            result = replay(tf.constant(i), rows, of_epoch, controls, num_data, loop.fixed, tuple(state))
+        nll, kl, finite, after = result
+        culprit = None
+        if not np.isfinite(nll):
+            culprit = "likelihood"
+        elif not np.isfinite(kl):
+            culprit = "KL"
+        elif not np.all(finite):
+            culprit = f"gradient of {loop.members.loss.trainable[int(np.argmin(finite))].name}"
+        if culprit:
+            found = _explain(loop, state, i, rows, of_epoch, controls) if loop.members.num_members == 1 else None
+            return culprit, i, found
+        state = TrainState(*after)
     return "likelihood", None, None
 
 
-def _explain(loop: Any, i: int, rows: Any, seed: Any, controls: Any) -> Blame:
-    """Go through the forward and the backward pass of one step, operation by operation, at the present weights."""
-    step, own, held = loop.step, owners(loop.step.network), {}
-    labels = [f"{own.get(v.ref(), 'the likelihood')}/{weight_label(v)}" for v in step.variables]
+def _explain(loop: Loop, state: TrainState, i: int, rows: Batch, seed: Any, controls: Any) -> Blame | None:
+    """Go through the forward and the backward pass of one step, operation by operation."""
+    loss, held = loop.members.loss, {}
+    if not loss.explains:
+        return None
+    own = owners(loss.network)
+    labels = [f"{own.get(v.ref(), 'the likelihood')}/{weight_label(v)}" for v in loss.trainable]
+    weights = [value[0] for value in loop.optimizer.values(state.optimizer)]
+    others = [*(value[0] for value in state.moving), *loop.fixed]
+    variables = [*loss.trainable, *loss.moving, *loss.fixed]
 
-    def run() -> Any:
-        x, y, _ = loop.batch(i, rows)
-        nll, kl, penalty = step.terms(x, y, None, loop.step_noise(seed, i), seed + tf.stack([1 + i, 0]), True)
-        loss = negative_elbo(nll + penalty, kl, step.num_data, tf.cast(controls[i, 1], nll.dtype))
-        graph = tf.compat.v1.get_default_graph()
-        handles = {graph.capture(v.handle).name: key for v, key in zip(step.variables, labels, strict=True)}
-        held["recorder"] = Recorder(loss, layer_names(step.network), handles, [x, y])
-        return held["recorder"].fetch(loss)
+    def run(*values: Any) -> Any:
+        batch = loop.batch(i, rows, None)
+        x, y = tf.identity(batch.x), tf.identity(batch.y)
+        taken = {key(v): value for v, value in zip(variables, values, strict=True)}
+        noise, own_seed = loop.step_noise(seed, i), seed + tf.stack([1 + i, 0])
+        nll, kl, penalty, _ = loss.terms(taken, Batch(x, y, None), noise, own_seed)
+        total = negative_elbo(nll + penalty, kl, loop.num_data, tf.cast(controls[i, 1], nll.dtype))
+        handles = {value.name: label for value, label in zip(values, labels, strict=False)}
+        held["recorder"] = Recorder(total, layer_names(loss.network), handles, [x, y])
+        return held["recorder"].fetch(total)
 
-    values, gradients = tf.function(run, autograph=False)()
+    with tracing():
+        values, gradients = tf.function(run, autograph=False)(*weights, *others)
     record = held["recorder"].record(values, gradients)
-    weights = {key: variable.numpy() for key, variable in zip(labels, step.variables, strict=True)}
-    return blame(record, {key: key.split("/", 1)[0] for key in labels}, weights)
+    arrays = {label: np.asarray(value) for label, value in zip(labels, weights, strict=True)}
+    return blame(record, {label: label.split("/", 1)[0] for label in labels}, arrays)

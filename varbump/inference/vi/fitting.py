@@ -7,27 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from varbump.core.checks import check_array, check_count, check_rows_match
+from varbump.core.interrupts import uninterrupted
 from varbump.core.keras import keras
-from varbump.core.progress import TrainingProgress
-from varbump.core.random import host_seed
 from varbump.core.temperature import note_temperature
-from varbump.data.batches import BatchPlan
-from varbump.inference.vi.checkpoint import Checkpoint, stored_seed
-from varbump.inference.vi.fingerprint import digest, fingerprint
 from varbump.inference.vi.history import History
-from varbump.inference.vi.loop import CompiledLoop
-from varbump.inference.vi.optimizers import make_optimizer
-from varbump.inference.vi.run import run_epochs
-from varbump.inference.vi.schedules import kl_weights, learning_rates
-from varbump.inference.vi.step import Step
-from varbump.likelihoods.checks import check_likelihood
-from varbump.model.checks import check_data, check_network
+from varbump.inference.vi.loss import NetworkLoss
+from varbump.inference.vi.options import Options
+from varbump.inference.vi.training import checked_data, run_seed, train
 
-__all__ = ["fit", "run_fit"]
-
-EPOCHS, NUM_STEPS = 200, 5_000
-"""Of a run that is not told its epochs: the larger of the two. A learned noise scale takes thousands of steps."""
+__all__ = ["fit"]
 
 
 def fit(
@@ -124,12 +112,7 @@ def fit(
         If the loss becomes nan or infinite; it names the step, the layer and the weight, and the network then holds
         the last finite weights.
     """
-    return run_fit(
-        Step,
-        network,
-        likelihood,
-        x,
-        y,
+    options = Options(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -145,103 +128,13 @@ def fit(
         checkpoint=checkpoint,
         verbose=verbose,
     )
-
-
-def run_fit(
-    make_step: Callable[..., Any],
-    network: keras.Model,
-    likelihood: Any,
-    x: Any,
-    y: Any,
-    *,
-    epochs: int | None = None,
-    batch_size: int = 32,
-    learning_rate: Any = None,
-    schedule: str | Callable[[np.ndarray], Any] = "cosine",
-    kl_warmup: float = 0.1,
-    temperature: float = 1.0,
-    num_samples: int = 1,
-    optimizer: Any = None,
-    sample_weight: Any = None,
-    validation_data: tuple[Any, Any] | None = None,
-    patience: int | None = None,
-    seed: int | None = None,
-    checkpoint: Any = None,
-    verbose: int = 1,
-) -> History:
-    """Check the arguments of `fit`, and train the step that ``make_step(network, likelihood, N, samples)`` makes."""
-    check_network(network)
-    check_likelihood(likelihood)
-    batch_size = check_count(batch_size, "batch_size")
-    if epochs is not None:
-        epochs = check_count(epochs, "epochs")
-    if patience is not None:
-        patience = check_count(patience, "patience")
-    if optimizer is not None and learning_rate is not None:
-        raise ValueError("learning_rate belongs to the built-in Adam; set that of `optimizer` on the optimizer itself")
-    x, y = check_data(network, likelihood, x, y)
-    weights, total_weight = _check_weights(sample_weight, x)
-    if not network.built:
-        network(x[:1])
-    validation = None
-    if validation_data is not None:
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-            raise ValueError("validation_data must be a pair (x, y)")
-        validation = check_data(network, likelihood, validation_data[0], validation_data[1], of="validation ")
-
-    step = make_step(network, likelihood, total_weight, check_count(num_samples, "num_samples"))
-    stepper = make_optimizer(optimizer, step.variables)
-    plan = BatchPlan(len(x), min(batch_size, len(x)))
-    if epochs is None:
-        epochs = max(EPOCHS, -(-NUM_STEPS // plan.steps))
-    rates = learning_rates(0.01 if learning_rate is None else learning_rate, schedule, epochs * plan.steps)
-    kl = kl_weights(kl_warmup, epochs * plan.steps, temperature)
-    controls = np.stack([stepper.step_sizes(rates), kl], -1).reshape(epochs, plan.steps, 2).astype(np.float32)
-    columns = {"kl_weight": kl[plan.steps - 1 :: plan.steps]}
-    if optimizer is None:
-        columns["learning_rate"] = rates[plan.steps - 1 :: plan.steps]
-    loop = CompiledLoop(step, stepper, (x, y, weights), validation, plan, patience)
-    history = History(num_data=len(x), steps_per_epoch=plan.steps, temperature=float(temperature))
+    seed = run_seed(options)
+    x, y = checked_data(network, likelihood, x, y)
+    loss = NetworkLoss(network, likelihood, x.shape[1:], options.num_samples)
     note_temperature(network, temperature)
-    seed = host_seed(stored_seed(checkpoint) if seed is None else seed)
-    saved = None
-    if checkpoint is not None:
-        saved = Checkpoint(
-            checkpoint,
-            fingerprint(
-                network,
-                likelihood,
-                x=digest(x),
-                y=digest(y),
-                sample_weight=digest(weights),
-                validation_data=None if validation is None else digest(*validation),
-                epochs=epochs,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                schedule=[schedule, digest(rates)],
-                kl_warmup=kl_warmup,
-                temperature=temperature,
-                num_samples=num_samples,
-                optimizer=optimizer,
-                patience=patience,
-                num_members=getattr(step, "num_members", None),
-            ),
-            seed,
-        )
-    run_epochs(loop, history, controls, columns, seed, TrainingProgress(epochs, verbose, temperature), saved)
-    return history
-
-
-def _check_weights(sample_weight: Any, x: np.ndarray) -> tuple[np.ndarray | None, float]:
-    """Weights of mean 1, and their sum before."""
-    if sample_weight is None:
-        return None, float(len(x))
-    weights = check_array(sample_weight, "sample_weight", x.dtype.name)
-    check_rows_match(x, weights, "x", "sample_weight")
-    if weights.shape[1:] != (1,):
-        raise ValueError(f"sample_weight must have one number a row, got shape {weights.shape}")
-    weights = weights[:, 0]
-    if (weights < 0).any() or not weights.sum() > 0:
-        raise ValueError("sample_weight must not be negative, nor all zero")
-    total = float(weights.sum(dtype=np.float64))
-    return weights * (len(x) / total), total
+    run = train(loss, x, y, options, seed, [[v.numpy()] for v in loss.trainable])
+    with uninterrupted():
+        for variable, value in run.values():
+            variable.assign(value[0])
+        run.finish()
+    return run.history

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 __all__ = ["History"]
@@ -26,7 +25,7 @@ class History:
         N, the rows trained on.
     steps_per_epoch : int
     seconds, timed_steps : float, int
-        Wall time of the compiled calls after the first, which compiles, and the steps in them.
+        Wall time of the compiled calls, without compiling, and the steps in them.
     temperature : float
         The KL weight of the training once it was warm; other than 1, the result is not the Bayesian posterior.
     stopped : str or None
@@ -58,11 +57,6 @@ class History:
     def epoch(self) -> list[int]:
         """Indices of the finished epochs, as in Keras."""
         return list(range(len(self.history.get("loss", []))))
-
-    def extend(self, columns: dict[str, np.ndarray]) -> None:
-        """Add the values of one more stretch of epochs."""
-        for name, values in columns.items():
-            self.history.setdefault(name, []).extend(float(value) for value in values)
 
     def to_tensorboard(self, folder: str | Path) -> None:
         """Write every column as scalars that TensorBoard shows, one value an epoch.

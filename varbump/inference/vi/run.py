@@ -9,64 +9,76 @@ import numpy as np
 from varbump.core.progress import TrainingProgress
 from varbump.forward.elbo import negative_elbo
 from varbump.inference.vi.checkpoint import Checkpoint
-from varbump.inference.vi.failure import non_finite_loss
 from varbump.inference.vi.history import History
-from varbump.inference.vi.loop import CompiledLoop, Epochs
+from varbump.inference.vi.loop import Epochs, Loop
+from varbump.inference.vi.state import TrainState
 
 __all__ = ["run_epochs"]
 
 
 def run_epochs(
-    loop: CompiledLoop,
+    loop: Loop,
+    state: TrainState,
     history: History,
     controls: np.ndarray,
     columns: dict[str, np.ndarray],
     seed: int,
     progress: TrainingProgress,
     saved: Checkpoint | None,
-) -> None:
-    """Run all epochs, a few a call, and record them; `controls` (E, steps, 2) holds step sizes and KL weights."""
-    plan, epochs = loop.plan, len(controls)
-    a_call = min(epochs, _epochs_a_call(loop))
+) -> tuple[TrainState, bool]:
+    """Run all epochs and record them in `history`.
+
+    Returns the state after the last epoch that the history has, and whether the next one was not finite.
+
+    State and record change together: wherever Ctrl-C arrives, they speak of the same epoch.
+
+    Parameters
+    ----------
+    controls : ndarray (E, steps, 2)
+        Step size and KL weight of each step.
+    columns : dict of str to ndarray (E,)
+        More columns of the history, known beforehand.
+    """
+    plan, epochs, a_call = loop.plan, len(controls), loop.epochs_a_call
     warming = int(np.sum(columns["kl_weight"] < history.temperature))
-    first = 0 if saved is None else saved.resume(loop, history)
+    first, state = (0, state) if saved is None else saved.resume(state, history)
+    done: tuple[TrainState, dict[str, list[float]]] = (state, history.history)
+    failed = False
     with progress:
         try:
+            loop.run(state, seed, range(first, first), controls[:0], 0)  # compiles, where nobody has yet
             for start in range(first, epochs, a_call):
-                chunk = range(start, start + a_call)  # the last one may pass the end: every call has one shape
-                shuffles, seeds, block = (
-                    plan.shuffles(seed, chunk),
-                    plan.seeds(seed, chunk),
-                    controls[start : chunk.stop],
-                )
-                padding = [(0, a_call - len(block)), (0, 0), (0, 0)]
+                chunk = range(start, min(start + a_call, epochs))
+                block = controls[start : chunk.stop]
                 began = time.perf_counter()
-                result = loop.run(shuffles, seeds, np.pad(block, padding), len(block), max(warming - start, 0))
-                if start > first:  # the first call compiles
-                    history.seconds += time.perf_counter() - began
-                    history.timed_steps += result.num_finished * plan.steps
-                done = result.num_finished
-                history.extend(_columns(loop, result))
-                history.extend({name: values[start : start + done] for name, values in columns.items()})
-                if result.failed:
-                    raise non_finite_loss(loop, start + done + 1, shuffles[done], seeds[done], block[done])
-                progress.update(start + done, history.last("loss", "nll", "kl", "val_loss"), history.steps_per_second)
-                if done < len(block):
+                state, result = loop.run(state, seed, chunk, block, max(warming - start, 0))
+                history.seconds += time.perf_counter() - began
+                history.timed_steps += result.num_finished * plan.steps
+                finished = slice(start, start + result.num_finished)
+                more = _columns(loop, result) | {name: values[finished] for name, values in columns.items()}
+                done = state, _extended(done[1], more)
+                history.history = done[1]
+                failed = result.failed
+                if failed:
+                    break
+                progress.update(finished.stop, history.last("loss", "nll", "kl", "val_loss"), history.steps_per_second)
+                if finished.stop < chunk.stop:
                     history.stopped = "patience"
                     break
                 if saved and chunk.stop < epochs:
-                    saved.after_chunk(loop, history, chunk.stop)
-            if saved and first < epochs:
-                saved.write(loop, history, epochs)
+                    saved.after_chunk(state, history, chunk.stop)
+            if saved and first < epochs and not failed:
+                saved.write(state, history, epochs)
         except KeyboardInterrupt:
             history.stopped = "interrupted"
-    if loop.patience and len(history.epoch) > warming:
-        history.best_epoch = len(history.epoch) - 1 - loop.stale
-        loop.restore_best()
+    state, history.history = done
+    if loop.patience and not failed and len(history.epoch) > warming:
+        history.best_epoch = len(history.epoch) - 1 - int(state.stale)
+    return state, failed
 
 
-def _columns(loop: CompiledLoop, result: Epochs) -> dict[str, np.ndarray]:
-    done, num_data = slice(result.num_finished), loop.step.num_data
+def _columns(loop: Loop, result: Epochs) -> dict[str, np.ndarray]:
+    done, num_data = slice(result.num_finished), loop.num_data
     nll, kl, val_nll = result.nll[done], result.kl[done], result.val_nll[done]
     columns = {"loss": negative_elbo(nll, kl, num_data), "nll": nll, "kl": kl}
     if loop.validates:
@@ -74,8 +86,5 @@ def _columns(loop: CompiledLoop, result: Epochs) -> dict[str, np.ndarray]:
     return columns
 
 
-def _epochs_a_call(loop: CompiledLoop) -> int:
-    """Epochs that take about a quarter of a second: how often the bar moves, and how long Ctrl-C waits."""
-    num_parameters = sum(int(np.prod(v.shape)) for v in loop.step.variables)
-    microseconds_a_step = 20.0 + 0.002 * num_parameters  # of a CPU core; its order of magnitude is enough
-    return max(1, int(250_000 / (microseconds_a_step * loop.plan.steps)))
+def _extended(columns: dict[str, list[float]], more: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    return {name: [*columns.get(name, []), *map(float, values)] for name, values in more.items()}

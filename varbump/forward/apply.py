@@ -1,0 +1,150 @@
+"""The one way through a network: a pure function of its inputs, its noise and the values of its variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from varbump.core.keras import float_dtype, keras
+from varbump.forward._context import active_pass, entered
+from varbump.forward.passes import ForwardPass
+from varbump.forward.programs import remembered, tracing
+from varbump.forward.stateless import at, key, make_stateless
+from varbump.forward.structure import network_structure
+
+__all__ = ["Applied", "Rehearsal", "active_pass", "apply", "called_layers", "rehearse"]
+
+
+class Applied(NamedTuple):
+    """Result of `apply`.
+
+    Attributes
+    ----------
+    f : Tensor (B, Q)
+        Outputs of the network.
+    kl : Tensor ()
+        KL(q || p) of all layers that drew, nats.
+    penalty : Tensor ()
+        What other layers add to a Keras loss, such as regularizers.
+    drawn : list of Tensor (n,)
+        The weights of each variational layer, in the order in which they were called.
+    values : dict
+        `values` after the pass: those that it moved, such as the averages of batch normalisation, are new.
+    """
+
+    f: Any
+    kl: tf.Tensor
+    penalty: tf.Tensor
+    drawn: list[tf.Tensor]
+    values: dict[Any, Any]
+
+
+def apply(
+    network: keras.Model,
+    x: Any,
+    *,
+    noise: tf.Tensor | None = None,
+    draws: Sequence[tf.Tensor] = (),
+    seed: Any = (0, 0),
+    values: Mapping[Any, Any] | None = None,
+    training: bool = False,
+    exact_kl: bool = True,
+    through: ForwardPass | None = None,
+) -> Applied:
+    """One pass through a network, in which all variational layers draw their weights once.
+
+    Parameters
+    ----------
+    network : tf_keras.Model
+        Whose variables have been through `make_stateless`, if there are `values`.
+    x : Tensor (B, D)
+    noise : Tensor (P,), optional
+        Standard normal; how many numbers it takes says `rehearse`.
+    draws : sequence of Tensor (n,), optional
+        Weights of the layers, which then take no noise and report no KL.
+    seed : Tensor (2,), int32
+        Of whatever else is random: Dropout, and posteriors whose draws are not a function of normal noise.
+    values : mapping, optional
+        What variables are taken to be, by `varbump.forward.stateless.key`; others are what they hold.
+    training : bool, default=False
+        As in Keras.
+    exact_kl : bool, default=True
+        False takes log q(w) - log p(w) of the draw, also where the KL has a closed form.
+    through : ForwardPass, optional
+        A pass of another kind, in place of one of `noise`, `draws`, `seed` and `exact_kl`.
+
+    Returns
+    -------
+    Applied
+    """
+    forward = ForwardPass(noise, seed, draws, exact_kl) if through is None else through
+    with at(values or {}) as after, entered(forward):
+        f = network(x, training=training)
+        losses = network.losses
+    penalty = tf.add_n([tf.cast(tf.reduce_sum(loss), f.dtype) for loss in losses]) if losses else tf.zeros([], f.dtype)
+    return Applied(f, forward.kl, penalty, forward.drawn, after)
+
+
+class Rehearsal(NamedTuple):
+    """What a pass takes and gives, without its having been run.
+
+    Attributes
+    ----------
+    num_noise : int
+        P, standard normal numbers.
+    drawn : tuple of TensorSpec
+        The weights of each variational layer, in the order in which they are called.
+    output : TensorSpec
+    moved : tuple of int
+        Which of the network's variables the pass assigns to.
+    """
+
+    num_noise: int
+    drawn: tuple[tf.TensorSpec, ...]
+    output: tf.TensorSpec
+    moved: tuple[int, ...]
+
+
+def rehearse(network: keras.Model, shape: Sequence[int], *, training: bool = False) -> Rehearsal:
+    """What the pass over rows x of this shape takes and gives; traced once for all networks of a structure."""
+    shape = tuple(int(size) for size in shape)
+    dtype = tf.as_dtype(float_dtype(network))
+
+    def make() -> Rehearsal:
+        forward, applied, given = _trace(network, tf.TensorSpec(shape, dtype), training)
+        moved = tuple(i for i, v in enumerate(network.variables) if applied.values[key(v)] is not given[key(v)])
+        drawn = tuple(tf.TensorSpec(w.shape, w.dtype) for w in forward.drawn)
+        return Rehearsal(forward.taken, drawn, tf.TensorSpec(applied.f.shape, applied.f.dtype), moved)
+
+    return remembered(("rehearsal", network_structure(network), shape, dtype, training), make)
+
+
+def called_layers(network: keras.Model, shape: Sequence[int]) -> list[Any]:
+    """The variational layers of a network, in the order in which they are called on rows x of this shape."""
+    spec = tf.TensorSpec(tuple(shape), tf.as_dtype(float_dtype(network)))
+    return _trace(network, spec, training=False)[0].layers
+
+
+def _trace(network: keras.Model, spec: tf.TensorSpec, training: bool) -> tuple[ForwardPass, Applied, dict[Any, Any]]:
+    """The pass, traced and not run.
+
+    Twice: a Sequential that has not seen such a shape yet goes through its layers once more in the first.
+    """
+    found: list[Any] = []
+
+    def traced(*tensors: Any) -> None:
+        given = {key(v): tensor for v, tensor in zip(network.variables, tensors, strict=True)}
+        forward = ForwardPass(None)
+        x = tf.zeros(spec.shape, spec.dtype)
+        applied = apply(network, x, values=given, training=training, through=forward)
+        found[:] = [forward, applied, given]
+
+    with tracing():
+        make_stateless(network.variables, network)
+        specs = [tf.TensorSpec(v.shape, v.dtype) for v in network.variables]
+        for _ in range(2):
+            tf.function(partial(traced), autograph=False).get_concrete_function(*specs)
+    return found[0], found[1], found[2]

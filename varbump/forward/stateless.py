@@ -1,0 +1,151 @@
+"""Variables that can be given other values: a network as a function of what its variables hold.
+
+A compiled program that reads variables belongs to one network. Where the reads give tensors instead, which are
+arguments of the program, it serves every network of the structure, every member of an ensemble and every thread.
+Keras 3 has a stateless scope for this; for `tf_keras` the class of a variable is exchanged, once, for one whose
+reads and assignments ask the scope first. Outside of a scope the variable is what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+from varbump.core.keras import RandomGenerator, keras
+from varbump.core.random import ALGORITHM
+from varbump.forward._context import active_pass, active_values, taking
+
+__all__ = ["all_variables", "at", "key", "make_stateless"]
+
+ResourceVariable: Any = type(tf.Variable(0.0, trainable=False, name="varbump_unused"))
+
+
+class _Stateless(ResourceVariable):
+    """A variable whose value and updates are those of the scope under way, where that knows it."""
+
+    def _given(self) -> Any:
+        values = active_values()
+        return None if values is None else values.get(self.ref())
+
+    def _update(self, value: Any) -> _Stateless:
+        values: Any = active_values()
+        values[self.ref()] = tf.ensure_shape(tf.cast(value, self.dtype), self.shape)
+        return self
+
+    def _read_variable_op(self, no_copy: bool = False) -> Any:
+        given = self._given()
+        return super()._read_variable_op(no_copy) if given is None else given
+
+    def sparse_read(self, indices: Any, name: Any = None) -> Any:
+        """Rows of the value."""
+        given = self._given()
+        return super().sparse_read(indices, name) if given is None else tf.gather(given, indices)
+
+    def gather_nd(self, indices: Any, name: Any = None) -> Any:
+        """Entries of the value."""
+        given = self._given()
+        return super().gather_nd(indices, name) if given is None else tf.gather_nd(given, indices)
+
+    def assign(self, value: Any, use_locking: Any = None, name: Any = None, read_value: bool = True) -> Any:
+        """Replace the value."""
+        if self._given() is None:
+            return super().assign(value, use_locking, name, read_value)
+        return self._update(value)
+
+    def assign_add(self, delta: Any, use_locking: Any = None, name: Any = None, read_value: bool = True) -> Any:
+        """Add to the value."""
+        given = self._given()
+        if given is None:
+            return super().assign_add(delta, use_locking, name, read_value)
+        return self._update(given + tf.cast(delta, given.dtype))
+
+    def assign_sub(self, delta: Any, use_locking: Any = None, name: Any = None, read_value: bool = True) -> Any:
+        """Subtract from the value."""
+        given = self._given()
+        if given is None:
+            return super().assign_sub(delta, use_locking, name, read_value)
+        return self._update(given - tf.cast(delta, given.dtype))
+
+
+class _SeededByPass(RandomGenerator):
+    """The generator of a random layer, such as Dropout: inside a pass its numbers are a function of the pass' seed."""
+
+    @property
+    def _rng_type(self) -> str:
+        return self.RNG_STATELESS if active_pass() is not None else self.__dict__["_rng_type"]
+
+    @_rng_type.setter
+    def _rng_type(self, value: str) -> None:
+        self.__dict__["_rng_type"] = value
+
+    def _maybe_init(self) -> None:
+        if active_pass() is None:
+            super()._maybe_init()
+
+    def make_seed_for_stateless_op(self) -> Any:
+        """A seed (2,)."""
+        forward = active_pass()
+        return super().make_seed_for_stateless_op() if forward is None else forward.take_seed()
+
+    def dropout(self, inputs: Any, rate: Any, noise_shape: Any = None) -> Any:
+        """As Keras', in a pass by the generator that runs alike eagerly and compiled."""
+        forward = active_pass()
+        if forward is None:
+            return super().dropout(inputs, rate, noise_shape)
+        return tf.nn.experimental.stateless_dropout(
+            inputs, rate=rate, noise_shape=noise_shape, seed=forward.take_seed(), rng_alg=ALGORITHM
+        )
+
+
+def make_stateless(variables: Iterable[Any], network: keras.Model | None = None) -> None:
+    """Have these variables, and the random layers of a network, ask the scope under way; done once for each.
+
+    Raises
+    ------
+    TypeError
+        For a variable of another kind, such as a distributed one.
+    """
+    for variable in variables:
+        inner = _inner(variable)
+        if type(inner) is ResourceVariable:
+            inner.__class__ = _Stateless
+        elif not isinstance(inner, _Stateless):
+            raise TypeError(f"{variable.name} is a {type(inner).__name__}, whose value cannot be exchanged")
+    for layer in [] if network is None else network._flatten_layers():
+        generator = getattr(layer, "_random_generator", None)
+        if type(generator) is RandomGenerator:
+            generator.__class__ = _SeededByPass
+
+
+def all_variables(network: keras.Model, likelihood: Any = None) -> list[Any]:
+    """Whatever a pass and a density read: variables of a network and of a likelihood, made stateless."""
+    of_likelihood = [*getattr(likelihood, "variables", []), *getattr(likelihood, "constants", [])]
+    make_stateless([*network.variables, *of_likelihood], network)
+    return [*network.variables, *of_likelihood]
+
+
+@contextmanager
+def at(values: Mapping[Any, Any]) -> Iterator[dict[Any, Any]]:
+    """Inside the block, variables are the tensors that `values` gives them, by `key`.
+
+    Yields
+    ------
+    dict
+        The values as they are after all assignments, such as those of moving averages.
+    """
+    present = {**(active_values() or {}), **values}
+    with taking(present):
+        yield present
+
+
+def key(variable: Any) -> Any:
+    """What a variable goes by in `at`."""
+    return _inner(variable).ref()
+
+
+def _inner(variable: Any) -> Any:
+    """The variable itself, out of the wrapper in which Keras casts it."""
+    return getattr(variable, "_variable", variable)

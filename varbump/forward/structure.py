@@ -1,0 +1,121 @@
+"""What two networks have in common that can share a compiled program."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+from varbump.core.keras import keras, serialize
+from varbump.core.registry import key_of_class
+
+__all__ = ["Undescribable", "frozen", "likelihood_structure", "network_structure"]
+
+PURE = {
+    "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "BatchNormalization", "Concatenate",
+    "Dense", "Dropout", "ELU", "Flatten", "GaussianDropout", "GaussianNoise", "InputLayer", "LayerNormalization",
+    "LeakyReLU", "Maximum", "Minimum", "Multiply", "PReLU", "ReLU", "Rescaling", "Reshape", "Softmax", "Subtract",
+    "UnitNormalization", "Sequential", "Functional",
+}  # fmt: skip
+"""Layers of tf_keras that compute a function of their configuration, their inputs and their variables, and nothing
+else. `Lambda` holds code, `Normalization` keeps tensors beside its variables: such networks compile for themselves."""
+
+NOT_COMPUTED = {"name", "seed", "build_config", "build_input_shape", "kl_weight", "trainable", "batch_input_shape"}
+"""Keys of configurations that no program depends on."""
+
+
+class Undescribable(Exception):
+    """Something whose configuration does not say all that it computes."""
+
+
+def network_structure(network: keras.Model) -> Hashable:
+    """A value that is equal for networks that compute the same function of inputs, noise and variables.
+
+    Where the configuration does not say all, it is one that only this network has.
+    """
+    layers = [(layer, getattr(layer, "activation", None)) for layer in network._flatten_layers()]
+    held = network.__dict__.get("_varbump_structure")
+    if held is not None and len(held[0]) == len(layers):
+        if all(a is b and f is g for (a, f), (b, g) in zip(held[0], layers, strict=True)):
+            return held[1]
+    try:
+        structure = _described(network)
+    except Undescribable:
+        structure = ("a network of its own", object())
+    object.__setattr__(network, "_varbump_structure", (layers, structure))  # past the attribute tracking of Keras
+    return structure
+
+
+def _described(network: keras.Model) -> Hashable:
+    if not network._is_graph_network:
+        raise Undescribable
+    layers = list(_layers(network))
+    if not all(_describes_itself(type(layer)) for layer in layers):
+        raise Undescribable
+    numbers = {layer.name: f"layer {index}" for index, layer in enumerate(layers)}
+    variables = tuple((tuple(v.shape), v.dtype.name, bool(v.trainable)) for v in network.variables)
+    try:
+        configuration = network.get_config()
+    except NotImplementedError as error:
+        raise Undescribable from error
+    return frozen(configuration, numbers), variables
+
+
+def _layers(network: keras.Model) -> Iterator[Any]:
+    """A model, its layers and those of models among them; what a layer holds inside is described by the layer."""
+    yield network
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer
+
+
+def _describes_itself(cls: type) -> bool:
+    """Whether the configuration of a layer says all that it computes."""
+    if cls.__module__.startswith("tf_keras."):
+        return cls.__name__ in PURE
+    return key_of_class(cls) is not None or keras.saving.get_registered_name(cls) != cls.__name__
+
+
+def likelihood_structure(likelihood: Any) -> Hashable:
+    """The same for a likelihood."""
+    try:
+        configuration = likelihood.structure() if hasattr(likelihood, "structure") else None
+        if configuration is None:
+            return ("a likelihood of its own", likelihood)
+        return type(likelihood), frozen(configuration)
+    except Undescribable:
+        return ("a likelihood of its own", likelihood)
+
+
+def frozen(value: Any, numbers: Mapping[str, str] | None = None) -> Hashable:
+    """A configuration as a value that can be compared and hashed; layers' names become their `numbers`.
+
+    Raises
+    ------
+    Undescribable
+        If it holds a function, or an object that is not registered.
+    """
+    numbers = numbers or {}
+    if isinstance(value, Mapping):
+        kind = value.get("class_name")
+        if kind in ("__lambda__", "function", "Lambda"):
+            raise Undescribable
+        entries = [(str(k), frozen(v, numbers)) for k, v in value.items() if k not in NOT_COMPUTED and not _start(k)]
+        return tuple(sorted(entries, key=lambda entry: entry[0]))
+    if isinstance(value, (list, tuple)):
+        return tuple(frozen(entry, numbers) for entry in value)
+    if isinstance(value, str):
+        return numbers.get(value, value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if hasattr(value, "tolist"):
+        return frozen(value.tolist())
+    if key_of_class(type(value)) is not None:
+        return frozen(serialize(value), numbers)
+    raise Undescribable
+
+
+def _start(name: Any) -> bool:
+    """Whether an entry says where weights start, which are arguments of every program."""
+    return str(name).endswith("_initializer")

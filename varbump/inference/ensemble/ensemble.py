@@ -1,0 +1,140 @@
+"""Several trained networks of one architecture: one network, and values of its variables for each member."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from varbump.core.keras import keras
+from varbump.forward.stateless import key
+from varbump.inference.vi.history import History
+from varbump.predict.sampler import Sampler
+
+__all__ = ["Ensemble"]
+
+
+class Ensemble:
+    """Result of `varbump.fit_ensemble`; `varbump.predict_f` and its like take it in place of a network.
+
+    A member is a set of values. Nothing is ever assigned to the network, so that threads may share an ensemble.
+
+    Parameters
+    ----------
+    network, likelihood
+        Of the architecture; what their trainable variables hold does not matter.
+    history : History
+    values : sequence of ndarray (K, ...)
+        Of the trainable variables of the network, then those of the likelihood, in their order.
+
+    Attributes
+    ----------
+    network, likelihood
+        `fit_ensemble` leaves the first member in them.
+    history : History
+        Terms averaged over the members.
+    num_members : int
+        K.
+    """
+
+    def __init__(self, network: keras.Model, likelihood: Any, history: History, values: Sequence[np.ndarray]) -> None:
+        self.network, self.likelihood, self.history = network, likelihood, history
+        self._values = [np.asarray(value) for value in values]
+
+    @property
+    def num_members(self) -> int:
+        """K."""
+        return len(self._values[0])
+
+    @property
+    def temperature(self) -> float:
+        """Of the training."""
+        return self.history.temperature
+
+    @property
+    def values(self) -> list[np.ndarray]:
+        """Values (K, ...) of each trainable variable of the network, then of the likelihood."""
+        return list(self._values)
+
+    @cached_property
+    def likelihoods(self) -> list[Any]:
+        """The likelihood of each member, with what it has learned."""
+        first = len(self.network.trainable_variables)
+        made = []
+        for index in range(self.num_members):
+            made.append(copy.deepcopy(self.likelihood))
+            variables = getattr(made[-1], "trainable_variables", [])
+            for variable, value in zip(variables, self._values[first:], strict=True):
+                variable.assign(value[index])
+        return made
+
+    def network_values(self, index: int) -> list[tf.Tensor]:
+        """What the variables of the network are in one member, in their order."""
+        own = {key(v): value[index] for v, value in zip(self.network.trainable_variables, self._values, strict=False)}
+        return [tf.convert_to_tensor(own.get(key(v), v)) for v in self.network.variables]
+
+    def member(self, index: int) -> keras.Model:
+        """A network of its own with what one member has learned."""
+        network = type(self.network).from_config(self.network.get_config())
+        if not network.built:
+            network.build(self.network.input_shape)
+        network.set_weights([value.numpy() for value in self.network_values(index)])
+        return network
+
+    def sampler(
+        self, row_shape: tuple[int, ...], num_draws: int, seed: int, chunk_size: int | None = None
+    ) -> EnsembleSampler:
+        """Draws functions from the members in turn: draw s is of member s mod K."""
+        return EnsembleSampler(self, row_shape, num_draws, seed, chunk_size)
+
+    def observe(self, likelihood: Any, f: np.ndarray, seed: Any) -> np.ndarray:
+        """Draws of y for draws f (S, ...) of the members in turn, each with the noise that it has learned."""
+        count = self.num_members
+        of_member = self.likelihoods if likelihood is self.likelihood else [likelihood] * count
+        y = np.empty(0)
+        for index, own in enumerate(of_member[: len(f)]):
+            part = own.sample(f[index::count], seed + np.array([0, index], np.int32)).numpy()
+            y = np.empty((len(f), *part.shape[1:]), part.dtype) if not y.size else y
+            y[index::count] = part
+        return y
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        state.pop("likelihoods", None)
+        return state
+
+
+class EnsembleSampler(Sampler):
+    """The sampler of each member, one after the other, with its values."""
+
+    def __init__(
+        self, ensemble: Ensemble, row_shape: tuple[int, ...], num_draws: int, seed: int, chunk_size: int | None
+    ) -> None:
+        super().__init__(ensemble.network, row_shape, num_draws, seed, chunk_size)
+        self._num_members = ensemble.num_members
+        counts = [len(range(index, num_draws, self._num_members)) for index in range(self._num_members)]
+        self._samplers = [
+            Sampler(ensemble.network, row_shape, count, seed + index, chunk_size, ensemble.network_values(index))
+            for index, count in enumerate(counts)
+            if count
+        ]
+
+    def draws(self, x: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """Pieces of the result; which draws, in steps of K."""
+        step = self._num_members
+        for index, sampler in enumerate(self._samplers):
+            for which, rows, values in sampler.draws(x):
+                yield slice(index + step * which.start, index + step * which.stop, step), rows, values
+
+    def weights(self) -> tuple[np.ndarray, ...]:
+        """Weights (S, n) of each variational layer; draw s is of member s mod K."""
+        of_members = [sampler.weights() for sampler in self._samplers]
+        result = tuple(np.empty((self._num_draws, w.shape[1]), w.dtype) for w in of_members[0])
+        for index, weights in enumerate(of_members):
+            for all_draws, own in zip(result, weights, strict=True):
+                all_draws[index :: self._num_members] = own
+        return result

@@ -1,0 +1,136 @@
+"""The loss of stochastic variational inference, as a function of the values of all variables."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from varbump.core.keras import float_dtype, keras
+from varbump.forward.apply import apply, rehearse
+from varbump.forward.elbo import negative_elbo
+from varbump.forward.stateless import all_variables, at, key
+from varbump.forward.structure import likelihood_structure, network_structure
+
+__all__ = ["Batch", "NetworkLoss", "Terms"]
+
+
+class Batch(NamedTuple):
+    """What a step sees.
+
+    Attributes
+    ----------
+    x, y : Tensor (B, D), (B, Q)
+    row_weights : Tensor (B,) or None
+        They sum to about 1; None where all rows count alike.
+    """
+
+    x: tf.Tensor
+    y: tf.Tensor
+    row_weights: tf.Tensor | None
+
+    def mean(self, values: tf.Tensor) -> tf.Tensor:
+        """Weighted mean of one number a row."""
+        if self.row_weights is None:
+            return tf.reduce_mean(values)
+        return tf.reduce_sum(tf.cast(self.row_weights, values.dtype) * values)
+
+
+class Terms(NamedTuple):
+    """What the loss is made of, for one draw of the weights.
+
+    Attributes
+    ----------
+    nll : Tensor ()
+        Mean over the batch, nats per observation.
+    kl : Tensor ()
+        Nats.
+    penalty : Tensor ()
+        Of layers that add to a Keras loss.
+    moving : list of Tensor
+        What the variables that a pass moves hold after it.
+    """
+
+    nll: tf.Tensor
+    kl: tf.Tensor
+    penalty: tf.Tensor
+    moving: list[tf.Tensor]
+
+
+class NetworkLoss:
+    """The loss of a network and a likelihood.
+
+    Parameters
+    ----------
+    network : tf_keras.Model
+        Built.
+    likelihood : likelihood
+        Weights of its own, where it has any, are trained too.
+    row_shape : sequence of int
+        Shape of a row of x.
+    num_samples : int, default=1
+        Draws of the weights a step, over which the gradient is averaged.
+
+    Attributes
+    ----------
+    trainable, moving, fixed : list of tf.Variable
+        All variables: those that the gradient is taken of, those that a pass in training moves, such as the averages
+        of batch normalisation, and the others.
+    structure : hashable
+        Equal for losses that are the same function of their values.
+    """
+
+    explains = True
+    """Whether a step that is not finite can be gone through operation by operation."""
+
+    def __init__(self, network: keras.Model, likelihood: Any, row_shape: Sequence[int], num_samples: int = 1) -> None:
+        self.network, self.likelihood, self.num_samples = network, likelihood, num_samples
+        self.dtype = tf.as_dtype(float_dtype(network))
+        variables = all_variables(network, likelihood)
+        self.trainable = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
+        moved = rehearse(network, (2, *row_shape), training=True).moved
+        self.moving = [network.variables[index] for index in moved]
+        known = {key(v) for v in [*self.trainable, *self.moving]}
+        self.fixed = [v for v in variables if key(v) not in known]
+        self.structure: Hashable = (network_structure(network), likelihood_structure(likelihood), num_samples)
+
+    def terms(
+        self, values: dict[Any, tf.Tensor], batch: Batch, noise: Any, seed: Any, *, training: bool = True
+    ) -> Terms:
+        """The terms for one draw of the weights; `values` has those of all variables, by their keys."""
+        applied = apply(self.network, batch.x, noise=noise, seed=seed, values=values, training=training)
+        with at(values):
+            nll = batch.mean(self.likelihood.nll(batch.y, applied.f))
+        moving = [applied.values[key(v)] for v in self.moving]
+        return Terms(nll, tf.cast(applied.kl, nll.dtype), tf.cast(applied.penalty, nll.dtype), moving)
+
+    def gradient(
+        self, values: dict[Any, tf.Tensor], batch: Batch, noise: Any, seed: Any, num_data: Any, kl_weight: Any
+    ) -> tuple[list[tf.Tensor], Terms]:
+        """Gradient of the loss with respect to `trainable`, zeros for what it does not use, and the terms."""
+        at_values = [values[key(v)] for v in self.trainable]
+        with tf.GradientTape() as tape:
+            tape.watch(at_values)
+            nll, kl, penalty, moving = self.averaged(values, batch, noise, seed)
+            loss = negative_elbo(nll + penalty, kl, tf.cast(num_data, nll.dtype), tf.cast(kl_weight, nll.dtype))
+        gradients = tape.gradient(loss, at_values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return [tf.convert_to_tensor(g) for g in gradients], Terms(nll, kl, penalty, moving)
+
+    def averaged(self, values: dict[Any, tf.Tensor], batch: Batch, noise: Any, seed: Any) -> Terms:
+        """The terms, averaged over the draws of a step."""
+        size, draws = noise.shape[0] // self.num_samples, []
+        for s in range(self.num_samples):
+            own = noise[s * size : (s + 1) * size]
+            draws.append(self.terms(values, batch, own, seed + tf.constant([0, s << 16])))
+            values = {**values, **{key(v): value for v, value in zip(self.moving, draws[-1].moving, strict=True)}}
+        if len(draws) == 1:
+            return draws[0]
+        means = [tf.add_n(list(terms)) / self.num_samples for terms in zip(*(d[:3] for d in draws), strict=True)]
+        nll, kl, penalty = means
+        return Terms(nll, kl, penalty, draws[-1].moving)
+
+    def count_noise(self, shape: Sequence[int]) -> int:
+        """Standard normal numbers that a step, or an evaluation, over a batch of this shape takes."""
+        counts = [rehearse(self.network, shape, training=training).num_noise for training in (True, False)]
+        return max(counts) * self.num_samples

@@ -1,0 +1,104 @@
+"""Many losses of one structure at once: a network is an ensemble of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from varbump.forward.stateless import key
+from varbump.inference.vi.loss import Batch
+
+__all__ = ["Gradient", "Members", "rotated"]
+
+
+class Gradient(NamedTuple):
+    """Of all members.
+
+    Attributes
+    ----------
+    gradients : list of Tensor (K, ...)
+        Of each member's own loss.
+    nll, kl : Tensor ()
+        Averaged over the members; the nll with the penalties.
+    moving : list of Tensor (K, ...)
+        As of `varbump.inference.vi.loss.Terms`.
+    """
+
+    gradients: list[tf.Tensor]
+    nll: tf.Tensor
+    kl: tf.Tensor
+    moving: list[tf.Tensor]
+
+
+class Members:
+    """A loss, vectorised over K values for each of its variables; the values that are fixed are the same for all.
+
+    Parameters
+    ----------
+    loss : NetworkLoss or InducingLoss
+    num_members : int
+        K.
+    """
+
+    def __init__(self, loss: Any, num_members: int) -> None:
+        self.loss, self.num_members = loss, num_members
+
+    def gradient(
+        self, values: Any, moving: Any, fixed: Any, batch: Batch, noise: Any, seed: Any, num_data: Any, kl_weight: Any
+    ) -> Gradient:
+        """Gradients of the members on one batch, each with noise of its own."""
+
+        def one(own_values: Any, own_moving: Any, own_noise: Any, own_seed: Any) -> Any:
+            taken = self._values(own_values, own_moving, fixed)
+            gradients, terms = self.loss.gradient(taken, batch, own_noise, own_seed, num_data, kl_weight)
+            return gradients, terms.nll + terms.penalty, terms.kl, terms.moving
+
+        gradients, nll, kl, moved = self._map(one, values, moving, noise, seed)
+        return Gradient(gradients, tf.reduce_mean(nll), tf.reduce_mean(kl), moved)
+
+    def evaluate(self, values: Any, moving: Any, fixed: Any, batch: Batch, noise: Any, seed: Any) -> tuple[Any, Any]:
+        """Nll of one draw, and the KL, averaged over the members; nothing is moved."""
+
+        def one(own_values: Any, own_moving: Any, own_noise: Any, own_seed: Any) -> Any:
+            taken = self._values(own_values, own_moving, fixed)
+            terms = self.loss.terms(taken, batch, own_noise, own_seed, training=False)
+            return terms.nll, terms.kl
+
+        nll, kl = self._map(one, values, moving, noise, seed)
+        return tf.reduce_mean(nll), tf.reduce_mean(kl)
+
+    def _values(self, trainable: Any, moving: Any, fixed: Any) -> dict[Any, tf.Tensor]:
+        variables = [*self.loss.trainable, *self.loss.moving, *self.loss.fixed]
+        return {key(v): value for v, value in zip(variables, [*trainable, *moving, *fixed], strict=True)}
+
+    def _map(self, one: Any, values: Sequence[Any], moving: Sequence[Any], noise: Any, seed: Any) -> Any:
+        if self.num_members == 1:
+            result = one([v[0] for v in values], [m[0] for m in moving], noise, seed)
+            return tf.nest.map_structure(lambda t: t[None], result)
+
+        def member(arguments: Any) -> Any:
+            own_values, own_moving, own_noise, index = arguments
+            return one(
+                list(own_values),
+                list(own_moving),
+                own_noise,
+                seed + tf.stack([tf.zeros_like(index), index * 65_537]),
+            )
+
+        own_noise = rotated(noise, self.num_members)
+        arguments = tuple(values), tuple(moving), own_noise, tf.range(self.num_members)
+        return tf.vectorized_map(member, arguments, fallback_to_while_loop=False)
+
+
+def rotated(noise: tf.Tensor, count: int) -> tf.Tensor:
+    """The same numbers (P,) for each of `count` members, each beginning elsewhere: (count, P).
+
+    Drawing them is what a step of many small networks would spend most of its time on. For each member they are
+    independent normals, and no weight has the same number in two members.
+    """
+    size = noise.shape[0]
+    twice = tf.concat([noise, noise], 0)
+    return tf.stack([twice[start : start + size] for start in (np.arange(count) * size) // count])

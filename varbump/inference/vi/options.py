@@ -1,0 +1,115 @@
+"""The options of a training run: checked once, and what a checkpoint is recognised by."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from varbump.core.checks import check_array, check_count, check_rows_match
+
+__all__ = ["Options", "takes_options_of"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+EPOCHS, NUM_STEPS = 200, 5_000
+"""Default length of a run: the larger of the two. A learned noise scale takes thousands of steps."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `varbump.fit` is called with beside network, likelihood and data; documented there.
+
+    Raises
+    ------
+    ValueError
+        If one is out of range.
+    """
+
+    epochs: int | None = None
+    batch_size: int = 32
+    learning_rate: Any = None
+    schedule: Any = "cosine"
+    kl_warmup: float = 0.1
+    temperature: float = 1.0
+    num_samples: int = 1
+    optimizer: Any = None
+    sample_weight: Any = None
+    validation_data: Any = None
+    patience: int | None = None
+    seed: int | None = None
+    checkpoint: Any = None
+    verbose: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "patience", "batch_size", "num_samples"):
+            if getattr(self, name) is not None or name in ("batch_size", "num_samples"):
+                object.__setattr__(self, name, check_count(getattr(self, name), name))
+        if self.optimizer is not None and self.learning_rate is not None:
+            raise ValueError(
+                "learning_rate belongs to the built-in Adam; set that of `optimizer` on the optimizer itself"
+            )
+        if self.validation_data is not None and (
+            not isinstance(self.validation_data, (tuple, list)) or len(self.validation_data) != 2
+        ):
+            raise ValueError("validation_data must be a pair (x, y)")
+
+    def num_epochs(self, steps_an_epoch: int) -> int:
+        """How many epochs to run."""
+        return self.epochs or max(EPOCHS, -(-NUM_STEPS // steps_an_epoch))
+
+    def row_weights(self, x: np.ndarray) -> tuple[np.ndarray | None, float]:
+        """`sample_weight` scaled to mean 1, and its sum before: N of the ELBO."""
+        if self.sample_weight is None:
+            return None, float(len(x))
+        weights = check_array(self.sample_weight, "sample_weight", x.dtype.name)
+        check_rows_match(x, weights, "x", "sample_weight")
+        if weights.shape[1:] != (1,):
+            raise ValueError(f"sample_weight must have one number a row, got shape {weights.shape}")
+        weights = weights[:, 0]
+        if (weights < 0).any() or not weights.sum() > 0:
+            raise ValueError("sample_weight must not be negative, nor all zero")
+        total = float(weights.sum(dtype=np.float64))
+        return weights * (len(x) / total), total
+
+    def arguments(self) -> dict[str, Any]:
+        """Those that decide what a run computes, beside the seed; data are told by their checksums elsewhere."""
+        names = {field.name for field in dataclasses.fields(self)}
+        names -= {"sample_weight", "validation_data", "seed", "checkpoint", "verbose"}
+        return {name: getattr(self, name) for name in sorted(names)}
+
+
+def takes_options_of(function: Callable[..., Any]) -> Callable[[Function], Function]:
+    """Decorator: ``**options`` are the keyword arguments of another function; signature and docstring say so.
+
+    In the docstring, a line ``{options}`` becomes the description of those that are not described already.
+    """
+
+    def decorate(target: Function) -> Function:
+        own = inspect.signature(target)
+        given = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        names = {p.name for p in given}
+        added = [
+            p
+            for p in inspect.signature(function).parameters.values()
+            if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in names
+        ]
+        target.__signature__ = own.replace(parameters=[*given, *added])  # type: ignore[attr-defined]
+        texts = _parameters(function.__doc__ or "")
+        described = "\n".join(text for name, text in texts.items() if name in {p.name for p in added})
+        target.__doc__ = (target.__doc__ or "").replace("    {options}", described)
+        return target
+
+    return decorate
+
+
+def _parameters(docstring: str) -> dict[str, str]:
+    """Entries of the section Parameters of a NumPy docstring, by name."""
+    section = docstring.split("Parameters\n    ----------\n", 1)[1].split("\n\n    Returns", 1)[0]
+    entries = re.split(r"\n(?=    \w)", "\n" + section)
+    return {name: entry for entry in entries if entry.strip() for name in re.split(r", | : ", entry.strip())[:1]}

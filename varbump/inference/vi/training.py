@@ -1,0 +1,150 @@
+"""A training run from arrays to a state: what `fit`, `fit_ensemble` and `sample_importance` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from varbump.core.keras import keras
+from varbump.core.progress import TrainingProgress
+from varbump.core.random import host_seed
+from varbump.data.batches import BatchPlan
+from varbump.inference.vi.checkpoint import Checkpoint, stored_seed
+from varbump.inference.vi.failure import non_finite_loss
+from varbump.inference.vi.fingerprint import digest, fingerprint
+from varbump.inference.vi.history import History
+from varbump.inference.vi.loop import Data, Loop
+from varbump.inference.vi.loss import Batch
+from varbump.inference.vi.members import Members
+from varbump.inference.vi.optimizers import make_optimizer
+from varbump.inference.vi.options import Options
+from varbump.inference.vi.run import run_epochs
+from varbump.inference.vi.schedules import kl_weights, learning_rates
+from varbump.inference.vi.state import TrainState
+from varbump.likelihoods.checks import check_likelihood
+from varbump.model.checks import check_data, check_network
+
+__all__ = ["Run", "checked_data", "run_seed", "train"]
+
+LEARNING_RATE = 0.01
+"""Default of the built-in Adam."""
+
+WATCHED = 64
+"""Validation data are filled up to multiples of this many rows."""
+
+
+@dataclass
+class Run:
+    """What a training run has come to.
+
+    Attributes
+    ----------
+    history : History
+    """
+
+    history: History
+    _loop: Loop
+    _state: TrainState
+    _failure: Exception | None = None
+
+    def values(self) -> Iterator[tuple[Any, np.ndarray]]:
+        """Each variable that the run changed, and its values (K, ...); those of the best epoch, with patience."""
+        loss, state = self._loop.members.loss, self._state
+        values = [*self._loop.optimizer.values(state.optimizer), *state.moving]
+        if self.history.best_epoch is not None:
+            values = state.best
+        yield from zip([*loss.trainable, *loss.moving], map(np.asarray, values), strict=True)
+
+    def finish(self) -> None:
+        """Have the optimiser hold its state, and raise the error of a run that was not finite."""
+        self._loop.optimizer.finish(self._state.optimizer)
+        if self._failure is not None:
+            raise self._failure
+
+
+def run_seed(options: Options) -> int:
+    """The seed of a run: the one that was given, that of its checkpoint, or TensorFlow's."""
+    return host_seed(stored_seed(options.checkpoint) if options.seed is None else options.seed)
+
+
+def checked_data(network: keras.Model, likelihood: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Training data as arrays that fit the network, which is built if it was not."""
+    check_network(network)
+    check_likelihood(likelihood)
+    x, y = check_data(network, likelihood, x, y)
+    if not network.built:
+        network(x[:1])
+    return x, y
+
+
+def train(
+    loss: Any, x: np.ndarray, y: np.ndarray, options: Options, seed: int, starts: Sequence[Sequence[np.ndarray]]
+) -> Run:
+    """Train K members.
+
+    Parameters
+    ----------
+    loss : NetworkLoss or InducingLoss
+    x, y : ndarray (N, D), (N, Q)
+        Checked.
+    options : Options
+    seed : int
+    starts : sequence of sequence of ndarray
+        For each of the loss' trainable variables, its start in each member.
+    """
+    network, likelihood = loss.network, loss.likelihood
+    weights, total_weight = options.row_weights(x)
+    validation = None
+    if options.validation_data is not None:
+        watched_x, watched_y = options.validation_data
+        validation = check_data(network, likelihood, watched_x, watched_y, of="validation ")
+    members = Members(loss, len(starts[0]))
+    stepper = make_optimizer(options.optimizer, loss.trainable, members.num_members)
+    plan = BatchPlan(len(x), min(options.batch_size, len(x)))
+    epochs = options.num_epochs(plan.steps)
+    num_steps = epochs * plan.steps
+    rate = LEARNING_RATE if options.learning_rate is None else options.learning_rate
+    rates = learning_rates(rate, options.schedule, num_steps)
+    kl = kl_weights(options.kl_warmup, num_steps, options.temperature)
+    controls = np.stack([stepper.step_sizes(rates), kl], -1).reshape(epochs, plan.steps, 2).astype(np.float32)
+    columns = {"kl_weight": kl[plan.steps - 1 :: plan.steps]}
+    if options.optimizer is None:
+        columns["learning_rate"] = rates[plan.steps - 1 :: plan.steps]
+    saved = None
+    if options.checkpoint is not None:
+        known = {
+            "x": digest(x),
+            "y": digest(y),
+            "sample_weight": digest(weights),
+            "validation_data": None if validation is None else digest(*validation),
+            **options.arguments(),
+            "epochs": epochs,
+            "schedule": [options.schedule, digest(rates)],
+            "num_members": members.num_members,
+        }
+        saved = Checkpoint(options.checkpoint, fingerprint(network, likelihood, **known), seed)
+    data = Data(
+        plan.padded(x),
+        plan.padded(y),
+        None if weights is None else plan.padded(weights),
+        plan.row_weights,
+        None if validation is None else _watched(*validation),
+    )
+    loop = Loop(members, stepper, data, plan, total_weight, options.patience)
+    history = History(num_data=len(x), steps_per_epoch=plan.steps, temperature=float(options.temperature))
+    progress = TrainingProgress(epochs, options.verbose, options.temperature)
+    start = loop.start([np.stack(values) for values in starts])
+    state, failed = run_epochs(loop, start, history, controls, columns, seed, progress, saved)
+    failure = non_finite_loss(loop, state, seed, len(history.epoch), controls) if failed else None
+    return Run(history, loop, state, failure)
+
+
+def _watched(x: np.ndarray, y: np.ndarray) -> Batch:
+    """Validation data, filled up to one of a few sizes by rows of weight 0, so that folds share a program."""
+    size = -(-len(x) // WATCHED) * WATCHED
+    rows = np.arange(size) * (np.arange(size) < len(x))
+    weights = np.where(np.arange(size) < len(x), 1.0 / len(x), 0.0)
+    return Batch(x[rows], y[rows], weights.astype(x.dtype))
