@@ -124,6 +124,8 @@ def bump_report(network: keras.Model, x: Any, *, num_draws: int = 10, seed: int 
     check_network(network)
     check_count(num_draws, "num_draws")
     x = tf.constant(check_inputs(network, x))
+    if not network.built:
+        network(x[:1])
     size = rehearse(network, (1, *x.shape[1:])).num_noise
     noise = standard_normal([num_draws, size], [host_seed(seed), 0], x.dtype)
     seen: dict[int, tuple[Any, list[np.ndarray]]] = {}
