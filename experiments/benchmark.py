@@ -1,7 +1,7 @@
-"""How fast, side by side in one run: a step of training, and 100 draws of the function.
+"""Time a training step and 100 draws of the function, side by side with other libraries.
 
-Same data, network, batch size and number of steps for everybody; compilation and warm-up apart; medians of repeats;
-the table goes to plots/benchmark.md. NumPyro takes part where it is installed: pip install "varbump[peers]".
+Data, network, batch size and number of steps are the same for all; compilation and warm-up are not counted; times are
+medians of repeats. The table goes to plots/benchmark.md. NumPyro takes part if installed: pip install "varbump[peers]".
 
 python experiments/benchmark.py
 """
@@ -48,9 +48,9 @@ FAMILIES = {"mean field": vb.posteriors.MeanFieldNormal(), "full covariance": vb
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Time everybody and write the table."""
+    """Time all contenders and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=10, help="epochs of one repeat (default %(default)s)")
+    parser.add_argument("--epochs", type=int, default=10, help="epochs per repeat (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="timed repeats (default %(default)s)")
     parser.add_argument("--num-draws", type=int, default=100)
     parser.add_argument("--out", type=Path, default=PLOTS / "benchmark.md", help="table (default plots/benchmark.md)")
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def training(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
-    """Microseconds a step of each contender."""
+    """Microseconds per step of each contender."""
     steps = -(-NUM_DATA // BATCH)
     runs: dict[str, Callable[[], Any]] = {"varbump.fit": ours(family, x, y, options.epochs)}
     for name, per_execution in [("stock TFP, Keras fit", 1), (f"stock TFP, steps_per_execution={steps}", steps)]:
@@ -95,10 +95,10 @@ def training(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namesp
 
 
 def guard(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
-    """Microseconds a step of stock layers without and with the guard; in varbump.fit it is built in.
+    """Microseconds per step of stock layers without and with the guard, which varbump.fit has built in.
 
-    A few per cent are less than what a machine drifts by within seconds: both fits run at the same time and take turns,
-    epoch by epoch.
+    The speed of a machine drifts by more than the few per cent in question, so both fits run at the same time and take
+    turns, epoch by epoch.
     """
     clocks = [TurnClock(turn) for turn in TurnClock.turns(2)]
     fits = []
@@ -126,30 +126,30 @@ class TurnClock(tf_keras.callbacks.Callback):
 
     @staticmethod
     def turns(number: int) -> list[tuple[threading.Semaphore, threading.Semaphore]]:
-        """What each of so many fits waits for, and what it hands on; the first one may go."""
+        """Make, for each fit, the semaphore it waits for and the one it releases; the first fit may start."""
         waits = [threading.Semaphore(int(i == 0)) for i in range(number)]
         return list(zip(waits, [*waits[1:], waits[0]], strict=True))
 
     def run(self, fit: Callable[[], Any]) -> None:
-        """The whole fit; if it fails, the others go on."""
+        """Run the whole fit; if it fails, the others continue."""
         try:
             fit()
         finally:
             self._next.release(10_000)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Wait for the turn, and note when it began."""
+        """Wait for the turn, and start the clock."""
         self._mine.acquire()
         self.began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Note how long it took, and hand on."""
+        """Store the time of the epoch, and pass the turn on."""
         self.seconds.append(time.perf_counter() - self.began)
         self._next.release()
 
 
 def ensembles(x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
-    """Microseconds a step of one network, and of several at once."""
+    """Microseconds per step of one network, and of several trained together."""
     steps = -(-NUM_DATA // BATCH)
     sizes = {"varbump.fit, 1 network": 1, "varbump.fit_ensemble, 4": 4, "varbump.fit_ensemble, 8": 8}
     runs = {name: ours("mean field", x, y, options.epochs, num_members) for name, num_members in sizes.items()}
@@ -157,7 +157,7 @@ def ensembles(x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict
 
 
 def activations(options: argparse.Namespace) -> dict[str, float]:
-    """Milliseconds for value and gradients of the Bump layer, and of an activation that everyone uses."""
+    """Milliseconds for value and gradients of the Bump layer, and of a common activation."""
     x = tf.random.stateless_normal([1_000_000], (0, 1))
     bump = vb.layers.Bump()
     bump(x[:1])
@@ -180,7 +180,7 @@ def activations(options: argparse.Namespace) -> dict[str, float]:
 
 
 def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each; warm-up apart, and each by itself for a while, as it is used."""
+    """Median seconds of each run after warm-up; each one runs alone for a while, as in practice."""
     times = {}
     for name, run in runs.items():
         run()
@@ -191,7 +191,7 @@ def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float
 
 
 def ours(family: str, x: np.ndarray, y: np.ndarray, epochs: int, num_members: int = 1) -> Callable[[], None]:
-    """The compiled loop of varbump.fit, compiled once, so that what is timed is epochs as for the others."""
+    """The loop of varbump.fit, compiled once, so that only epochs are timed, as for the others."""
     from varbump.data.batches import BatchPlan
     from varbump.inference.ensemble.step import EnsembleStep
     from varbump.inference.vi.loop import CompiledLoop
@@ -210,7 +210,7 @@ def ours(family: str, x: np.ndarray, y: np.ndarray, epochs: int, num_members: in
 
 
 def stock_model(family: str) -> tf_keras.Model:
-    """The same network of the stock layer, with the factories of its documentation."""
+    """The same network made of the stock layer, with the factories of its documentation."""
 
     def prior(kernel_size: int, bias_size: int = 0, dtype: Any = None) -> tf_keras.Model:
         size = kernel_size + bias_size
@@ -249,7 +249,7 @@ def numpyro_network(x: Any) -> Any:
 
 
 def numpyro_plate(x: Any, y: Any) -> None:
-    """Training as NumPyro documents it: a plate that draws its minibatch without replacement."""
+    """Training as documented by NumPyro: a plate that draws its minibatch without replacement."""
     with numpyro.plate("data", NUM_DATA, subsample_size=BATCH) as rows:
         pass
     f = numpyro_network(x[rows])
@@ -258,7 +258,7 @@ def numpyro_plate(x: Any, y: Any) -> None:
 
 
 def numpyro_by_hand(x: Any, y: Any) -> None:
-    """The same with rows drawn with replacement, which spares it a permutation of the data at each step."""
+    """The same with rows drawn with replacement, which avoids a permutation of the data at each step."""
     rows = jax.random.randint(numpyro.prng_key(), (BATCH,), 0, NUM_DATA)
     f = numpyro_network(x[rows])
     with numpyro.handlers.scale(scale=NUM_DATA / BATCH):
@@ -271,13 +271,13 @@ def numpyro_function(x: Any) -> None:
 
 
 def numpyro_svi(family: str, model: Callable[..., None]) -> Any:
-    """SVI with the guide of the family; full covariance is one normal over all weights here."""
+    """SVI with the guide of the family; here full covariance is one normal over all weights."""
     guide = (AutoNormal if family == "mean field" else AutoMultivariateNormal)(model, init_scale=0.05)
     return SVI(model, guide, numpyro.optim.Adam(0.001), Trace_ELBO())
 
 
 def numpyro_step(family: str, model: Callable[..., None], x: np.ndarray, y: np.ndarray) -> Callable[[], float]:
-    """Seconds a step, compilation apart: svi.run compiles anew at each call, so two lengths are subtracted."""
+    """Seconds per step without compilation: svi.run compiles at each call, so two run lengths are subtracted."""
     svi, key, data = numpyro_svi(family, model), jax.random.PRNGKey(0), (jnp.asarray(x), jnp.asarray(y))
     short, long = (2_000, 32_000) if family == "mean field" else (1_000, 5_000)
 
@@ -288,7 +288,7 @@ def numpyro_step(family: str, model: Callable[..., None], x: np.ndarray, y: np.n
 
 
 def prediction(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
-    """Milliseconds for all draws, by contender, results in NumPy."""
+    """Milliseconds for all draws, by contender, with results in NumPy."""
     draws, stock = options.num_draws, stock_model(family)
     network = vb.build_network(hidden_units=HIDDEN, make_posterior_fn=FAMILIES[family], seed=0)
     compiled = tf.function(
@@ -318,7 +318,7 @@ def seconds(run: Callable[[], Any]) -> float:
 
 
 def table(title: str, unit: str, values: dict[str, float]) -> list[str]:
-    """Markdown rows; the ratio says how many times longer than varbump."""
+    """Markdown rows, with the ratio of each time to that of varbump."""
     ours = next(iter(values.values()))
     rows = [f"| {title} | {unit} | times varbump |", "|---|---:|---:|"]
     rows += [f"| {name} | {figure(value)} | {figure(value / ours)} |" for name, value in values.items()]
@@ -326,7 +326,7 @@ def table(title: str, unit: str, values: dict[str, float]) -> list[str]:
 
 
 def figure(value: float) -> str:
-    """Three digits, or all of a whole number."""
+    """Three significant digits, or all digits of an integer."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

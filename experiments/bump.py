@@ -1,4 +1,4 @@
-"""What a bump looks like: the function and its derivatives for several sigma and both supports, and sigma in motion.
+"""What does a bump look like? The function and its derivatives for several sigma and both supports, and an animation.
 
 python experiments/bump.py
 """
@@ -35,9 +35,9 @@ X = np.linspace(-2.6, 2.6, 1601)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Draw the picture, and the animation beside it."""
+    """Draw the picture and the animation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=51, help="of the animation (default %(default)s)")
+    parser.add_argument("--frames", type=int, default=51, help="frames of the animation (default %(default)s)")
     parser.add_argument("--out", type=Path, default=PLOTS / "bump.png", help="picture (default plots/bump.png)")
     options = parser.parse_args(arguments)
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def derivatives(sigma: float, support: str) -> tuple[np.ndarray, ...]:
 
 
 def still(out: Path) -> None:
-    """Rows: function, derivative in x, derivative in sigma. Columns: the supports."""
+    """Plot function, derivative in x and derivative in sigma (rows) for both supports (columns)."""
     figure, axes = plt.subplots(3, 2, figsize=(7.2, 6.6), sharex=True, sharey="row", layout="constrained")
     rows = ("$f(x; \\sigma)$", "$\\partial f / \\partial x$", "$\\partial f / \\partial \\sigma$")
     titles = {
@@ -81,7 +81,7 @@ def still(out: Path) -> None:
 
 
 def animation(num_frames: int, out: Path) -> None:
-    """Sigma from 0 to 5: function and derivative in sigma, with the edges of the support."""
+    """Animate sigma from 0 to 5: function and derivative in sigma, with the edges of the support."""
     figure, (above, below) = plt.subplots(2, figsize=(4.8, 4.2), sharex=True, layout="constrained")
     (value,) = above.plot([], [], color="#0072B2", linewidth=1.8)
     (slope,) = below.plot([], [], color="#D55E00", linewidth=1.8)

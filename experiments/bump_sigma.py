@@ -1,8 +1,8 @@
-"""Is the width of a bump learned? 594 times: 99 sigmas, three ranges of inputs, two supports.
+"""Is the width of a bump learned? 594 fits: 99 sigmas, three ranges of inputs, two supports.
 
-For each sigma in 0.1, 0.2 ... 9.9, 100,000 points of the known bump, a start in (0, 0.1), and least squares. The 99
-fits of a range and a support are one `varbump.layers.Bump` with a sigma for each feature. For contrast, the layers
-that circulate.
+Each fit learns one sigma of 0.1, 0.2 ... 9.9 by least squares, from 100,000 points of the known bump and a start in
+(0, 0.1). The 99 fits for a range and a support are one `varbump.layers.Bump` with a sigma for each feature. For
+contrast, popular implementations of such a layer are trained too.
 
 python experiments/bump_sigma.py
 """
@@ -38,9 +38,9 @@ SUPPORTS = ("smooth", "threshold")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Fit all, print a table, draw learned against true."""
+    """Fit all, print a table, plot learned against true sigma."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--num-data", type=int, default=100_000, help="points a fit (default %(default)s)")
+    parser.add_argument("--num-data", type=int, default=100_000, help="points per fit (default %(default)s)")
     parser.add_argument("--epochs", type=int, default=16, help="passes over them (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def targets(x: np.ndarray, support: str) -> np.ndarray:
-    """The known bumps, one column a sigma, in double precision."""
+    """The known bumps, one column for each sigma, in double precision."""
     edge = np.minimum(SIGMAS, np.sqrt(SIGMAS)) if support == "threshold" else np.sqrt(SIGMAS)
     inside = np.abs(x) < edge
     gap = np.where(inside, SIGMAS - x**2, 1.0)
@@ -78,7 +78,7 @@ def targets(x: np.ndarray, support: str) -> np.ndarray:
 
 
 def recover(limit: float, support: str, options: argparse.Namespace) -> np.ndarray:
-    """Learned sigmas of 99 bumps that were trained together."""
+    """Learned sigmas of 99 bumps, trained together."""
     x = np.random.default_rng(options.seed).uniform(-limit, limit, (options.num_data, 1)).astype(np.float32)
     bumps = vb.layers.Bump(
         support, shared=False, sigma_initializer=tf_keras.initializers.RandomUniform(1e-3, 0.1, seed=options.seed)
@@ -87,11 +87,11 @@ def recover(limit: float, support: str, options: argparse.Namespace) -> np.ndarr
     model = tf_keras.Sequential([tf_keras.Input((1,)), repeat, bumps])
     steps = options.epochs * -(-options.num_data // BATCH)
     decay = tf_keras.optimizers.schedules.CosineDecay(0.03, steps)
-    # The gradient falls by orders of magnitude on the way from 0.05 to 9.9: Adam has to forget how large it was.
+    # The gradient falls by orders of magnitude from 0.05 to 9.9, so Adam has to forget its earlier size.
     optimizer = tf_keras.optimizers.Adam(decay, beta_2=0.9, epsilon=1e-10)
     vb.fit(
         model,
-        vb.likelihoods.Normal(1e-3),  # of fixed scale: least squares
+        vb.likelihoods.Normal(1e-3),  # a fixed scale means least squares
         x,
         targets(x.astype(float), support),
         epochs=options.epochs,
@@ -105,23 +105,23 @@ def recover(limit: float, support: str, options: argparse.Namespace) -> np.ndarr
 
 
 def naive(x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """The circulating layer."""
+    """The popular layer."""
     return tf.where(tf.abs(x) < sigma, tf.exp(-sigma / (sigma - x**2)), 0.0)
 
 
 def inner_where(x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """The circulating remedy: the input is replaced outside of |x| < sigma, which is not the support."""
+    """The popular remedy: the input is replaced outside |x| < sigma, which is not the support."""
     inside = tf.abs(x) < sigma
     return tf.where(inside, tf.exp(-sigma / (sigma - tf.where(inside, x, 0.0) ** 2)), 0.0)
 
 
 def ours(x: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """Ours, with the same support where that is one."""
+    """Ours, with the same support where possible."""
     return vb.bump(x, sigma, "threshold")
 
 
 def contrast(options: argparse.Namespace) -> Table:
-    """What becomes of sigma in 3,000 steps of Adam from 0.05, for the circulating layers and for ours."""
+    """Train sigma for 3,000 steps of Adam from 0.05, for the popular layers and for ours."""
     layers = {"circulating": naive, "with inner where": inner_where, "varbump": ours}
     table = Table(title="Learned sigma after 3,000 steps of Adam on 2,000 points (nan: the fit is lost)")
     for column in ("inputs in", "true sigma", *layers):
@@ -136,7 +136,7 @@ def contrast(options: argparse.Namespace) -> Table:
 
 
 def adam(layer: object, x: tf.Tensor, y: tf.Tensor) -> float:
-    """Least squares with a constant learning rate, which is no concern of the layer."""
+    """Least squares with a constant learning rate."""
     sigma = tf.Variable(0.05)
     optimizer = tf_keras.optimizers.Adam(0.02, epsilon=1e-12)
     optimizer.build([sigma])
@@ -153,7 +153,7 @@ def adam(layer: object, x: tf.Tensor, y: tf.Tensor) -> float:
 
 
 def draw(learned: dict[tuple[float, str], np.ndarray], out: Path) -> None:
-    """Learned against true sigma, and the error below on a logarithmic axis."""
+    """Plot learned against true sigma and, below, the error on a logarithmic axis."""
     size = {"figsize": (7.2, 5.4), "height_ratios": (2, 1)}
     figure, (above, below) = plt.subplots(2, sharex=True, layout="constrained", **size)
     colors = {1: "#D55E00", 5: "#0072B2", 20: "#009E73"}

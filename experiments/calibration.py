@@ -1,4 +1,4 @@
-"""Do the intervals hold what they say? A model that learns the noise, and one that is told too small a scale.
+"""Are the intervals calibrated? One model learns the noise, another has too small a fixed scale.
 
 python experiments/calibration.py
 """
@@ -29,7 +29,7 @@ GREEN = "#009E73"  # Okabe and Ito (2008)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train two models, score them on fresh points, recalibrate the worse one, draw."""
+    """Train two models, score them on fresh points, recalibrate the worse one, and plot."""
     options = parse(arguments)
     x, y = vb.datasets.cubic(options.num_data, seed=options.seed)
     x_test, y_test = fresh(options.num_fresh, (options.seed, 1))
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def fresh(num: int, seed: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Points of the same law, none of them seen in training."""
+    """New points from the same distribution."""
     generator = np.random.default_rng(seed)
     x = generator.uniform(*vb.datasets.CUBIC_RANGE, size=(num, 1))
     y = x**3 + vb.datasets.cubic_noise(x) * generator.standard_normal(x.shape)
@@ -73,7 +73,7 @@ def fitted(options: argparse.Namespace, likelihood: Any, x: np.ndarray, y: np.nd
 def draw(
     options: argparse.Namespace, evaluations: dict[str, vb.Evaluation], mended: np.ndarray, x_test: np.ndarray
 ) -> None:
-    """A row for each model: coverage by level, PIT, coverage by region."""
+    """Plot a row for each model: coverage by level, PIT, coverage by region."""
     figure, axes = plt.subplots(2, 3, figsize=(11.6, 7.0), layout="constrained", width_ratios=(1, 1, 1.15))
     displays = []
     for row, (name, evaluation) in zip(axes, evaluations.items(), strict=True):
@@ -108,7 +108,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--num-data", type=int, default=5000, help="points to train on")
     parser.add_argument("--num-fresh", type=int, default=2000, help="points to score on, and as many to recalibrate on")
     parser.add_argument("--epochs", type=int, default=200)
-    parser.add_argument("--scale", type=float, default=0.12, help="noise sd that the second model is told")
+    parser.add_argument("--scale", type=float, default=0.12, help="fixed noise sd of the second model")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=PLOTS / "calibration.png")
     return parser.parse_args(arguments)

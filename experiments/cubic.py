@@ -30,7 +30,7 @@ POSTERIORS = {"full": vb.posterior, "mean_field": vb.posteriors.MeanFieldNormal(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Data, network, training, draws, bands, picture."""
+    """Make data and network, train, draw functions, compute bands, plot."""
     options = parse(arguments)
     x, y = vb.datasets.cubic(options.num_data, seed=options.seed)
     likelihood = vb.likelihoods.Normal(options.scale)
@@ -92,7 +92,7 @@ def summary(history: vb.History, x: np.ndarray, bands: vb.Bands) -> str:
 
 
 def far_away(network: Any, activation: str) -> str:
-    """What a bump network does far from the data, and how to have it do something else."""
+    """Describe what a bump network does far from the data, and the alternatives."""
     sd = vb.predict_bands(network, np.array([-1e3, 1e3]), num_draws=2000, seed=0).sd[:, 0]
     return (
         f"Far from its centre a {activation} vanishes: far from the data nothing of x is left, and the network is "
@@ -111,7 +111,7 @@ def draw(
     epistemic: vb.Bands,
     predictive: vb.Bands,
 ) -> None:
-    """Above, data, mean, bands and 100 functions, beyond the data on both sides; below, how the sd opens up."""
+    """Plot data, mean, bands and 100 functions, beyond the data on both sides, and below the sds."""
     figure, (ax, below) = plt.subplots(2, figsize=(7.2, 5.4), height_ratios=(3, 1.1), sharex=True, layout="constrained")
     vb.BandsDisplay(x, predictive, kind="predictive").plot(ax, mean=False)
     vb.FunctionsDisplay(x, f).plot(ax)

@@ -1,7 +1,7 @@
-"""What went wrong, and what was learned: gradients, parameters and weights in three pictures.
+"""What went wrong, and what was learned? Gradients, parameters and weights in three pictures.
 
-The gradients of a model with four common faults, before training; then the parameters and the weights of a network
-that was trained on the cubic, with its health report.
+First the gradients of a model with four common faults, before training; then the parameters and weights of a network
+trained on the cubic, with its health report.
 
 python experiments/diagnose.py
 """
@@ -32,24 +32,24 @@ PLOTS = Path(__file__).resolve().parent.parent / "plots"
 
 
 class CirculatingBump(tf_keras.layers.Layer):
-    """The trainable bump that circulates: sigma only says where the bump is, or enters a branch that is unsafe."""
+    """The popular trainable bump: sigma enters only a condition, or a branch that is unsafe."""
 
     def __init__(self, in_branch: bool, **options: Any) -> None:
         super().__init__(**options)
         self.in_branch = in_branch
 
     def build(self, input_shape: Any) -> None:
-        """One sigma."""
+        """Create one sigma."""
         self.sigma = self.add_weight(name="sigma", shape=(), initializer=tf_keras.initializers.Constant(0.5))
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        """A bump of each component."""
+        """Apply the bump to each component."""
         squared_radius = self.sigma if self.in_branch else 1.0
         return tf.where(tf.abs(x) < self.sigma, tf.exp(-squared_radius / (squared_radius - x**2)), 0.0)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print three reports, draw three pictures."""
+    """Print three reports and draw three pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-data", type=int, default=1000, help="data points (default %(default)s)")
     parser.add_argument("--epochs", type=int, default=400, help="passes over the data (default %(default)s)")
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def faulty() -> tf_keras.Model:
-    """A dense network with a sigma behind a condition, one in an unsafe branch, a dead relu and a dead bump."""
+    """Build a dense network with a sigma behind a condition, one in an unsafe branch, a dead relu and a dead bump."""
     inputs = tf_keras.Input((1,))
     low = tf_keras.initializers.Constant(-50.0)
     parts = [

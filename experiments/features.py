@@ -1,4 +1,4 @@
-"""A function of four features: bands along each, and how the training went.
+"""What does the network know about a function of four features? Bands along each, and the training curves.
 
 python experiments/features.py
 """
@@ -30,7 +30,7 @@ NOISE = 0.3
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Data, training, a slice along each feature, pictures."""
+    """Train, and plot a slice along each feature."""
     options = parse(arguments)
     generator = np.random.default_rng(options.seed)
     x = generator.uniform(-2.0, 2.0, (options.num_data, len(NAMES)))
@@ -63,14 +63,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def truth(x: np.ndarray) -> np.ndarray:
-    """Depends on a, b and c; d is there to be found out."""
+    """The true function, of a, b and c; d is irrelevant."""
     return (np.sin(2.0 * x[:, 0]) + 0.5 * x[:, 1] ** 2 - 0.6 * x[:, 2])[:, None]
 
 
 def draw(
     options: argparse.Namespace, x: np.ndarray, ensemble: vb.Ensemble, likelihood: vb.likelihoods.LearnedNormal
 ) -> None:
-    """A panel for each feature with the others at their medians, and two of the training."""
+    """Plot a panel for each feature, with the others at their medians, and two of the training."""
     figure, axes = plt.subplots(2, 4, figsize=(10, 5.4), layout="constrained", height_ratios=(1.1, 1))
     for feature, (name, ax) in enumerate(zip(NAMES, axes[0], strict=True)):
         rows = vb.slice_along(x, feature, widen=0.25)

@@ -1,13 +1,13 @@
-"""How noisy is the gradient of each estimator, and what does it cost? At one set of weights for all estimators.
+"""How noisy is the gradient of each estimator, and what does it cost? Variance times CPU time.
 
-A family is fitted for a while to the cubic; its weights then go to a network of each estimator. The variance of the
-gradient has two parts, var = E[var(g | batch)] + var(E[g | batch]): the first is the noise of the draws, which an
-estimator can do something about, the second that of the batch, which is the same for all. Both are traces of the
-covariance, over the means (loc) and over everything else (scale: diagonals, directions and triangles).
+A family is fitted to the cubic for a while; its weights are then copied to a network for each estimator. The variance
+of the gradient has two parts, var = E[var(g | batch)] + var(E[g | batch]): the first is due to the draws, and depends
+on the estimator, the second is due to the batch, and is the same for all. Both are traces of the covariance, over the
+means (loc) and over everything else (scale: diagonals, directions and triangles).
 
 All estimators have the same ELBO, so their mean gradients must agree: for each parameter, z is the difference from
-"shared" with one draw in units of its Monte Carlo error. A weight behind a unit that seldom fires has nearly
-all of its variance in one batch or two; where few draws met it, its error is underrated and its z too large.
+"shared" with one draw, in units of its Monte Carlo error. A weight behind a unit that seldom fires has nearly all of
+its variance in one or two batches; if few draws hit them, its error is underestimated and its z too large.
 
 python experiments/gradient_variance.py
 """
@@ -45,18 +45,18 @@ FAMILIES = {
     "JointNormal": (vb.posteriors.JointNormal(), ("shared", "flipout")),
 }
 Run = tuple[str, int]
-"""An estimator, and how many draws a step it takes."""
+"""An estimator, and its number of draws per step."""
 
 
 class Moments(NamedTuple):
-    """Of the gradient, by batch (B, P), over the draws."""
+    """Moments of the gradient over the draws, by batch, (B, P)."""
 
     mean: np.ndarray
     variance: np.ndarray
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """All families, and a table."""
+    """Measure all families and write the table."""
     options = parse(arguments)
     lines = [
         f"`python experiments/gradient_variance.py --epochs {options.epochs} --batches {options.batches} "
@@ -83,9 +83,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Command-line options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="default: all")
-    parser.add_argument("--draws", nargs="+", type=int, default=DRAWS, help="a step; the first is 1 (default 1 and 4)")
-    parser.add_argument("--epochs", type=int, default=40, help="of the fit before (default %(default)s)")
-    parser.add_argument("--batches", type=int, default=30, help="to take gradients at (default %(default)s)")
+    parser.add_argument("--draws", nargs="+", type=int, default=DRAWS, help="draws per step, 1 first (default 1 and 4)")
+    parser.add_argument("--epochs", type=int, default=40, help="epochs of the initial fit (default %(default)s)")
+    parser.add_argument("--batches", type=int, default=30, help="batches to take gradients at (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=100, help="gradients at each batch (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     out = PLOTS / "gradient_variance.md"
@@ -135,12 +135,12 @@ def table(family: str, options: argparse.Namespace) -> list[str]:
 
 
 def network_of(family: str, estimator: str, seed: int) -> Any:
-    """The network, at its start."""
+    """Build the network, untrained."""
     return vb.build_network(make_posterior_fn=FAMILIES[family][0], estimator=estimator, seed=seed)
 
 
 def microseconds(network: Any, num_samples: int, options: argparse.Namespace) -> float:
-    """CPU time of a step in the compiled loop of `varbump.fit`, compilation apart; others may use the machine too."""
+    """CPU time of a step in the compiled loop of `varbump.fit`, without compilation; the machine may be shared."""
     step = Step(network, vb.likelihoods.Normal(SCALE), NUM_DATA, num_samples)
     plan = BatchPlan(NUM_DATA, BATCH)
     data = vb.datasets.cubic(NUM_DATA, seed=options.seed)
@@ -156,7 +156,7 @@ def microseconds(network: Any, num_samples: int, options: argparse.Namespace) ->
 
 
 def moments(network: Any, num_samples: int, options: argparse.Namespace, stream: int) -> Moments:
-    """Mean and variance of the gradient at each batch; the batches are the same for all, the noise is not."""
+    """Mean and variance of the gradient at each batch; all estimators see the same batches, but not the same draws."""
     x, y = vb.datasets.cubic(NUM_DATA, seed=options.seed)
     step = Step(network, vb.likelihoods.Normal(SCALE), NUM_DATA, num_samples)
     size = step.count_noise([BATCH, 1])
@@ -198,7 +198,7 @@ def within(run: Moments, group: np.ndarray) -> np.ndarray:
 
 
 def between(run: Moments, group: np.ndarray, repeats: int) -> float:
-    """Trace of the covariance of the expected gradient over batches: that of the means, less their noise."""
+    """Trace of the covariance over batches of the expected gradient: that of the means, minus their MC error."""
     return run.mean[:, group].var(0, ddof=1).sum() - within(run, group).mean() / repeats
 
 
@@ -213,7 +213,7 @@ def agreement(run: Moments, first: Moments, repeats: int) -> tuple[float, float]
     difference = run.mean.mean(0) - first.mean.mean(0)
     count = repeats * len(run.mean)
     error = np.sqrt((run.variance.mean(0) + first.variance.mean(0)) / count)
-    # where nothing is random, behind units that no input reaches, terms of the KL / N cancel up to float32's rounding
+    # behind units that no input reaches nothing is random: terms of KL / N cancel up to float32 rounding
     rounding = 1e-6 * (1 / NUM_DATA + np.abs(first.mean.mean(0)))
     z = difference / (error + rounding)
     return float(np.mean(z**2)), float(np.abs(z).max())

@@ -1,9 +1,9 @@
-"""Over which part of a run should the weight of the KL rise? The ELBO at full weight that each choice ends with.
+"""Over which part of a run should the weight of the KL rise? The final ELBO at full weight, for each choice.
 
 Two sets of the cubic with full covariance, and real tables with mean field, a learned noise scale and three priors.
-The loss is -ELBO / N at full weight whatever the warm-up was, the mean over the last twentieth of the run, where the
-learning rate has all but gone: the KL in closed form, the nll from the draws of about a thousand steps.
-The tables lie in a folder of the layout of Hernandez-Lobato and Adams (2015): NAME/data/data.txt, index_features.txt,
+The loss is -ELBO / N at full weight for any warm-up, averaged over the last twentieth of the run, when the learning
+rate is nearly zero: the KL in closed form, the nll from the draws of about a thousand steps.
+The tables are in a folder with the layout of Hernandez-Lobato and Adams (2015): NAME/data/data.txt, index_features.txt,
 index_target.txt, index_train_0.txt, index_test_0.txt, and so on for each split.
 
 python experiments/kl_warmup.py --data FOLDER
@@ -38,17 +38,17 @@ SETS = (*CUBICS, "bostonHousing", "concrete", "energy", "yacht")
 
 
 class Split(NamedTuple):
-    """Data to train on and to judge by."""
+    """Training and test data."""
 
     x: np.ndarray
     y: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
-    unit: float = 1.0  # what 1 is in the units of y: its sd where it was standardised
+    unit: float = 1.0  # one unit of y: its sd if it was standardised
 
 
 class Job(NamedTuple):
-    """One fit: which data, under which prior, which seed or split, which warm-up."""
+    """One fit: its data, prior, seed or split, and warm-up."""
 
     data: str
     prior: str
@@ -58,7 +58,7 @@ class Job(NamedTuple):
 
 
 class Result(NamedTuple):
-    """One fit."""
+    """Result of one fit."""
 
     loss: float  # nats per observation
     rmse: float  # units of y
@@ -66,7 +66,7 @@ class Result(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Each row of the tables with each warm-up."""
+    """Run each row of the tables with each warm-up."""
     options = parse(arguments)
     rows = [(data, FIXED) for data in options.sets if data in CUBICS]
     if options.data is not None and options.data.is_dir():
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(jobs: list[Job], num_processes: int) -> Iterable[Result]:
-    """The result of each job, in order."""
+    """Return the result of each job, in order."""
     if num_processes == 1:
         yield from map(measure, jobs)
         return
@@ -103,14 +103,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--warmups", nargs="+", type=float, default=WARMUPS, help="default: %(default)s")
     parser.add_argument("--steps", type=int, default=20_000, help="steps of a fit (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=2, help="seeds, or splits of a table (default %(default)s)")
-    parser.add_argument("--num-draws", type=int, default=500, help="draws to judge by (default %(default)s)")
+    parser.add_argument("--num-draws", type=int, default=500, help="draws for the scores (default %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default %(default)s)")
     parser.add_argument("--out", type=Path, default=PLOTS / "kl_warmup.md", help="table (default plots/kl_warmup.md)")
     return parser.parse_args(arguments)
 
 
 def cubic(num_data: int, seed: int) -> Split:
-    """The cubic, and fresh points of the same law."""
+    """Make the cubic, and new points from the same distribution."""
     generator = np.random.default_rng((seed, 1))
     x = generator.uniform(*vb.datasets.CUBIC_RANGE, size=(2000, 1))
     y = x**3 + vb.datasets.cubic_noise(x) * generator.standard_normal(x.shape)
@@ -118,7 +118,7 @@ def cubic(num_data: int, seed: int) -> Split:
 
 
 def standardised(folder: Path, k: int) -> Split:
-    """Split number k of a table, in units of the mean and sd of its training rows."""
+    """Read split k of a table, standardised by its training rows."""
     table = np.loadtxt(folder / "data.txt")
     features, target, train, test = (
         np.loadtxt(folder / f"index_{name}.txt", dtype=int, ndmin=1)
@@ -126,13 +126,13 @@ def standardised(folder: Path, k: int) -> Split:
     )
     table = table[:, [*features, *target[:1]]]
     sd = table[train].std(0)
-    sd[sd == 0] = 1.0  # a column that never changes
+    sd[sd == 0] = 1.0  # a constant column
     scaled = ((table - table[train].mean(0)) / sd).astype("float32")
     return Split(scaled[train, :-1], scaled[train, -1:], scaled[test, :-1], scaled[test, -1:], float(sd[-1]))
 
 
 def measure(job: Job) -> Result:
-    """Fit once and look at where it ends."""
+    """Fit once and evaluate the result."""
     options, seed = job.options, job.repeat
     if job.data in CUBICS:
         split, likelihood = cubic(CUBICS[job.data], seed), vb.likelihoods.Normal(0.3)
@@ -169,7 +169,7 @@ def measure(job: Job) -> Result:
 
 
 def report(options: argparse.Namespace, results: dict[tuple[str, str], np.ndarray]) -> str:
-    """What was run, the figures by warm-up, and what each warm-up costs against the best one."""
+    """Report the setup, the figures by warm-up, and the cost of each warm-up over the best one."""
     folder = f" --data {options.data.name}" if options.data else ""
     losses = {row: values[..., 0].mean(0) for row, values in results.items()}
     return "\n".join(
@@ -203,13 +203,13 @@ def report(options: argparse.Namespace, results: dict[tuple[str, str], np.ndarra
 
 
 def figures(values: np.ndarray, best: Callable[..., Any]) -> tuple[np.ndarray, int, int]:
-    """Means over the repeats, where the best is, and digits after the point."""
+    """Means over the repeats, the index of the best, and decimals to print."""
     mean = values.mean(0)
     return mean, best(mean), 3
 
 
 def table(warmups: Sequence[float], rows: dict[tuple[str, str], tuple[np.ndarray, int, int]]) -> list[str]:
-    """One row a case, one column a warm-up."""
+    """Table with a row for each case and a column for each warm-up."""
     lines = ["| data | prior | " + " | ".join(f"{w:g}" for w in warmups) + " |", "|---|---|" + "---:|" * len(warmups)]
     for (data, prior), (values, best, digits) in rows.items():
         cells = [f"**{v:.{digits}f}**" if i == best else f"{v:.{digits}f}" for i, v in enumerate(values)]
@@ -218,7 +218,7 @@ def table(warmups: Sequence[float], rows: dict[tuple[str, str], tuple[np.ndarray
 
 
 def regrets(warmups: Sequence[float], losses: dict[tuple[str, str], np.ndarray]) -> list[str]:
-    """By kind of prior: how much more than the best of its row each warm-up ends with."""
+    """Excess of each warm-up over the best of its row, by kind of prior."""
     lines = ["| rows | " + " | ".join(f"{w:g}" for w in warmups) + " |", "|---|" + "---:|" * len(warmups)]
     groups = {
         "fixed prior, cubic": [v for (data, prior), v in losses.items() if data in CUBICS],

@@ -1,6 +1,6 @@
-"""Why is my loss nan? The network that people stumble over, and each remedy alone and together.
+"""Why is my loss nan? A network that often fails, with each remedy alone and all together.
 
-Stock TensorFlow Probability layers in Keras fit, as in the question: three DenseVariational layers with a
+Stock TensorFlow Probability layers in Keras fit: three DenseVariational layers with a
 full-covariance posterior, and a head that predicts the scale of the noise without a floor.
 
 python experiments/nan_loss.py
@@ -36,7 +36,7 @@ PLOTS = Path(__file__).resolve().parent.parent / "plots"
 
 
 def stock_prior(kernel_size: int, bias_size: int = 0, dtype: Any = None) -> tf_keras.Model:
-    """N(0, I), as in the question."""
+    """N(0, I)."""
     size = kernel_size + bias_size
     normal = tfd.MultivariateNormalDiag(loc=tf.zeros(size, dtype), scale_diag=tf.ones(size, dtype))
     return tf_keras.Sequential([layers.DistributionLambda(lambda _: normal)])
@@ -50,7 +50,7 @@ def stock_posterior(kernel_size: int, bias_size: int = 0, dtype: Any = None) -> 
 
 
 def raw_head(outputs: tf.Tensor) -> tfd.Distribution:
-    """Mean and softplus scale, which in float32 is 0 from -104 downwards."""
+    """Mean and softplus scale, which in float32 is 0 below -104."""
     return tfd.Normal(outputs[..., :1], tf.nn.softplus(outputs[..., 1:]))
 
 
@@ -60,7 +60,7 @@ def floored_head(outputs: tf.Tensor) -> tfd.Distribution:
 
 
 def fixed_head(outputs: tf.Tensor) -> tfd.Distribution:
-    """The scale is not predicted at all."""
+    """A fixed scale, not predicted."""
     return tfd.Normal(outputs, 1.0)
 
 
@@ -75,7 +75,7 @@ CASES: dict[str, tuple[Callable[..., Any], int, Callable[..., Any]]] = {
 
 
 class WatchedLoss(tf_keras.callbacks.Callback):
-    """Negative log-likelihood that notes the scale of its head at every step, and names the step that did the damage.
+    """Negative log-likelihood that records the scale at every step, and names the step that did the damage.
 
     That is not the step at which the loss becomes nan. A scale of 1e-9 in one batch gives a loss of 1e18 that is still
     finite, a gradient of 1e20 whose square overflows in Adam, and nan weights one or two steps later.
@@ -88,7 +88,7 @@ class WatchedLoss(tf_keras.callbacks.Callback):
         self.steps: list[tuple[float, float]] = []
 
     def nll(self, y: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Per observation; notes the smallest scale and the largest term of this step."""
+        """Return the nll of each observation, and record the smallest scale and the largest term of the step."""
         prediction = self.head(outputs)
         nll = -prediction.log_prob(y)
         self.seen.assign([tf.reduce_min(prediction.scale), tf.reduce_max(nll)])
@@ -134,7 +134,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def train(case: Any, x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> tuple[list[float], str, int]:
-    """Losses by epoch, what went first, and the number of trainable parameters."""
+    """Return losses by epoch, the first failure, and the number of trainable parameters."""
     head, num_outputs, posterior = case
     tf_keras.utils.set_random_seed(options.seed)
     shared = {"make_posterior_fn": posterior, "make_prior_fn": stock_prior, "kl_weight": 1 / len(x)}
@@ -153,7 +153,7 @@ def train(case: Any, x: np.ndarray, y: np.ndarray, options: argparse.Namespace) 
 
 
 def draw(curves: dict[str, list[float]], out: Path) -> None:
-    """Loss by epoch for every case; a cross marks where it stopped being finite."""
+    """Plot the loss by epoch for every case; a cross marks where it stops being finite."""
     figure, ax = plt.subplots(figsize=(7.2, 4.0), layout="constrained")
     colors = ["#D55E00", "#E69F00", "#CC79A7", "#009E73", "#56B4E9", "#0072B2"]
     styles = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1))]

@@ -1,4 +1,4 @@
-"""Which likelihood knows how noisy the data are? The cubic's noise sd grows fourfold along x.
+"""Which likelihood learns how noisy the data are? The noise sd of the cubic grows fourfold with x.
 
 python experiments/noise.py
 """
@@ -25,10 +25,10 @@ from scipy.special import logsumexp
 import varbump as vb
 
 PLOTS = Path(__file__).resolve().parent.parent / "plots"
-LEVELS = {0.5: 0.02, 0.95: 0.01}  # and how far coverage may be off
+LEVELS = {0.5: 0.02, 0.95: 0.01}  # tolerance of the coverage
 THIRDS = ("left", "middle", "right")
 INK = "#202020"
-# Okabe and Ito (2008), "Color Universal Design", each with a line style and a marker of its own
+# Okabe and Ito (2008), "Color Universal Design", each with its own line style and marker
 STYLES = {
     "fixed, 0.25": ("#8C8C8C", (0, (1, 1)), "s"),
     "learned": ("#E69F00", (0, (5, 1.5)), "D"),
@@ -40,7 +40,7 @@ STYLES = {
 
 
 def likelihoods() -> dict[str, Any]:
-    """New ones for each fit: some of them learn."""
+    """Make new likelihoods for each fit, since some of them learn."""
     return {
         "fixed, 0.25": vb.likelihoods.Normal(0.25),
         "learned": vb.likelihoods.LearnedNormal(),
@@ -52,17 +52,17 @@ def likelihoods() -> dict[str, Any]:
 
 
 class Result(NamedTuple):
-    """One fit, seen on fresh points."""
+    """Evaluation of one fit on new points."""
 
     coverage: np.ndarray  # (level, overall and thirds), fractions
-    rmse: float  # of the predictive mean, to y
-    error: float  # the same, to x^3
+    rmse: float  # of the predictive mean against y
+    error: float  # the same, against x^3
     log_likelihood: float  # nats per point, of the mixture over draws
     sd: np.ndarray  # noise sd along the grid, mean over draws
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Six likelihoods, several data sets, a table and a picture."""
+    """Fit six likelihoods to several data sets; write a table and a picture."""
     options = parse(arguments)
     grid = np.linspace(*vb.datasets.CUBIC_RANGE, 151)
     results: dict[str, list[Result]] = {name: [] for name in STYLES}
@@ -81,16 +81,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Command-line options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--num-data", type=int, default=5000, help="data points (default %(default)s)")
-    parser.add_argument("--num-fresh", type=int, default=20_000, help="points to judge by (default %(default)s)")
+    parser.add_argument("--num-fresh", type=int, default=20_000, help="test points (default %(default)s)")
     parser.add_argument("--epochs", type=int, default=200, help="passes over the data (default %(default)s)")
-    parser.add_argument("--repeats", type=int, default=5, help="data sets, a seed each (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the first of them")
+    parser.add_argument("--repeats", type=int, default=5, help="data sets, one seed each (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first data set")
     parser.add_argument("--out", type=Path, default=PLOTS / "noise.png", help="picture (default plots/noise.png)")
     return parser.parse_args(arguments)
 
 
 def measure(options: argparse.Namespace, likelihood: Any, seed: int, grid: np.ndarray) -> Result:
-    """Fit, and look at fresh points."""
+    """Fit, and evaluate on new points."""
     x, y = vb.datasets.cubic(options.num_data, seed=seed)
     network = vb.build_network(
         hidden_units=(32,), likelihood=likelihood, make_posterior_fn=vb.posteriors.MeanFieldNormal(), seed=seed
@@ -113,7 +113,7 @@ def measure(options: argparse.Namespace, likelihood: Any, seed: int, grid: np.nd
 
 
 def fresh(num: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points of the same law, none of them seen in training."""
+    """New points from the same distribution."""
     generator = np.random.default_rng((seed, 1))
     x = generator.uniform(*vb.datasets.CUBIC_RANGE, size=(num, 1))
     y = x**3 + vb.datasets.cubic_noise(x) * generator.standard_normal(x.shape)
@@ -121,13 +121,13 @@ def fresh(num: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def third(x: np.ndarray) -> np.ndarray:
-    """0, 1 or 2: which third of the range each x lies in."""
+    """Return 0, 1 or 2, the third of the range in which each x lies."""
     low, high = vb.datasets.CUBIC_RANGE
     return np.clip((3 * (x[:, 0] - low) / (high - low)).astype(int), 0, 2)
 
 
 def table(options: argparse.Namespace, results: dict[str, list[Result]]) -> str:
-    """Means over the data sets, with their standard deviations where there are several."""
+    """Means over the data sets, with standard deviations if there are several."""
     lines = [
         f"{options.num_data:,} points of x^3, noise sd 0.1 (2 + x), one hidden layer of 32 ReLU units, mean field, "
         f"{options.epochs:,} epochs; {options.num_fresh:,} fresh points; mean ± sd over {options.repeats} data sets "
@@ -159,7 +159,7 @@ def table(options: argparse.Namespace, results: dict[str, list[Result]]) -> str:
 
 
 def spread(values: Any, digits: int) -> str:
-    """Mean ± sd, or the one number that there is."""
+    """Mean ± sd, or the number itself if there is only one."""
     mean = f"{np.mean(values):.{digits}f}"
     return mean if len(values) < 2 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
 
@@ -171,7 +171,7 @@ def markdown(head: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def draw(options: argparse.Namespace, results: dict[str, list[Result]], grid: np.ndarray) -> None:
-    """Above, the noise sd of the first data set along x; below, coverage in each third, one mark a data set."""
+    """Plot the noise sd of the first data set along x and, below, the coverage in each third for all data sets."""
     figure = plt.figure(figsize=(8.4, 7.4), layout="constrained")
     axes = figure.subplot_mosaic([["sd", "sd"], [0.5, 0.95]], height_ratios=(1.15, 1))
     ax = axes["sd"]

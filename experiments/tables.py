@@ -1,6 +1,6 @@
-"""Is the default `VariationalRegressor` any good on tables? Against four of scikit-learn's, on their splits.
+"""How good is the default `VariationalRegressor` on tables? Compared with scikit-learn, on the usual UCI splits.
 
-python experiments/tables.py ../shared/uci
+python experiments/tables.py FOLDER
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ PLOTS = Path(__file__).resolve().parent.parent / "plots"
 SETS = ("bostonHousing", "concrete", "energy", "wine-quality-red", "yacht")
 COVERAGE = 0.95
 MAX_GP_ROWS = 2000
-"""A Gaussian process factorises an N x N matrix for each step of its optimiser."""
+"""Limit for the Gaussian process, which factorises an N x N matrix at each step of its optimiser."""
 
 
 class Split(NamedTuple):
-    """Rows to train on and rows to judge by."""
+    """Training and test rows."""
 
     x: np.ndarray
     y: np.ndarray
@@ -46,7 +46,7 @@ class Split(NamedTuple):
 
 
 class Result(NamedTuple):
-    """One model on one split."""
+    """Scores of one model on one split."""
 
     rmse: float  # units of y
     log_likelihood: float  # nats per row, units of y
@@ -55,7 +55,7 @@ class Result(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """All sets, all models, a table."""
+    """Run all models on all sets and write the table."""
     options = parse(arguments)
     lines = [
         f"Mean over the first {options.splits} splits of each set, one default for all. RMSE and log-likelihood "
@@ -81,14 +81,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="holds NAME/data/data.txt and its index files")
     parser.add_argument("--sets", nargs="+", metavar="NAME", help=f"folders in it (default {' '.join(SETS)})")
-    parser.add_argument("--splits", type=int, default=5, help="how many of each (default %(default)s)")
-    parser.add_argument("--max-iter", type=int, help="epochs of ours (default: its own)")
+    parser.add_argument("--splits", type=int, default=5, help="number of splits of each set (default %(default)s)")
+    parser.add_argument("--max-iter", type=int, help="epochs of our model (default: its own choice)")
     parser.add_argument("--out", type=Path, default=PLOTS / "tables.md", help="default plots/tables.md")
     return parser.parse_args(arguments)
 
 
 def load(folder: Path, k: int) -> Split:
-    """Split number k of a set, in the layout of Hernandez-Lobato and Adams (2015)."""
+    """Read split k of a set, in the layout of Hernandez-Lobato and Adams (2015)."""
     read = {name: np.loadtxt(folder / "data" / f"{name}.txt", ndmin=1) for name in ("index_features", "index_target")}
     data = np.loadtxt(folder / "data" / "data.txt", ndmin=2)
     features, target = (read[name].astype(int) for name in ("index_features", "index_target"))
@@ -97,7 +97,7 @@ def load(folder: Path, k: int) -> Split:
 
 
 def models(options: argparse.Namespace, seed: int, num_rows: int) -> dict[str, Callable[[Split], Result]]:
-    """What judges each model on a split."""
+    """Return the function that scores each model on a split."""
     judged: dict[str, Callable[[Split], Result]] = {
         "VariationalRegressor": lambda split: ours(
             split, vb.VariationalRegressor(max_iter=options.max_iter, random_state=seed)
@@ -114,7 +114,7 @@ def models(options: argparse.Namespace, seed: int, num_rows: int) -> dict[str, C
 
 
 def gaussian_process(num_features: int, seed: int):
-    """A squared exponential with a length for each feature, and noise: its own WhiteKernel, so that std includes it."""
+    """Squared exponential with a length for each feature, plus a WhiteKernel, so that std includes the noise."""
     kernel = ConstantKernel(1.0, (1e-2, 1e4)) * RBF(np.full(num_features, 3.0), (1e-1, 1e4)) + WhiteKernel(
         0.1, (1e-6, 1e1)
     )
@@ -122,7 +122,7 @@ def gaussian_process(num_features: int, seed: int):
 
 
 def ours(split: Split, model: vb.VariationalRegressor) -> Result:
-    """Of a mixture over draws of the weights."""
+    """Score a mixture over draws of the weights."""
     seconds = timed(model, split)
     low, high = model.predict_interval(split.x_test, coverage=COVERAGE).T
     density = model.log_predictive_density(split.x_test, split.y_test)
@@ -131,13 +131,13 @@ def ours(split: Split, model: vb.VariationalRegressor) -> Result:
 
 
 def normal(split: Split, model) -> Result:
-    """Of a model that says mean and total sd of each row."""
+    """Score a model that predicts mean and total sd of each row."""
     seconds = timed(model, split)
     return judged_normal(split, *model.predict(split.x_test, return_std=True), seconds)
 
 
 def of_residuals(split: Split, model) -> Result:
-    """Of a model that says the mean only: a normal with the sd of its errors in training (out of bag for a forest)."""
+    """Score a model that predicts only the mean, as a normal with the sd of its training (or out-of-bag) errors."""
     seconds = timed(model, split)
     fitted = model.oob_prediction_ if hasattr(model, "oob_prediction_") else model.predict(split.x)
     freedom = len(split.x) - (0 if hasattr(model, "oob_prediction_") else split.x.shape[1] + 1)
@@ -146,14 +146,14 @@ def of_residuals(split: Split, model) -> Result:
 
 
 def judged_normal(split: Split, mean: np.ndarray, sd: np.ndarray | float, seconds: float) -> Result:
-    """A normal predictive distribution for each row."""
+    """Score normal predictive distributions."""
     inside = np.abs(split.y_test - mean) <= norm.ppf(0.5 + COVERAGE / 2) * sd
     density = norm.logpdf(split.y_test, mean, sd)
     return Result(rmse(split, mean), float(density.mean()), float(inside.mean()), seconds)
 
 
 def timed(model, split: Split) -> float:
-    """Fit, and how long it took; lengths at the end of their range are no news here."""
+    """Fit, and return the time; warnings about length scales at their bounds are ignored."""
     began = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -162,7 +162,7 @@ def timed(model, split: Split) -> float:
 
 
 def rmse(split: Split, mean: np.ndarray) -> float:
-    """Root mean square error on the rows held out."""
+    """Root mean square error on the held-out rows."""
     return float(np.sqrt(np.mean((split.y_test - mean) ** 2)))
 
 

@@ -1,4 +1,4 @@
-"""How far are the bands of each variational family from those of the exact posterior? NUTS knows.
+"""How far are the bands of each variational family from those of the exact posterior? NUTS is the reference.
 
 python experiments/truth.py
 """
@@ -36,7 +36,7 @@ SCALE = 0.3  # noise sd of the cubic's likelihood
 
 
 class Problem(NamedTuple):
-    """Data, and the intervals of x that have some."""
+    """Data, and the intervals of x that they cover."""
 
     x: np.ndarray
     y: np.ndarray
@@ -45,25 +45,25 @@ class Problem(NamedTuple):
 
     @property
     def grid(self) -> np.ndarray:
-        """The range of the data, and a third of it more on either side."""
+        """The range of the data, extended by a third on either side."""
         low, high = self.clusters[0][0], self.clusters[-1][1]
         return np.linspace(low - (high - low) / 3, high + (high - low) / 3, NUM_GRID)
 
     @property
     def in_range(self) -> np.ndarray:
-        """Which points of the grid are among the data."""
+        """Mask of the grid points among the data."""
         x = self.grid
         return np.any([(x >= low - 1e-9) & (x <= high + 1e-9) for low, high in self.clusters], axis=0)
 
     @property
     def in_gap(self) -> np.ndarray:
-        """Which are between clusters."""
+        """Mask of the grid points between clusters."""
         x = self.grid
         return (x > self.clusters[0][0]) & (x < self.clusters[-1][1]) & ~self.in_range
 
 
 class Family(NamedTuple):
-    """A family, and how it is trained; no member at all stands for `vb.sample_importance`."""
+    """A family and its training; 0 members stand for `vb.sample_importance`."""
 
     make_posterior_fn: Any
     estimator: str
@@ -72,7 +72,7 @@ class Family(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one posterior says on the grid."""
+    """One posterior on the grid."""
 
     mean: np.ndarray
     sd: np.ndarray
@@ -96,7 +96,7 @@ NUTS, AGAIN = "NUTS", "NUTS, shorter run"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Every family on every data set, a table and a picture."""
+    """Fit every family to every data set; write a table and a picture."""
     options = parse(arguments)
     results: dict[str, dict[str, Result]] = {}
     notes: list[str] = []
@@ -122,11 +122,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=15_000, help="passes over the data (default %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=0.01, help="its peak (default %(default)s)")
-    parser.add_argument("--num-draws", type=int, default=500, help="of each chain of NUTS (default %(default)s)")
-    parser.add_argument("--num-warmup", type=int, default=300, help="before them (default %(default)s)")
+    parser.add_argument("--num-draws", type=int, default=500, help="draws of each NUTS chain (default %(default)s)")
+    parser.add_argument("--num-warmup", type=int, default=300, help="warm-up draws before them (default %(default)s)")
     parser.add_argument("--only", nargs="+", choices=PROBLEMS, default=list(PROBLEMS), help="data sets (default all)")
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), help="default all")
-    parser.add_argument("--noise", type=float, help="noise sd of the cubic; by default it grows along x")
+    parser.add_argument("--noise", type=float, help="noise sd of the cubic; by default it grows with x")
     parser.add_argument("--jobs", type=int, default=2, help="data sets at once (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=PLOTS / "truth.png", help="picture (default plots/truth.png)")
@@ -134,7 +134,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def problem(options: argparse.Namespace, name: str) -> Problem:
-    """The data set of this name."""
+    """Return the data set of this name."""
     if name == "cubic":
         noise = vb.datasets.cubic_noise if options.noise is None else options.noise
         data = vb.datasets.cubic(200, seed=options.seed, noise=noise)
@@ -150,7 +150,7 @@ def problem(options: argparse.Namespace, name: str) -> Problem:
 
 
 def measure(task: tuple[argparse.Namespace, str]) -> tuple[dict[str, Result], str]:
-    """All families and two runs of NUTS on one data set, and whether these agree."""
+    """Run all families and NUTS, twice, on one data set."""
     options, name = task
     data = problem(options, name)
     results, start = {}, None
@@ -179,7 +179,7 @@ def measure(task: tuple[argparse.Namespace, str]) -> tuple[dict[str, Result], st
             num_draws=factor * options.num_draws,
             num_warmup=options.num_warmup,
             x_test=data.grid[::2],
-            max_minutes=100_000,  # its estimate supposes the deepest trees, and is made on a busy machine
+            max_minutes=100_000,  # the estimate assumes the deepest trees, and a busy machine inflates it
             seed=seed,
             verbose=0,
         )
@@ -197,7 +197,7 @@ def measure(task: tuple[argparse.Namespace, str]) -> tuple[dict[str, Result], st
 
 
 def train(options: argparse.Namespace, family: Family, network: Any, data: Problem) -> tuple[Any, vb.History]:
-    """A source of draws, and the history of its training."""
+    """Return a source of draws, and the history of its training."""
     if not family.num_members:
         steps = {"num_steps": min(10_000, 4 * options.epochs), "num_draws": NUM_RESAMPLED}
         draws = vb.sample_importance(network, data.likelihood, data.x, data.y, **steps, seed=options.seed, verbose=0)
@@ -226,7 +226,7 @@ def summary(data: Problem, source: Any, num_draws: int, loss: float, seconds: fl
 
 
 def against(data: Problem, result: Result, truth: Result) -> list[str]:
-    """In each region, the error of the mean in sds of the truth, and the ratio of the sds."""
+    """Error of the mean, in sds of the truth, and ratio of the sds, in each region."""
     error, ratio = np.abs(result.mean - truth.mean) / truth.sd, result.sd / truth.sd
     first, last = (np.arange(NUM_GRID) == at for at in (0, NUM_GRID - 1))
     where = (data.in_range, data.in_gap, first, last)
@@ -234,7 +234,7 @@ def against(data: Problem, result: Result, truth: Result) -> list[str]:
 
 
 def table(options: argparse.Namespace, results: dict[str, dict[str, Result]], notes: list[str]) -> str:
-    """One table a data set, and what theory says of a linear network."""
+    """Write a table for each data set, and one for a linear network, where the theory is known."""
     given = "" if options.noise is None else f" --noise {options.noise:g}"
     lines = [
         f"python experiments/truth.py --seed {options.seed} --epochs {options.epochs} --learning-rate "
@@ -258,7 +258,7 @@ def table(options: argparse.Namespace, results: dict[str, dict[str, Result]], no
 
 
 def linear(options: argparse.Namespace) -> list[str]:
-    """A linear network is Bayesian linear regression: the posterior is known, and what each family makes of it."""
+    """Compare families on a linear network, where the posterior and the optimum of each family are known."""
     generator = np.random.default_rng(options.seed)
     num_data, num_features, noise = 60, 6, 0.5
     mixing = np.sqrt(0.4) * np.eye(num_features) + np.sqrt(0.6 / num_features) * np.ones((num_features, num_features))
@@ -328,7 +328,7 @@ def markdown(head: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def draw(options: argparse.Namespace, results: dict[str, dict[str, Result]]) -> None:
-    """A row for each data set, a column for each posterior; limits are those of the band of NUTS."""
+    """Plot a row for each data set and a column for each posterior; axis limits follow the band of NUTS."""
     names = [NUTS, *options.families]
     figure, axes = plt.subplots(
         len(results),

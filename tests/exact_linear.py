@@ -1,6 +1,7 @@
-"""A model that is exact by construction: linear, with known noise and q set to the posterior."""
+"""Linear regression with known noise, whose posterior has a closed form."""
 
 import numpy as np
+import scipy.stats
 
 import varbump as vb
 
@@ -20,6 +21,24 @@ def linear(shrink=1.0, num_data=60, seed=0):
     network = vb.build_network(2, hidden_units=(), make_prior_fn=vb.priors.Normal(1.0), dtype="float64", seed=0)
     network.layers[-1].posterior.assign(mean, shrink**2 * covariance)
     return network, x, y[:, None], weights, mean, covariance
+
+
+def problem(num_data=60, seed=0):
+    """Rows of one line, float32: x (N, 2) and y (N, 1)."""
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(num_data, 2)) @ np.array([[1.0, 0.6], [0.0, 0.8]])
+    y = x @ [1.0, -0.5] + 0.3 + NOISE * generator.normal(size=num_data)
+    return x.astype("float32"), y.astype("float32")[:, None]
+
+
+def truth(x, y, prior_scale=1.0):
+    """Mean and covariance of the weights (kernel, bias), and the log evidence."""
+    phi = np.hstack([x, np.ones((len(x), 1))]).astype(float)
+    precision = phi.T @ phi / NOISE**2 + np.eye(3) / prior_scale**2
+    covariance = np.linalg.inv(precision)
+    mean = covariance @ phi.T @ y[:, 0] / NOISE**2
+    marginal = NOISE**2 * np.eye(len(x)) + prior_scale**2 * phi @ phi.T
+    return mean, covariance, scipy.stats.multivariate_normal(cov=marginal).logpdf(y[:, 0].astype(float))
 
 
 def fresh(weights, num_data, seed=1):

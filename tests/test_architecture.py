@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,10 @@ def test_every_exported_name_exists(name):
     assert module.__all__ == sorted(module.__all__)
     for exported in module.__all__:
         assert hasattr(module, exported), exported
+
+
+def test_the_ranks_are_those_of_the_design_page():
+    page = (Path(__file__).parent.parent / "docs" / "design.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)
+    written = {name: int(rank) for rank, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert written == {name: rank for name, rank in RANKS.items() if name not in ("version", "__main__")}

@@ -1,9 +1,8 @@
 """Bayesian variational regression: from (x, y) to a curve with honest uncertainty.
 
-The names are those of `__init__.pyi`, each with its module, and are imported when they are first used: what nobody
-asks for costs nothing. Keras must know our classes by name as soon as the package is imported, for models that are
-loaded or written down as strings, so their modules come at once; except in the command line, which answers --help and
-a mistyped file name before TensorFlow is there.
+The public names and their modules are listed in `__init__.pyi`, and each is imported on first use. Keras must know our
+classes by name as soon as the package is imported, for models that are loaded or given as strings, so their modules are
+imported at once; except on the command line, which answers --help and reports mistyped names before TensorFlow loads.
 """
 
 import sys

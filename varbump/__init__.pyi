@@ -1,4 +1,4 @@
-"""The names of the package; `__init__.py` imports each when it is first used."""
+"""Public names of the package; `__init__.py` imports each on first use."""
 
 from . import (
     layers as layers,

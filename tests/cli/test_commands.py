@@ -114,7 +114,7 @@ def test_rows_with_empty_cells(run):
     result = invoke("predict", folder / "run", folder / "holes.parquet", "--out", out, code=1)
     assert "row 8, column 'a'" in result.stderr
     assert not out.exists()
-    assert not [path for path in folder.iterdir() if "partial" in path.name]
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
     shown = json.loads(
         invoke("predict", folder / "run", folder / "holes.parquet", "--out", out, "--skip-missing", "--json").stdout
     )
@@ -209,8 +209,13 @@ def test_missing_feature_of_predict(run):
 @pytest.mark.skipif(not shutil.os.path.exists("/dev/full"), reason="no /dev/full")
 def test_a_full_disk_is_one_sentence(run, monkeypatch):
     folder = run[0]
-    monkeypatch.setattr("varbump.cli.output.Path.with_name", lambda self, name: type(self)("/dev/full"))
-    monkeypatch.setattr("varbump.cli.output.Path.unlink", lambda self, missing_ok=False: None)
+
+    def on_a_full_disk(target):
+        link = target.with_name(".full")  # a link to the device, which may be removed
+        link.symlink_to("/dev/full")
+        return link
+
+    monkeypatch.setattr("varbump.core.files._name_beside", on_a_full_disk)
     for name in ("full.csv", "full.parquet"):
         result = invoke("predict", folder / "run", folder / "data.csv", "--out", folder / name, code=1)
         assert "No space left on device" in result.stderr

@@ -5,31 +5,10 @@ import numpy as np
 import pytest
 import registry
 import scipy.stats
+from exact_linear import LIKELIHOOD, NOISE, problem, truth
 from hypothesis import strategies as st
 
 import varbump as vb
-
-NOISE = 0.5
-
-
-def problem(num_data=60, seed=0):
-    generator = np.random.default_rng(seed)
-    x = generator.normal(size=(num_data, 2)) @ np.array([[1.0, 0.6], [0.0, 0.8]])
-    y = x @ [1.0, -0.5] + 0.3 + NOISE * generator.normal(size=num_data)
-    return x.astype("float32"), y.astype("float32")[:, None]
-
-
-def truth(x, y, prior_scale=1.0):
-    """Mean and covariance of the weights (kernel, bias), and the log evidence."""
-    phi = np.hstack([x, np.ones((len(x), 1))]).astype(float)
-    precision = phi.T @ phi / NOISE**2 + np.eye(3) / prior_scale**2
-    covariance = np.linalg.inv(precision)
-    mean = covariance @ phi.T @ y[:, 0] / NOISE**2
-    marginal = NOISE**2 * np.eye(len(x)) + prior_scale**2 * phi @ phi.T
-    return mean, covariance, scipy.stats.multivariate_normal(cov=marginal).logpdf(y[:, 0].astype(float))
-
-
-LIKELIHOOD = vb.likelihoods.Normal(NOISE)
 
 
 def linear(make_posterior_fn, prior_scale=1.0, estimator="flipout", dtype=None, num_features=2):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from test_closed_form import NOISE, problem, truth
+from exact_linear import LIKELIHOOD, NOISE, problem, truth
 
 import varbump as vb
 from varbump.inference.mcmc import cost
@@ -15,7 +15,6 @@ from varbump.inference.mcmc.convergence import default_test_points, ess_of, rhat
 from varbump.inference.mcmc.warmup import adapted_scale
 from varbump.predict.sampler import DrawSource
 
-LIKELIHOOD = vb.likelihoods.Normal(NOISE)
 X, Y = problem()
 AT = np.array([[0.0, 0.0], [2.0, -1.0], [-3.0, 1.0]], "float32")
 

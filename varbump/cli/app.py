@@ -1,4 +1,4 @@
-"""The group of commands, and what becomes of errors."""
+"""The group of commands, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ USER_ERROR, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 
 
 class Commands(click.Group):
-    """A group whose errors are one line, or one JSON object where --json was given, and never a traceback."""
+    """A group whose errors are one line, or one JSON object with --json, and never a traceback."""
 
     def main(  # type: ignore[override]
         self, args: Any = None, prog_name: str | None = None, **options: Any
     ) -> Any:
-        """Run, and exit with 0, 1 (what was asked cannot be done), 2 (what was asked is not clear) or 130 (Ctrl-C)."""
+        """Run, and exit with 0, 1 (the task cannot be done), 2 (the usage is wrong) or 130 (Ctrl-C)."""
         arguments = list(sys.argv[1:] if args is None else args)
         as_json = "--json" in arguments
         options["standalone_mode"] = False
@@ -48,7 +48,7 @@ class Commands(click.Group):
         except MemoryError:
             _say("there is not enough memory for this table or network", as_json)
             code = USER_ERROR
-        except BrokenPipeError:  # the reader of a pipe has gone; say nothing, now or at exit
+        except BrokenPipeError:  # the reader of the pipe is gone; stay silent, also at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             code = USER_ERROR
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Cells of a table as numbers, or a sentence about the first that is none."""
+"""Conversion of table cells to numbers, with a sentence about the first that fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from varbump.cli.errors import UserError
 __all__ = ["as_numbers"]
 
 MISSING = pa.array(["", "?", "-", "#N/A", "N/A", "NA", "NULL", "NaN", "None", "n/a", "na", "nan", "null", "none"])
-"""How an empty cell is written."""
+"""Ways to write an empty cell."""
 
 LONGEST_SHOWN = 30
 
@@ -22,21 +22,21 @@ DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}")
 
 
 def as_numbers(column: pa.Array, name: str, first_row: int, file: str) -> np.ndarray:
-    """Cells of one column (n,) float64, nan where they are empty; true and false are 1 and 0.
+    """Convert the cells of one column to float64 (n,), with nan for empty cells and 1 and 0 for true and false.
 
     Parameters
     ----------
     column : Array (n,)
         Text, or any type of a Parquet file.
     name, file : str
-        Of the column and the file, for messages.
+        Names of the column and the file, for messages.
     first_row : int
         Number of the first of these rows.
 
     Raises
     ------
     UserError
-        At the first cell that is no number.
+        At the first cell that is not a number.
     """
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()

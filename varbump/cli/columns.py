@@ -1,4 +1,4 @@
-"""Which columns are features and targets, and rows of numbers that a model can learn from."""
+"""Choice of feature and target columns, and the rows to learn from."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FEWEST_ROWS = 10
 
 
 class Columns(NamedTuple):
-    """Names, in the order in which the model takes them."""
+    """Names of features and targets, in the order of the model."""
 
     features: list[str]
     targets: list[str]
 
 
 class Rows(NamedTuple):
-    """Training data: x (N, D) and y (N, Q) float64, and how many rows of the file were left out."""
+    """Training data x (N, D) and y (N, Q), float64, and the number of rows left out."""
 
     x: np.ndarray
     y: np.ndarray
@@ -32,7 +32,7 @@ class Rows(NamedTuple):
 
 
 def choose(table: Table, targets: Sequence[str], features: Sequence[str]) -> Columns:
-    """The columns that were named, all others being features where none were.
+    """Return the named columns; without names of features, all columns but the targets are features.
 
     Raises
     ------
@@ -54,13 +54,13 @@ def choose(table: Table, targets: Sequence[str], features: Sequence[str]) -> Col
 
 
 def read_rows(table: Table, columns: Columns, *, drop_missing: bool) -> Rows:
-    """All rows of the columns, each cell a finite number.
+    """Read all rows of the columns, in which every cell must be a finite number.
 
     Raises
     ------
     UserError
-        If a cell is empty or infinite and rows may not be dropped, if fewer than 10 rows are left, or if a target has
-        one value only.
+        If a cell is empty or infinite and rows may not be dropped, if fewer than 10 rows are left, or if a target is
+        constant.
     """
     names = [*columns.features, *columns.targets]
     values = table.read(names)

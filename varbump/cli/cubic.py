@@ -1,4 +1,4 @@
-"""The demonstration: a cubic whose noise grows along x, and bands inside and outside of the data."""
+"""The demonstration: a cubic whose noise grows with x, and bands inside and outside the data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from varbump.cli.forecast import LEVELS, forecast
+from varbump.cli.forecasts import LEVELS, forecast
 from varbump.cli.learning import learn
 from varbump.cli.pictures import save_picture
 from varbump.data.datasets import cubic
@@ -24,7 +24,7 @@ ENDS = (-2.0, 3.0)
 
 
 class Drawn(NamedTuple):
-    """The fit, drawn and in words."""
+    """The fit as a picture, a report and a sentence."""
 
     figure: Figure
     report: Any

@@ -1,4 +1,4 @@
-"""``varbump fit``: a table into a folder with the model, its scores and its pictures."""
+"""``varbump fit``: turn a table into a folder with the model, its scores and pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from varbump.cli.columns import Columns, Rows, choose, read_rows
 from varbump.cli.options import Sizes, for_scripts, path_argument, replaces
 from varbump.cli.output import check_target, new_folder
-from varbump.cli.screen import Screen, without_noise
+from varbump.cli.screen import Screen, silenced
 from varbump.cli.tables import open_table
 
 __all__ = ["fit"]
@@ -25,19 +25,21 @@ __all__ = ["fit"]
 @click.option("--out", type=click.Path(path_type=Path), default=Path("run"), show_default=True, help="Folder to make.")
 @replaces
 @click.option("--test-size", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
-              help="Share of the rows to hold out and score on; 0 for none.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of split and training.")
+              help="Fraction of the rows to hold out for scoring; 0 for none.")  # fmt: skip
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the split and fit."
+)
 @click.option("--drop-missing", is_flag=True, help="Leave out rows with empty or infinite cells.")
-@click.option("--delimiter", help="Of a text table, such as ';' or the word tab.")
+@click.option("--delimiter", help="Delimiter of a text table, such as ';' or the word tab.")
 @click.option("--likelihood", type=click.Choice(["normal", "heteroscedastic", "student_t"]), default="normal",
-              show_default=True, help="Noise: the same in all rows, other in each, or heavy-tailed.")  # fmt: skip
+              show_default=True, help="Noise: equal for all rows, different for each, or heavy-tailed.")  # fmt: skip
 @click.option("--posterior", type=click.Choice(["mean_field", "low_rank", "full_covariance", "joint"]),
               default="mean_field", show_default=True, help="Family of distributions over weights.")  # fmt: skip
 @click.option("--prior", type=click.Choice(["ard", "normal", "laplace", "trainable"]), default="ard", show_default=True,
-              help="Over weights; ard learns how relevant each feature is.")  # fmt: skip
+              help="Prior of the weights; ard learns how relevant each feature is.")  # fmt: skip
 @click.option("--hidden", type=Sizes(), default="50", show_default=True, help="Units of hidden layers; none: linear.")
-@click.option("--max-iter", type=click.IntRange(1), help="Passes over the rows.  [default: about 15,000 steps]")
-@click.option("--members", type=click.IntRange(1, 100), default=4, show_default=True, help="Networks that are pooled.")
+@click.option("--max-iter", type=click.IntRange(1), help="Passes over the rows.  [default: about 20,000 steps]")
+@click.option("--members", type=click.IntRange(1, 100), default=4, show_default=True, help="Networks to pool.")
 @for_scripts
 def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, force: bool, **options: Any) -> None:
     """Learn to predict the --target of a table (CSV, TSV or Parquet, by suffix) from its other columns.
@@ -51,9 +53,9 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
     check_target(out, force=force, folder=True)
     with screen.waiting(f"reading {table.name}"):
         rows = read_rows(table, columns, drop_missing=options["drop_missing"])
-    with screen.waiting("starting TensorFlow"), without_noise():
+    with screen.waiting("starting TensorFlow"), silenced():
         from varbump.cli.fitting import Fitted, fit_rows
-    with without_noise():
+    with silenced():
         fitted: Fitted = fit_rows(columns, rows, options, verbose=int(screen.talks))
         info = fitted.info | {"data": _about(data, rows, table.columns), "arguments": _arguments(columns, out, options)}
         info["seconds"] = round(time.perf_counter() - started, 1)

@@ -1,6 +1,6 @@
-"""Training on the rows of a table, judged on those held out, and all that a run's folder holds.
+"""Training on rows of a table, scoring on held-out rows, and the content of a run's folder.
 
-Apart from the command, since it needs TensorFlow: a mistyped name is answered before that is imported.
+This is separate from the command because it needs TensorFlow: mistyped names are reported before that is imported.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from rich.table import Table
 
 from varbump.cli import pictures
 from varbump.cli.columns import Columns, Rows
-from varbump.cli.forecast import LEVELS, Forecast, forecast, slices
-from varbump.cli.judge import MOST_ROWS, judge, score_table
+from varbump.cli.forecasts import LEVELS, Forecast, forecast, slices
 from varbump.cli.learning import learn, library_errors, split
 from varbump.cli.run_file import FORMAT, describe, versions
+from varbump.cli.scoring import MOST_ROWS, judge, score_table
 from varbump.saving import save
 from varbump.version import __version__
 
@@ -29,25 +29,25 @@ __all__ = ["Fitted", "HELD_OUT", "fit_rows", "most_relevant", "relevance_table"]
 HELD_OUT = "held_out.csv"
 
 MOST_SHOWN = 10
-"""Features in the table of relevance."""
+"""Features shown in the table of relevance."""
 
 
 class Fitted(NamedTuple):
-    """A trained and judged model.
+    """A trained model with its scores.
 
     Attributes
     ----------
     model : VariationalRegressor
     columns : Columns
     info : dict
-        For run.json.
+        Content of run.json.
     x, y : ndarray (M, D), (M, Q)
-        Held-out rows that were scored; none where none were held out.
+        Held-out rows that were scored; M is 0 if none were held out.
     predicted : Forecast or None
-        Of these.
+        Predictions for these rows.
     evaluation : Evaluation or None
     summary : list
-        For the terminal.
+        Parts to print on the terminal.
     """
 
     model: Any
@@ -60,7 +60,7 @@ class Fitted(NamedTuple):
     summary: list[Any]
 
     def write(self, folder: Path) -> None:
-        """Model, held-out rows and pictures."""
+        """Write the model, held-out rows and pictures."""
         save(self.model, folder / "model.varbump")
         figures = {"training": pictures.training(self.model.history_)}
         if self.predicted is not None:
@@ -80,7 +80,7 @@ class Fitted(NamedTuple):
 
 
 def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: int) -> Fitted:
-    """Train on some of the rows and score on the others; the options are those of ``varbump fit``."""
+    """Train on some rows and score on the others, with the options of ``varbump fit``."""
     train, test = split(len(rows.x), options["test_size"], options["seed"])
     x, y = rows.x[train], rows.y[train]
     settings = {
@@ -94,7 +94,7 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
         "verbose": verbose,
     }
     model = learn(settings, x, y)
-    report = replace(model.parameter_report_, num_data=len(x))  # it counts equal rows once
+    report = replace(model.parameter_report_, num_data=len(x))  # the report counts equal rows once
     features = describe(columns.features, x)
     if report.relevance is not None:
         for feature, relevance in zip(features, report.relevance, strict=True):
@@ -132,13 +132,13 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
 
 
 def most_relevant(features: Sequence[dict[str, Any]], num: int) -> list[int]:
-    """Indices of the features with the largest learned scales; the first ones where the prior learns none."""
+    """Return the indices of the features with the largest learned scales, or the first ones if there are no scales."""
     relevance = np.array([feature.get("relevance", 0.0) for feature in features], float)
     return [int(index) for index in np.argsort(-relevance, kind="stable")[:num]]
 
 
 def relevance_table(features: Sequence[dict[str, Any]]) -> list[Any]:
-    """A table of the most relevant features by name, where the prior learns relevance of several."""
+    """Return a table of the most relevant features, or nothing if there is one feature or no learned relevance."""
     if len(features) < 2 or "relevance" not in features[0]:
         return []
     table = Table(title="Relevance of the features", title_justify="left")
@@ -157,7 +157,7 @@ def relevance_table(features: Sequence[dict[str, Any]]) -> list[Any]:
 
 
 def _write_rows(path: Path, columns: Columns, x: np.ndarray, y: np.ndarray, predicted: Forecast) -> None:
-    """Held-out rows as they were, then mean, sd and 95 % interval of each target."""
+    """Write held-out rows, followed by mean, sd and 95 % interval of each target."""
     values = [x, y]
     header = [*columns.features, *columns.targets]
     for index, name in enumerate(columns.targets):

@@ -1,4 +1,4 @@
-"""Rows into a trained regressor; what the library says against it becomes the user's sentence."""
+"""Training of a regressor, whose errors become errors of the user."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from typing import Any
 import numpy as np
 
 from varbump.cli.errors import UserError
+from varbump.core.random import generator
 
 __all__ = ["learn", "library_errors", "split"]
 
 
 def split(num_rows: int, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows to train on and which to hold out, in random order; all to train on for a `test_size` of 0."""
-    order = np.random.default_rng(seed).permutation(num_rows)
+    """Split row indices at random into training and held-out rows; none are held out if `test_size` is 0."""
+    order = generator(seed).permutation(num_rows)
     num_test = min(max(round(test_size * num_rows), 2), num_rows - 2) if test_size else 0
     return order[num_test:], order[:num_test]
 
 
 def learn(options: dict[str, Any], x: np.ndarray, y: np.ndarray) -> Any:
-    """A fitted `VariationalRegressor`.
+    """Fit a `VariationalRegressor`.
 
     Raises
     ------
     UserError
         If an option is out of range, or training fails.
     KeyboardInterrupt
-        If it was interrupted: half a training is no model.
+        If training was interrupted, since a half-trained model is of no use.
     """
     from varbump.estimator import VariationalRegressor
 
@@ -42,7 +43,7 @@ def learn(options: dict[str, Any], x: np.ndarray, y: np.ndarray) -> Any:
 
 @contextmanager
 def library_errors() -> Iterator[None]:
-    """Errors about arguments and data, raised anew as UserError."""
+    """Convert errors about arguments and data to UserError."""
     try:
         yield
     except (ValueError, TypeError, ArithmeticError) as error:

@@ -1,4 +1,4 @@
-"""Options that commands share, and how their text is read."""
+"""Options shared by commands, and their parsing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["Intervals", "Sizes", "for_scripts", "path_argument", "replaces"]
 
 
 class Sizes(click.ParamType):
-    """Units of hidden layers, such as 50,50; "none" for a linear model."""
+    """Parameter type of hidden layers, such as 50,50; "none" for a linear model."""
 
     name = "sizes"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        """Integers of at least 1."""
+        """Parse integers of at least 1."""
         if isinstance(value, tuple):
             return value
         if value.strip().lower() == "none":
@@ -29,12 +29,12 @@ class Sizes(click.ParamType):
 
 
 class Intervals(click.ParamType):
-    """Percentages of intervals, such as 50,95."""
+    """Parameter type of percentages, such as 50,95."""
 
     name = "percentages"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
-        """Different numbers between 0 and 100, in ascending order."""
+        """Parse distinct numbers between 0 and 100, and sort them."""
         if isinstance(value, tuple):
             return value
         try:
@@ -60,5 +60,5 @@ def replaces(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def path_argument(name: str, metavar: str) -> Callable[..., Any]:
-    """A path that the command itself looks at, so that its errors are ours."""
+    """Add a path argument that the command checks itself, with its own error messages."""
     return click.argument(name, type=click.Path(path_type=Path), metavar=metavar)

@@ -1,23 +1,23 @@
-"""Files and folders that are there whole or not at all."""
+"""Output files: checks of --out before the work begins, and a sentence if writing fails."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from varbump.cli.errors import UserError
+from varbump.core import files
 
 __all__ = ["check_target", "new_file", "new_folder"]
 
 MARK = "run.json"
-"""What makes a folder a run; no other folder is ever replaced."""
+"""The file that marks a folder as a run; no other folder is ever replaced."""
 
 
 def check_target(path: Path, *, force: bool, folder: bool = False) -> None:
-    """Raise a UserError unless `path` can be made, or made anew with `force`."""
+    """Raise a UserError unless `path` can be created, or replaced if `force`."""
     parent = path.absolute().parent
     if not parent.is_dir():
         raise UserError(f"--out {path}: the folder {parent} does not exist")
@@ -37,35 +37,21 @@ def check_target(path: Path, *, force: bool, folder: bool = False) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A file beside `path` that takes its place at the end, or vanishes with an error."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    """As `varbump.core.files.new_file`, but an OSError becomes a UserError."""
+    with _user_errors(), files.new_file(path) as beside:
         yield beside
-        beside.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder beside `path` that takes its place at the end, or vanishes with an error."""
-    path = path.absolute()
-    beside, old = (path.with_name(f".{path.name}.{os.getpid()}.{what}") for what in ("partial", "old"))
-    try:
-        beside.mkdir()
+    """As `varbump.core.files.new_folder`, but an OSError becomes a UserError."""
+    with _user_errors(), files.new_folder(path) as beside:
         yield beside
-        if path.exists():
-            path.rename(old)
-        try:
-            beside.rename(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _user_errors() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        raise UserError(str(error.strerror or error)) from error

@@ -1,4 +1,4 @@
-"""HTML that stands alone: no script, no font, no link; whatever comes from the data is escaped."""
+"""Self-contained HTML without scripts, fonts or links; all text from the data is escaped."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: 0.85rem; }
 
 
 def page(title: str, parts: Sequence[str]) -> str:
-    """A whole document."""
+    """Return a whole document."""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -61,7 +61,7 @@ def page(title: str, parts: Sequence[str]) -> str:
 
 
 def section(heading: str, *parts: str) -> str:
-    """A heading and what follows; several pictures stand side by side where there is room."""
+    """Return a heading with its content; several pictures stand side by side if there is room."""
     pictures = [part for part in parts if part.startswith("<img")]
     others = [part for part in parts if part and not part.startswith("<img")]
     body = f'<div class="pictures">{"".join(pictures)}</div>' if len(pictures) > 1 else "".join(pictures)
@@ -71,12 +71,12 @@ def section(heading: str, *parts: str) -> str:
 
 
 def paragraph(text: str) -> str:
-    """A paragraph of plain text; nothing for none."""
+    """Return a paragraph of plain text, or nothing for an empty one."""
     return f"<p>{escape(text)}</p>" if text else ""
 
 
 def picture(figure: Figure, description: str) -> str:
-    """A figure inside of the page."""
+    """Return a figure embedded in the page."""
     buffer = io.BytesIO()
     save_picture(figure, buffer)
     encoded = base64.b64encode(buffer.getvalue()).decode()
@@ -85,7 +85,7 @@ def picture(figure: Figure, description: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table that scrolls sideways where it is too wide; without headings a list of pairs."""
+    """Return a table that scrolls sideways if too wide; without headings it is a list of pairs."""
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     if not any(head):
         return f'<div class="scroll"><table class="pairs">{body}</table></div>'
@@ -94,7 +94,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def bars(values: Sequence[tuple[str, float]]) -> str:
-    """Names, numbers and bars, the longest for the largest."""
+    """Return names, numbers and bars whose lengths are proportional to the numbers."""
     largest = max(value for _, value in values) or 1.0
     return "".join(
         f'<div class="bar"><span>{escape(name)}</span><b>{value:.3g}</b>'

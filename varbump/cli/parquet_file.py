@@ -1,4 +1,4 @@
-"""Parquet, piece by piece."""
+"""Reading of Parquet files in batches."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from varbump.cli.errors import UserError
 __all__ = ["ParquetFile"]
 
 ROWS = 65_536
-"""Read at a time."""
+"""Rows of a batch."""
 
 
 class ParquetFile:
-    """A Parquet table; its attributes are those of `TextFile`, its rows count from 1."""
+    """A Parquet table, with the attributes of `TextFile`; rows are counted from 1."""
 
     first_row = 1
 
@@ -30,7 +30,7 @@ class ParquetFile:
             raise UserError(f"{path.name} is not a Parquet file, or it is damaged: {_first_line(error)}") from None
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Rows of these columns, of the types that they have."""
+        """Iterate over batches of these columns, with their own types."""
         try:
             for batch in self._file.iter_batches(ROWS, columns=list(names)):
                 yield batch.select(list(names))

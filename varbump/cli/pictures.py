@@ -1,4 +1,4 @@
-"""Pictures of a fit: each function draws finished numbers and returns a figure."""
+"""Pictures of a fit; each function plots finished numbers and returns a figure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from varbump.cli.forecast import Forecast
+from varbump.cli.forecasts import Forecast
 from varbump.plotting import BandsDisplay, CalibrationDisplay, TrainingDisplay
 from varbump.plotting.style import BLUE, GREY, INK, finish
 
 __all__ = ["MOST_POINTS", "band", "calibration", "observed", "save_picture", "training", "write_all"]
 
 MOST_POINTS = 2_000
-"""Drawn in one picture; the first of more, which are in random order."""
+"""Largest number of points in a picture; rows are in random order, so the first ones are a fair sample."""
 
 MOST_TARGETS = 4
-"""Drawn side by side."""
+"""Largest number of targets side by side."""
 
 DPI = 110
 
@@ -28,7 +28,7 @@ LONGEST_LABEL = 32
 
 
 def observed(targets: Sequence[str], y: np.ndarray, predicted: Forecast) -> Figure:
-    """Observed against predicted, with 95 % intervals, one panel for each target."""
+    """Plot observed against predicted values, with 95 % intervals, one panel for each target."""
     figure, panels = _panels(len(targets), 4.6)
     shown = slice(0, MOST_POINTS)
     for index, ax in enumerate(panels):
@@ -44,7 +44,7 @@ def observed(targets: Sequence[str], y: np.ndarray, predicted: Forecast) -> Figu
 
 
 def calibration(targets: Sequence[str], evaluation: Any) -> Figure:
-    """Coverage against its nominal level, one panel for each target."""
+    """Plot coverage against its nominal level, one panel for each target."""
     figure, panels = _panels(len(targets), 4.6)
     for index, ax in enumerate(panels):
         CalibrationDisplay(evaluation.targets[index] if evaluation.targets else evaluation).plot(ax)
@@ -54,7 +54,7 @@ def calibration(targets: Sequence[str], evaluation: Any) -> Figure:
 
 
 def training(history: Any) -> Figure:
-    """Loss over the epochs."""
+    """Plot the loss over the epochs."""
     figure, (ax,) = _panels(1, 4.2, 7.2)
     TrainingDisplay(history).plot(ax)
     columns = history.history
@@ -70,7 +70,7 @@ def training(history: Any) -> Figure:
 def band(
     feature: str, targets: Sequence[str], grid: np.ndarray, along: Forecast, x: np.ndarray, y: np.ndarray, alone: bool
 ) -> Figure:
-    """Prediction along one feature with the others at their median, and held-out rows wherever their others are."""
+    """Plot the prediction along one feature with the others at their medians, and held-out rows as they are."""
     figure, panels = _panels(len(targets), 3.9, 5.6)
     shown = (x >= grid[0]) & (x <= grid[-1])
     for index, ax in enumerate(panels):
@@ -93,7 +93,7 @@ def save_picture(figure: Figure, file: Any) -> None:
 
 
 def _panels(num_targets: int, height: float, width: float = 5.0) -> tuple[Figure, list[Any]]:
-    """Axes side by side, without pyplot, whose figures would stay open."""
+    """Make axes side by side, without pyplot, whose figures would stay open."""
     mpl.rcParams["text.parse_math"] = False  # names of columns may hold dollars
     num = min(num_targets, MOST_TARGETS)
     figure = Figure(figsize=(width * num, height), layout="constrained")

@@ -1,4 +1,4 @@
-"""``varbump predict``: the rows of another table, chunk by chunk."""
+"""``varbump predict``: predict the rows of another table, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from varbump.cli.errors import UserError
 from varbump.cli.options import Intervals, for_scripts, path_argument, replaces
 from varbump.cli.output import check_target, new_file
 from varbump.cli.run_file import Run, read_run
-from varbump.cli.screen import Screen, without_noise
+from varbump.cli.screen import Screen, silenced
 from varbump.cli.tables import KINDS, Table, kind_of, open_table
 
 __all__ = ["predict"]
@@ -34,7 +34,7 @@ STDOUT = Path("-")
 @click.option("--intervals", type=Intervals(), default="95", show_default=True, help="Percentages, such as 50,95.")
 @click.option("--keep", is_flag=True, help="Copy the columns of DATA in front of the predictions.")
 @click.option("--skip-missing", is_flag=True, help="Leave predictions of rows with empty cells empty.")
-@click.option("--delimiter", help="Of a text table, such as ';' or the word tab.")
+@click.option("--delimiter", help="Delimiter of a text table, such as ';' or the word tab.")
 @replaces
 @for_scripts
 def predict(
@@ -59,12 +59,12 @@ def predict(
         check_target(out, force=force)
     kept = list(table.columns) if keep else []
     names = _names(the_run, intervals, set(kept))
-    with screen.waiting("starting TensorFlow"), without_noise():
+    with screen.waiting("starting TensorFlow"), silenced():
         from varbump.cli.run_file import load_model
 
         model = load_model(the_run)
     counts = {"rows": 0, "skipped": 0}
-    with screen.waiting("predicting") as say, without_noise(), _sink(out, names) as write:
+    with screen.waiting("predicting") as say, silenced(), _sink(out, names) as write:
         for values, others in table.chunks(the_run.features, kept):
             predicted = _rows(model, values, intervals, table, the_run, counts, skip_missing)
             columns = [*others.columns, *(pa.array(column, mask=np.isnan(column)) for column in predicted.T)]
@@ -91,8 +91,8 @@ def _names(run: Run, intervals: Sequence[float], taken: set[str]) -> list[str]:
 def _rows(
     model: Any, x: np.ndarray, intervals: Sequence[float], table: Table, run: Run, counts: dict[str, int], skip: bool
 ) -> np.ndarray:
-    """Predictions (n, columns) of one piece, nan where a cell is missing and that is allowed."""
-    from varbump.cli.forecast import forecast
+    """Predict one chunk, (n, columns), with nan for rows with missing cells if they may be skipped."""
+    from varbump.cli.forecasts import forecast
     from varbump.cli.learning import library_errors
 
     finite = np.isfinite(x).all(axis=1)
@@ -115,7 +115,7 @@ def _rows(
 
 @contextmanager
 def _sink(out: Path, names: Sequence[str]) -> Iterator[Any]:
-    """What writes a batch to a file of the suffix of `out`, or to standard output as CSV."""
+    """Yield a function that writes a batch to `out`, in the format of its suffix, or to standard output as CSV."""
     if out == STDOUT:
         with _text(pa.PythonFile(sys.stdout.buffer, mode="w"), ",") as write:
             yield write
@@ -144,7 +144,7 @@ def _sink(out: Path, names: Sequence[str]) -> Iterator[Any]:
 
 @contextmanager
 def _text(stream: Any, delimiter: str) -> Iterator[Any]:
-    """Writes batches as delimited text, quoted where needed."""
+    """Yield a function that writes a batch as delimited text, quoted where needed."""
     writers: list[Any] = []
 
     def write(batch: pa.RecordBatch) -> None:

@@ -1,4 +1,4 @@
-"""``varbump report``: one page about a run."""
+"""``varbump report``: make a page about a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from varbump.cli.options import for_scripts, path_argument
 from varbump.cli.output import new_file
 from varbump.cli.run_file import read_run
-from varbump.cli.screen import Screen, without_noise
+from varbump.cli.screen import Screen, silenced
 
 __all__ = ["report"]
 
@@ -22,9 +22,9 @@ def report(run: Path, quiet: bool, as_json: bool) -> None:
     screen = Screen(as_json=as_json, quiet=quiet)
     the_run = read_run(run)
     path = run / "report.html"
-    with screen.waiting("starting TensorFlow"), without_noise():
+    with screen.waiting("starting TensorFlow"), silenced():
         from varbump.cli.reporting import page_of
-    with screen.waiting("drawing"), without_noise():
+    with screen.waiting("drawing"), silenced():
         text = page_of(the_run)
         with new_file(path) as beside:
             beside.write_text(text, "utf-8")

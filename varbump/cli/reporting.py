@@ -1,4 +1,4 @@
-"""What the page about a run says: the numbers of run.json, and pictures drawn from its model and held-out rows."""
+"""Content of the page about a run: numbers from run.json, and pictures made from its model and held-out rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from varbump.cli import pictures
 from varbump.cli.fitting import HELD_OUT, most_relevant
-from varbump.cli.forecast import LEVELS, forecast, slices
+from varbump.cli.forecasts import LEVELS, forecast, slices
 from varbump.cli.learning import library_errors
 from varbump.cli.page import bars, page, paragraph, picture, section, table
 from varbump.cli.run_file import Run, load_model
@@ -19,11 +19,11 @@ __all__ = ["page_of"]
 
 MOST_BANDS = 12
 MOST_FEATURES = 100
-"""In pictures and tables of the page; the most relevant of more."""
+"""Largest number of features in tables of the page, the most relevant ones first."""
 
 
 def page_of(run: Run) -> str:
-    """HTML of a run."""
+    """Return the HTML page of a run."""
     model, info = load_model(run), run.info
     order = most_relevant(info["features"], len(run.features))
     x, y = np.empty((0, len(run.features))), np.empty((0, len(run.targets)))
@@ -137,5 +137,5 @@ def _provenance(info: dict[str, Any]) -> str:
 
 
 def _argument(value: Any) -> str:
-    """As it would be typed."""
+    """Return the value of an option as it would be typed."""
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

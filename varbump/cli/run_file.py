@@ -1,4 +1,4 @@
-"""run.json: what was fitted to what, and how well; written by ``fit``, read by ``predict`` and ``report``."""
+"""run.json, the record of a fit: written by ``fit``, read by ``predict`` and ``report``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from varbump.version import __version__
 __all__ = ["FORMAT", "Run", "checksum", "describe", "load_model", "read_run", "versions"]
 
 FORMAT = 1
-"""Of run.json; higher ones are of later versions of varbump."""
+"""Version of the format of run.json; higher ones are from later versions of varbump."""
 
 NAME = "run.json"
 
@@ -27,7 +27,7 @@ STATISTICS = ("min", "lower_quartile", "median", "upper_quartile", "max")
 
 
 class Run(NamedTuple):
-    """A folder that ``varbump fit`` has made.
+    """A folder made by ``varbump fit``.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Run(NamedTuple):
     info : dict
         Content of run.json.
     features, targets : list of str
-        Names, in the order of the model.
+        Names of the columns, in the order of the model.
     """
 
     folder: Path
@@ -44,12 +44,12 @@ class Run(NamedTuple):
     targets: list[str]
 
     def statistic(self, name: str) -> np.ndarray:
-        """A number of each feature's training rows (D,), one of `STATISTICS`."""
+        """Return one of the `STATISTICS` for each feature, (D,)."""
         return np.array([feature[name] for feature in self.info["features"]], float)
 
 
 def read_run(folder: Path) -> Run:
-    """The run in a folder, or a UserError that says why it is none."""
+    """Read the run in a folder, or raise a UserError that says why it is not one."""
     path = folder / NAME
     if not folder.exists():
         raise UserError(f"{folder}: no such folder; make it with varbump fit")
@@ -79,7 +79,7 @@ def read_run(folder: Path) -> Run:
 
 
 def load_model(run: Run) -> Any:
-    """The regressor of a run, which must have as many features and targets as run.json says."""
+    """Load the regressor of a run, which must have the features and targets of run.json."""
     from varbump.core.archive import ArchiveError
     from varbump.estimator import VariationalRegressor
     from varbump.saving import load
@@ -98,7 +98,7 @@ def load_model(run: Run) -> Any:
 
 
 def describe(names: list[str], values: np.ndarray) -> list[dict[str, Any]]:
-    """Each column (N, C) in numbers."""
+    """Summarise each column of (N, C) in numbers."""
     quantiles = np.quantile(values, [0, 0.25, 0.5, 0.75, 1], axis=0)
     return [
         {
@@ -112,7 +112,7 @@ def describe(names: list[str], values: np.ndarray) -> list[dict[str, Any]]:
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while piece := file.read(2**20):
@@ -121,11 +121,11 @@ def checksum(path: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of varbump, Python and what they stand on."""
+    """Return the versions of varbump, Python and their dependencies."""
     found = {"varbump": __version__, "python": platform.python_version()}
     for library in LIBRARIES:
         try:
             found[library] = version(library)
-        except PackageNotFoundError:  # of another name, as tensorflow-cpu
+        except PackageNotFoundError:  # installed under another name, such as tensorflow-cpu
             found[library] = "unknown"
     return found

@@ -1,4 +1,4 @@
-"""What the terminal shows: tables and progress for people, one JSON object for scripts, or nothing."""
+"""Output of a command: tables and progress for people, one JSON object for scripts, or nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-__all__ = ["Screen", "without_noise"]
+__all__ = ["Screen", "silenced"]
 
 
 class Screen:
@@ -21,7 +21,7 @@ class Screen:
     Parameters
     ----------
     as_json, quiet : bool
-        Show a result only as JSON; show nothing but errors.
+        Print only the result, as JSON; print nothing but errors.
     """
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
@@ -40,7 +40,7 @@ class Screen:
 
     @contextmanager
     def waiting(self, doing: str) -> Iterator[Any]:
-        """A line with a spinner on a terminal; call what it gives with a new text."""
+        """Show a spinner on a terminal; yields a function that changes its text."""
         if not (self.talks and self._out.is_terminal):
             yield lambda text: None
             return
@@ -49,14 +49,14 @@ class Screen:
 
 
 @contextmanager
-def without_noise() -> Iterator[None]:
-    """Keep the start-up messages of TensorFlow, which pass by Python, and warnings of libraries off the terminal."""
+def silenced() -> Iterator[None]:
+    """Silence warnings, and the start-up messages that TensorFlow writes to standard error from C++."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             kept = os.dup(2)
-        except OSError:  # no standard error at all
+        except OSError:  # there is no standard error
             yield
             return
         nowhere = os.open(os.devnull, os.O_WRONLY)

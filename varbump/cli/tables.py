@@ -1,4 +1,4 @@
-"""Tables of numbers from files: CSV, TSV and Parquet by suffix, chunk by chunk or whole."""
+"""Tables of numbers from CSV, TSV and Parquet files, chunk by chunk or whole."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from varbump.cli.text_file import TextFile
 __all__ = ["KINDS", "Table", "kind_of", "open_table"]
 
 KINDS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".parquet": None, ".pq": None}
-"""Delimiter of each suffix."""
+"""Delimiter for each suffix; None for Parquet."""
 
 DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "space": " "}
 
 
 class Table:
-    """An open file whose header is known.
+    """An open table whose header has been read.
 
     Attributes
     ----------
     name : str
-        Of the file, for messages.
+        Name of the file, for messages.
     columns : list of str
     first_row : int
         Number of the first row of data, for messages.
@@ -55,7 +55,7 @@ class Table:
                 raise UserError(f"{self.name} has no column {name!r}{option}{did_you_mean(name, self.columns)}")
 
     def chunks(self, names: Sequence[str], kept: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
-        """Values (n, len(names)) float64, nan for empty cells, and the same rows of the columns `kept` as they are."""
+        """Iterate over values (n, len(names)), float64 with nan for empty cells, and the columns `kept` unchanged."""
         row = self.first_row
         for batch in self._file.batches(list(dict.fromkeys([*names, *kept]))):
             values = np.empty((batch.num_rows, len(names)))
@@ -65,7 +65,7 @@ class Table:
             yield values, batch.select(list(kept))
 
     def read(self, names: Sequence[str]) -> np.ndarray:
-        """All rows (N, len(names)) float64, nan for empty cells."""
+        """Read all rows, (N, len(names)) float64, with nan for empty cells."""
         parts = [values for values, _ in self.chunks(names)]
         if not sum(map(len, parts)):
             raise UserError(f"{self.name} has no rows, only a header")
@@ -73,7 +73,7 @@ class Table:
 
 
 def open_table(path: Path, delimiter: str | None = None) -> Table:
-    """Open a table, or raise a UserError that says why not."""
+    """Open a table, or raise a UserError that says why that fails."""
     if delimiter is not None:
         delimiter = DELIMITERS.get(delimiter, delimiter)
         if len(delimiter) != 1 or delimiter in '"\r\n' or not delimiter.isascii() or delimiter.isalnum():
@@ -90,7 +90,7 @@ def open_table(path: Path, delimiter: str | None = None) -> Table:
 
 
 def kind_of(path: Path) -> str:
-    """Suffix that says how a table is written, one of `KINDS`; that of "x.csv.gz" is ".csv"."""
+    """Return the suffix that gives the format of a table, one of `KINDS`; for "x.csv.gz" it is ".csv"."""
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     if suffixes and suffixes[-1] == ".gz":
         suffixes.pop()

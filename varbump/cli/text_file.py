@@ -1,4 +1,4 @@
-"""CSV and TSV, piece by piece, with every row as wide as the header."""
+"""Reading of CSV and TSV files in batches, with every row as wide as the header."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from varbump.cli.errors import UserError
 __all__ = ["TextFile"]
 
 BLOCK_BYTES = 4 * 2**20
-"""Read at a time; a row must fit."""
+"""Bytes read at a time; a row must fit."""
 
 OTHERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
-"""Delimiters that a file with a single column may have meant."""
+"""Delimiters to suggest for a file with a single column."""
 
 
 class TextFile:
@@ -33,9 +33,9 @@ class TextFile:
     Attributes
     ----------
     columns : list of str
-        Of the header.
+        Names in the header.
     first_row : int
-        Number of the first row of data, as a spreadsheet counts.
+        Number of the first row of data, as in a spreadsheet.
     """
 
     first_row = 2
@@ -59,7 +59,7 @@ class TextFile:
                     )
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Rows of these columns, as text."""
+        """Iterate over batches of these columns, as text."""
         convert = csv.ConvertOptions(
             column_types={name: pa.string() for name in names}, include_columns=list(names), strings_can_be_null=False
         )
@@ -72,13 +72,13 @@ class TextFile:
         stream = pa.input_stream(str(self._path), compression="detect")
         return csv.open_csv(
             stream,
-            read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),  # threads lose the row's number
+            read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),  # threads lose the row number
             parse_options=csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
             convert_options=convert,
         )
 
     def _guarded(self, read: Any) -> Iterator[Any]:
-        """What `read` gives, its errors told in our words."""
+        """Iterate over the result of `read`, with its errors in our words."""
         try:
             yield from read()
         except UnicodeDecodeError:

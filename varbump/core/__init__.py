@@ -1,3 +1,3 @@
-"""What everyone stands on: Keras, checks, seeds, files, printing."""
+"""Foundations of all other packages: Keras, checks, seeds, files, printing."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""A zip of one JSON and of arrays, read without trust: what it says is checked before memory is taken for it.
+"""Archives: a zip of one JSON header and of arrays, whose claims are checked before memory is allocated.
 
-Members are stored, not compressed, so that no member can be larger than the file. Nothing is written to disk, and
-nothing in it is run: the JSON is data, and arrays are plain numbers.
+Members are stored, not compressed, so no member can be larger than the file. Reading writes nothing to disk and runs
+nothing from the file: the JSON is data, and arrays are plain numbers.
 """
 
 from __future__ import annotations
@@ -37,42 +37,42 @@ DTYPES = ("float32", "float64", "int32", "int64")
 NAME = re.compile(r"[a-z0-9_]+(/[a-z0-9_]+)*")
 
 SOME_DAY = (1980, 1, 1, 0, 0, 0)
-"""Equal models make equal files."""
+"""Date of every member, so that equal models give equal files."""
 
 
 class ArchiveError(ValueError):
-    """A file is no archive of varbump, is damaged, or is of a version that this one cannot read."""
+    """A file is not an archive of varbump, is damaged, or has a version that this release cannot read."""
 
 
 class Declared(NamedTuple):
-    """What the JSON of an archive says of an array."""
+    """Shape and dtype of an array, as the header declares them."""
 
     shape: tuple[int, ...]
     dtype: str
 
     @property
     def num_bytes(self) -> int:
-        """Of the numbers alone."""
+        """Size of the numbers alone."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 def write_archive(path: Any, kind: str, configuration: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write an archive in place of what is at `path`, whole or not at all.
+    """Write an archive to `path`, whole or not at all.
 
     Parameters
     ----------
     path : str or path
     kind : str
-        What it holds.
+        What the archive holds.
     configuration : mapping
-        Of what JSON can hold.
+        JSON-serialisable.
     arrays : mapping of str to ndarray
-        Names are lower-case words with slashes in between; float32, float64, int32 or int64.
+        Names are lower-case words separated by slashes; dtypes are float32, float64, int32 or int64.
 
     Raises
     ------
     TypeError, ValueError
-        If the configuration holds what JSON cannot; before anything is written.
+        If the configuration is not JSON-serialisable; nothing is written then.
     OSError
         As `varbump.core.files.replacing`.
     """
@@ -105,7 +105,7 @@ def _npy(array: np.ndarray) -> bytes:
 
 
 class Archive:
-    """An archive that is open for reading, a context manager.
+    """An archive open for reading; a context manager.
 
     Parameters
     ----------
@@ -115,16 +115,16 @@ class Archive:
     ----------
     kind : str
     configuration : dict
-        As the file has it, of any content: whoever takes from it checks.
+        As found in the file. The content is not validated: check what you take from it.
     declared : dict of str to Declared
-        Shapes and dtypes of the arrays, whose bytes are known to be in the file.
+        Shapes and dtypes of the arrays; the file is known to be large enough for them.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError
-        If there is no file at `path`.
+        If `path` is missing or a folder.
     ArchiveError
-        If it is damaged, or of another version.
+        If the file is damaged, or of another version.
     """
 
     def __init__(self, path: Any) -> None:
@@ -150,16 +150,16 @@ class Archive:
         self._file.close()
 
     def error(self, what: str) -> ArchiveError:
-        """The error to raise: which file, and what is wrong with it."""
+        """Return the error to raise: which file, and what is wrong with it."""
         return ArchiveError(f"{self.path} cannot be loaded: {what}")
 
     def array(self, name: str) -> np.ndarray:
-        """The array of a name that is declared.
+        """Read a declared array.
 
         Raises
         ------
         ArchiveError
-            If its bytes are not those that were written.
+            If its bytes differ from those that were written.
         """
         shape, dtype = self.declared[name]
         content = self._member(f"{name}.npy")
@@ -170,7 +170,7 @@ class Archive:
             if np.lib.format.read_magic(buffer) != (1, 0):
                 raise ValueError("it is of another version of the npy format")
             found, fortran, kind = np.lib.format.read_array_header_1_0(buffer)
-        except Exception as error:  # of a parser that is fed with anything
+        except Exception as error:  # any, from a parser fed with arbitrary bytes
             raise self.error(f"{name} has no readable header ({error})") from error
         if (found, fortran, kind) != (shape, False, np.dtype(dtype)):
             raise self.error(f"{name} has shape {found} and dtype {kind}, not {shape} and {dtype} as was written")
@@ -182,7 +182,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(self._file)
             self._members = {info.filename: info for info in self._zip.infolist()}
-        except Exception as error:  # of a parser that is fed with anything
+        except Exception as error:  # any, from a parser fed with arbitrary bytes
             raise self.error(f"it is no archive of varbump, or is truncated ({error})") from error
         if len(self._members) != len(self._zip.infolist()):
             raise self.error("it has two members of one name")
@@ -229,7 +229,7 @@ class Archive:
             )
 
     def _declaration(self, name: str, entry: Any) -> tuple[Declared, str]:
-        """Shape, dtype and digest of an array, for which there are enough bytes in the file."""
+        """Check the declaration of an array: shape, dtype, digest, and that the file is large enough for it."""
         fine = NAME.fullmatch(name) and isinstance(entry, dict) and isinstance(entry.get("sha256"), str)
         if not fine or entry.get("dtype") not in DTYPES or not isinstance(entry.get("shape"), list):
             raise self.error(f"what it says of the array {name!r:.80} makes no sense")
@@ -245,7 +245,7 @@ class Archive:
         info = self._members[name]
         try:
             content = self._zip.read(info)
-        except Exception as error:  # of a parser that is fed with anything
+        except Exception as error:  # any, from a parser fed with arbitrary bytes
             raise self.error(f"{name} is damaged ({error})") from error
         if len(content) != info.file_size:
             raise self.error(f"{name} is truncated")

@@ -1,4 +1,4 @@
-"""Bad input gets an error that names the argument and what was wrong."""
+"""Checks of numbers and arrays, whose errors name the argument and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ __all__ = [
 
 
 def check_count(value: Any, argument: str, minimum: int = 1) -> int:
-    """`value` as an int of at least `minimum`, or a ValueError that names the argument."""
+    """Return `value` as an int of at least `minimum`, or raise a ValueError that names the argument."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
         raise ValueError(f"{argument} must be an integer of at least {minimum}, got {value!r}")
     return int(value)
 
 
 def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
-    """`value` as a finite floating array with rows and columns; one column where it had none.
+    """Return `value` as a finite floating array with rows and columns; a 1-d array becomes one column.
 
     Parameters
     ----------
     value : array-like (N,) or (N, ...)
         NumPy array, TensorFlow tensor, data frame or list; integers are converted.
     argument : str
-        Its name, for the message.
+        Name of the argument, for the message.
     dtype : str
         Floating type of the result.
 
@@ -47,7 +47,7 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
     Warns
     -----
     UserWarning
-        If `dtype` is too coarse for a column, so that distinct values of it become equal.
+        If `dtype` is too coarse for a column, so that distinct values become equal.
     """
     refuse_keras3(value, argument)
     if np.ma.is_masked(value):
@@ -78,22 +78,22 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
 
 
 FEW_VALUES = 256
-"""A column that keeps more distinct values than this has lost nothing that a fit could tell."""
+"""A column that keeps more distinct values than this has lost nothing that matters to a fit."""
 
 ROUNDING = 1e-12
-"""Values this close to each other, as a share of their size, are one value that was computed in two ways."""
+"""Relative difference below which two values count as one value computed in two ways."""
 
 NEGLIGIBLE = 1e-7
-"""Values this small, as a share of the largest of their column, are all zero to a fit, such as 1e-50 beside 1."""
+"""Values this small relative to the largest of their column, such as 1e-50 beside 1, are zero for a fit."""
 
 
 def _warn_of_merged_values(given: np.ndarray, array: np.ndarray, argument: str) -> None:
-    """Warn where a conversion leaves few values of a column, in most of whose rows different values became one."""
+    """Warn about columns left with few distinct values, if the conversion merged values in most of their rows."""
     if np.can_cast(given.dtype, array.dtype):
         return
     columns, narrow = given.reshape(len(given), -1), array.reshape(len(given), -1)
     stride = -(-len(narrow) // (4 * FEW_VALUES))
-    suspects = _num_distinct(narrow[::stride]) <= FEW_VALUES  # most columns are found to be fine by a glance
+    suspects = _num_distinct(narrow[::stride]) <= FEW_VALUES  # a sample of rows clears most columns
     if stride == 1:
         suspects &= _num_distinct(narrow) < _num_distinct(columns)
     for index in np.flatnonzero(suspects):
@@ -115,7 +115,7 @@ def _warn_of_merged_values(given: np.ndarray, array: np.ndarray, argument: str) 
 
 
 def _num_distinct(columns: np.ndarray) -> np.ndarray:
-    """Distinct values of each column."""
+    """Number of distinct values in each column."""
     return 1 + np.count_nonzero(np.diff(np.sort(columns, axis=0), axis=0), axis=0)
 
 
@@ -126,7 +126,7 @@ def check_rows_match(x: np.ndarray, y: np.ndarray, name_x: str = "x", name_y: st
 
 
 def _no_numbers(array: np.ndarray, argument: str) -> str:
-    """Which entry is no number, or which type of numbers it is not."""
+    """Message that names the first entry that is not a number, or the dtype."""
     if array.dtype.kind in "OSU":
         for where in np.ndindex(array.shape):
             try:
@@ -141,7 +141,7 @@ def _no_numbers(array: np.ndarray, argument: str) -> str:
 
 
 def check_number(value: Any, argument: str, *, minimum: float = 0.0, strict: bool = False) -> float:
-    """`value` as a finite float of at least `minimum`, or above it if `strict`; else a ValueError with its name."""
+    """Return `value` as a finite float of at least `minimum`, above it if `strict`, or raise a ValueError."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not np.isfinite(value) or value < minimum or (strict and value == minimum):
         raise ValueError(
@@ -151,7 +151,7 @@ def check_number(value: Any, argument: str, *, minimum: float = 0.0, strict: boo
 
 
 def check_shares(values: Any, argument: str) -> np.ndarray:
-    """One or several numbers between 0 and 1, as an array (L,); else a ValueError with its name."""
+    """Return one or several numbers between 0 and 1 as an array (L,), or raise a ValueError."""
     try:
         array = np.atleast_1d(np.asarray(values, dtype=float))
     except (TypeError, ValueError):
@@ -163,7 +163,7 @@ def check_shares(values: Any, argument: str) -> np.ndarray:
 
 
 def interval_tails(coverage: Any) -> list[float]:
-    """Levels of the two ends of an equal-tailed interval; a ValueError where `coverage` is not between 0 and 1."""
+    """Quantile levels of the ends of an equal-tailed interval; a ValueError unless `coverage` is between 0 and 1."""
     if not isinstance(coverage, Real) or not 0.0 < float(coverage) < 1.0:
         raise ValueError(f"coverage must lie between 0 and 1, such as 0.95, got {coverage!r}")
     return [(1.0 - float(coverage)) / 2.0, (1.0 + float(coverage)) / 2.0]

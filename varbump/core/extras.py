@@ -1,4 +1,4 @@
-"""Packages that are installed on demand."""
+"""Optional dependencies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["need"]
 
 
 def need(module: str, what: str) -> Any:
-    """The module, or an ImportError that names the extra that brings it."""
+    """Import an optional module, or raise an ImportError that names the extra to install."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

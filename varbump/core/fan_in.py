@@ -1,4 +1,4 @@
-"""How many inputs a layer has, told or worked out from the sizes of its kernel and bias."""
+"""Fan-in of a layer, given or inferred from the sizes of its kernel and bias."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["count_inputs"]
 
 
 def count_inputs(kernel_size: int, bias_size: int, num_inputs: int | None = None) -> float:
-    """Fan-in of a dense layer, at least 1.
+    """Return the fan-in of a dense layer, at least 1.
 
-    The factories of TFP's layers are told the sizes only: without a bias, the kernel is taken as square. Our layers
+    TFP's layers pass only the sizes to their factories: without a bias, the kernel is assumed to be square. Our layers
     pass `num_inputs`.
     """
     if num_inputs is not None:

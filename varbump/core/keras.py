@@ -1,6 +1,6 @@
-"""Which Keras: `tf_keras` (Keras 2), the one that TensorFlow Probability is built on.
+"""The Keras in use: `tf_keras` (Keras 2), on which TensorFlow Probability is built.
 
-Every other module takes Keras from here, so that the choice is named once.
+All other modules import Keras from here, so the choice is made in one place.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ __all__ = [
 
 
 def serialize(value: Any) -> Any:
-    """Configuration of a registered object, layer or function, as tf_keras writes it."""
+    """Return the configuration of a registered object, layer or function, in the format of tf_keras."""
     return keras.saving.serialize_keras_object(value)
 
 
 def deserialize(config: Any) -> Any:
-    """Object of a configuration, in each of the formats of tf_keras.
+    """Rebuild an object from its configuration, in any of the formats of tf_keras.
 
-    Inside the older formats (.h5 and SavedModel) tf_keras looks nested classes up under their bare names and does
-    not find those that were registered under a package.
+    In the older formats (.h5 and SavedModel) tf_keras looks up nested classes by their bare names and does not find
+    those registered under a package.
     """
     if isinstance(config, dict) and "class_name" in config:
         registered = keras.saving.get_registered_object(config.get("registered_name") or config["class_name"])
@@ -43,9 +43,9 @@ def deserialize(config: Any) -> Any:
 
 
 def float_dtype(network: keras.Model) -> str:
-    """Floating type that a network computes in, that of its outputs.
+    """Return the floating type that a network computes in, which is that of its outputs.
 
-    `network.compute_dtype` is that of the global policy, whatever the layers were told.
+    `network.compute_dtype` follows the global policy, whatever the dtype of the layers.
     """
     if not network.built:
         return network.compute_dtype
@@ -54,22 +54,21 @@ def float_dtype(network: keras.Model) -> str:
 
 
 def layer_being_called() -> keras.layers.Layer | None:
-    """The innermost layer whose `call` is under way."""
+    """Return the innermost layer whose `call` is running."""
     return call_context().layer
 
 
 def refuse_keras3(value: Any, argument: str) -> None:
-    """Raise a one-sentence error when `value` is an object of Keras 3.
+    """Raise a one-sentence error if `value` is an object of Keras 3.
 
-    `tf.keras` is Keras 3 from TensorFlow 2.16 on, and its objects cannot be mixed with those
-    of `tf_keras`.
+    From TensorFlow 2.16 on `tf.keras` is Keras 3, whose objects do not mix with those of `tf_keras`.
 
     Parameters
     ----------
     value : object
-        What the user passed.
+        Argument that the user passed.
     argument : str
-        The name of the argument, for the message.
+        Name of the argument, for the message.
 
     Raises
     ------

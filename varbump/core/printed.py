@@ -1,4 +1,4 @@
-"""Reports print as rich renders them, also where there is no terminal."""
+"""Printing of reports, with rich, on terminals and elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Printed", "Table"]
 
 
 class Printed:
-    """Mixin: `str` of a report is what its `__rich_console__` gives at 100 columns, without colour."""
+    """Mixin that makes `str` of a report its `__rich_console__` output at 100 columns, without colour."""
 
     def __str__(self) -> str:
         console = Console(width=100, force_terminal=False, no_color=True)
@@ -21,7 +21,7 @@ class Printed:
 
 
 class Table(rich.table.Table):
-    """A table that breaks words and numbers in two where there is no room for them, instead of cutting them short."""
+    """A table that wraps long words and numbers instead of truncating them."""
 
     def add_column(self, *args: Any, **options: Any) -> None:
         """As `rich.table.Table.add_column`."""

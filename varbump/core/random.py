@@ -1,4 +1,4 @@
-"""Random numbers: where all seeds are made, and the one source of standard normal draws."""
+"""Random numbers: all seeds and generators, and all standard normal draws, are made here."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import tensorflow as tf
 __all__ = ["ALGORITHM", "generator", "host_seed", "standard_normal", "stateless_seeds"]
 
 ALGORITHM = "philox"
-"""Counter-based generator of all draws: runs eagerly, under tf.function and under XLA alike.
+"""Counter-based generator behind all draws, which works eagerly, under tf.function and under XLA alike.
 
-"auto_select" is five times slower under XLA on a CPU; "threefry" has no kernel outside of XLA.
+"auto_select" is five times slower under XLA on a CPU; "threefry" has no kernel outside XLA.
 """
 
 
 def standard_normal(shape: Any, seed: Any, dtype: tf.DType) -> tf.Tensor:
-    r"""Standard normal draws, a function of the seed (2,): the same eagerly, under tf.function and under XLA.
+    r"""Draw standard normal numbers from a seed (2,), the same ones eagerly, under tf.function and under XLA.
 
     :math:`z = \sqrt 2\, \operatorname{erf}^{-1}(2u - 1)` of a uniform u in the middle of one of 2^23 equal cells
     (2^52 in float64), so that no draw is infinite; the largest is 5.3 (8.2). `tf.random.stateless_normal` pairs its
-    numbers differently under XLA than elsewhere and is slower there.
+    numbers differently under XLA, and is slower there.
     """
     dtype = tf.as_dtype(dtype)
     bits, dropped = (tf.uint64, 12) if dtype == tf.float64 else (tf.uint32, 9)
@@ -33,9 +33,9 @@ def standard_normal(shape: Any, seed: Any, dtype: tf.DType) -> tf.Tensor:
 
 
 def host_seed(seed: int | None) -> int:
-    """`seed` itself, or one from TensorFlow's global generator where it is None.
+    """Return `seed`, or one drawn from TensorFlow's global generator if it is None.
 
-    So `tf.random.set_seed` and `tf_keras.utils.set_random_seed` reach whatever was left unseeded.
+    In this way `tf.random.set_seed` and `tf_keras.utils.set_random_seed` govern everything left unseeded.
     """
     if seed is not None:
         if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**31:
@@ -46,11 +46,11 @@ def host_seed(seed: int | None) -> int:
 
 
 def stateless_seeds(*path: int, count: int = 1) -> np.ndarray:
-    """Seeds of stateless operations, (count, 2) int32, that are a function of `path`: a seed, and what it is for."""
+    """Return seeds of stateless operations, (count, 2) int32, determined by `path`: a seed and a purpose."""
     words = np.random.SeedSequence(path).generate_state(2 * count)
     return words.view(np.int32).reshape(count, 2)
 
 
 def generator(*path: int) -> np.random.Generator:
-    """A generator of NumPy that is a function of `path`: a seed, and what it is for."""
+    """Return the NumPy generator determined by `path`: a seed and, optionally, numbers for its purpose."""
     return np.random.default_rng(path if len(path) > 1 else path[0])

@@ -1,7 +1,7 @@
-"""Which classes of families, priors, likelihoods and layers there are, under which names.
+"""Registry of the classes of families, priors, likelihoods and layers, by name.
 
-Archives name classes by their keys here, and nothing that a file says is ever imported. A class registers itself; who
-needs a list of likelihoods, say, asks for the registered subclasses of `Likelihood`.
+Archives refer to classes by their keys in this registry, and nothing named in a file is ever imported. Classes register
+themselves; a list of all likelihoods, say, is that of the registered subclasses of `Likelihood`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Class = TypeVar("Class", bound=type)
 NAME = re.compile(r"[A-Za-z_]\w{0,99}")
 
 USER = "custom"
-"""Package part of the keys of users' own classes; `varbump` is that of ours."""
+"""Package part of the keys of user-defined classes; that of ours is `varbump`."""
 
 _classes: dict[str, type] = {}
 
 
 def register(name: str) -> Callable[[Class], Class]:
-    """Class decorator: a likelihood, prior, family or layer of your own can be saved and loaded under `name`.
+    """Decorate a likelihood, prior, family or layer of your own, so that it can be saved and loaded under `name`.
 
-    Loading needs the same registration: a file gives the name only, and nothing is imported from it. A class that is
-    registered again under its name, as when a notebook cell is run twice, takes the place of the former.
+    Loading needs the same registration: a file stores only the name, and nothing is imported from it. Registering a
+    class again under its name, as when a notebook cell is run twice, replaces the previous one.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def register(name: str) -> Callable[[Class], Class]:
     ValueError
         If `name` is not a word.
     TypeError
-        If what is decorated is not a class, or lacks a method that its base needs.
+        If the decorated object is not a class, or lacks a method that its base requires.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(f"name must be a word such as 'MyCounts', got {name!r}")
@@ -48,7 +48,7 @@ def register(name: str) -> Callable[[Class], Class]:
 
 
 def register_builtin(name: str) -> Callable[[Class], Class]:
-    """Class decorator for the classes of the package: the same under ``varbump>name``."""
+    """Decorate a class of this package, whose key is ``varbump>name``."""
     return _registrar("varbump", name)
 
 
@@ -67,16 +67,16 @@ def _registrar(package: str, name: str) -> Callable[[Class], Class]:
 
 
 def registered(base: type[Any]) -> dict[str, type[Any]]:
-    """Registered subclasses of a class, by their keys, such as ``varbump>MeanFieldNormal`` or ``custom>MyCounts``."""
+    """Return registered subclasses by their keys, such as ``varbump>MeanFieldNormal`` or ``custom>MyCounts``."""
     return {key: cls for key, cls in sorted(_classes.items()) if issubclass(cls, base)}
 
 
 def key_of_class(cls: type) -> str | None:
-    """The key of a class; None where it is not registered."""
+    """Return the key of a class, or None if it is not registered."""
     return next((key for key, known in _classes.items() if known is cls), None)
 
 
 def by_short_name(base: type[Any]) -> dict[str, type[Any]]:
-    """Registered subclasses that have a short name of their own, such as "mean_field", by that name."""
+    """Return registered subclasses that define a short name, such as "mean_field", by that name."""
     named = {cls.__dict__["short_name"]: cls for cls in registered(base).values() if cls.__dict__.get("short_name")}
     return dict(sorted(named.items()))

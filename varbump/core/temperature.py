@@ -1,4 +1,4 @@
-"""A posterior that was trained at a temperature other than 1 says so wherever it is shown."""
+"""Temperature of the training, which labels and reports mention if it is not 1."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ __all__ = ["note_temperature", "temperature_label", "temperature_of"]
 
 
 def note_temperature(network: Any, temperature: float) -> None:
-    """Keep with the network at which temperature it was trained last."""
-    object.__setattr__(network, "_varbump_temperature", float(temperature))  # past the attribute tracking of Keras
+    """Store in a network the temperature of its latest training."""
+    object.__setattr__(network, "_varbump_temperature", float(temperature))  # bypasses the attribute tracking of Keras
 
 
 def temperature_of(source: Any) -> float:
-    """Temperature of the last training of a network, or of that of an ensemble; 1 where there was none."""
+    """Return the temperature of the latest training of a network or an ensemble; 1 if it was never trained."""
     return getattr(source, "temperature", getattr(source, "_varbump_temperature", 1.0))
 
 
 def temperature_label(temperature: float) -> str:
-    """What to put behind a label: nothing for the Bayesian posterior."""
+    """Return a suffix for labels; it is empty at temperature 1, the Bayesian posterior."""
     return "" if temperature == 1.0 else f" (temperature {temperature:.3g})"

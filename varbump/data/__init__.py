@@ -1,4 +1,4 @@
-"""Where rows come from."""
+"""Sources of rows: toy data, slices, batches."""
 
 from varbump.data import datasets
 

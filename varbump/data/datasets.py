@@ -1,10 +1,12 @@
-"""Toy data with a known truth, in NumPy."""
+"""Toy data sets whose truth is known."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
+
+from varbump.core.random import generator
 
 __all__ = [
     "CUBIC_RANGE",
@@ -63,22 +65,22 @@ def cubic(
     """
     _check_num_data(num_data)
     x = np.linspace(*CUBIC_RANGE, num_data)[:, None]
-    return _observed(x, x**3, noise, np.random.default_rng(seed))
+    return _observed(x, x**3, noise, generator(seed))
 
 
 def wiggly_mean(x: np.ndarray) -> np.ndarray:
-    r"""Function behind `wiggly`: :math:`\sin 3x + 0.4 \sin(5.5 x + 1)`, whose sd over the data is about 0.8."""
+    r"""Mean of `wiggly`: :math:`\sin 3x + 0.4 \sin(5.5 x + 1)`, whose sd over the data is about 0.8."""
     return np.sin(3.0 * x) + 0.4 * np.sin(5.5 * x + 1.0)
 
 
 def wiggly(
     num_data: int = 200, seed: int = 0, *, noise: float | Callable[[np.ndarray], np.ndarray] = 0.25
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Noisy observations of a wiggly curve at clustered x with a gap, in the manner of Snelson's one-dimensional set.
+    """Noisy observations of a wiggly curve with a gap in x, modelled on Snelson's one-dimensional data set.
 
-    That set has 200 points with x between 0 and 6. Here x is in [-2, 2], that is (u - 3) / 1.5 for u in [0, 6], and
-    the curve has a scale of about 1, so that priors N(0, 1) over weights make sense as they stand. Two thirds of the
-    points are to the left of the gap (-0.2, 0.6), the others to its right.
+    That set has 200 points with x between 0 and 6. Here x lies in [-2, 2], that is (u - 3) / 1.5 for u in [0, 6], and
+    the curve has a scale of about 1, so N(0, 1) priors over the weights are reasonable. Two thirds of the points lie
+    to the left of the gap (-0.2, 0.6), the others to its right.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ def wiggly(
     Returns
     -------
     x, y : ndarray (N, 1), float32
-        x ascends.
+        x is sorted.
 
     Raises
     ------
@@ -103,9 +105,9 @@ def wiggly(
     ----------
     Snelson and Ghahramani (2006), "Sparse Gaussian Processes using Pseudo-inputs", figure 1.
     """
-    generator = np.random.default_rng(seed)
-    x = _clustered(num_data, WIGGLY_CLUSTERS, 2 / 3, generator)
-    return _observed(x, wiggly_mean(x), noise, generator)
+    rng = generator(seed)
+    x = _clustered(num_data, WIGGLY_CLUSTERS, 2 / 3, rng)
+    return _observed(x, wiggly_mean(x), noise, rng)
 
 
 def two_clusters(
@@ -113,12 +115,12 @@ def two_clusters(
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Noisy observations of :math:`y = \cos(2x + 0.4)` in two clusters of x far apart.
 
-    Between them a posterior is uncertain, and one that cannot have this is seen to.
+    The posterior is uncertain in the gap; families that cannot express this are exposed.
 
     Parameters
     ----------
     num_data : int, default=100
-        N, at least 1; half of the points in each cluster.
+        N, at least 1; half of the points lie in each cluster.
     seed : int, default=0
         Seed of inputs and noise.
     noise : float or callable, default=0.2
@@ -127,7 +129,7 @@ def two_clusters(
     Returns
     -------
     x, y : ndarray (N, 1), float32
-        x ascends.
+        x is sorted.
 
     Raises
     ------
@@ -137,11 +139,11 @@ def two_clusters(
     References
     ----------
     Foong, Burt, Li and Turner (2020), "On the Expressiveness of Approximate Inference in Bayesian Neural Networks",
-    figure 1, for such a test.
+    figure 1, which uses such data as a test.
     """
-    generator = np.random.default_rng(seed)
-    x = _clustered(num_data, TWO_CLUSTERS, 1 / 2, generator)
-    return _observed(x, np.cos(2.0 * x + 0.4), noise, generator)
+    rng = generator(seed)
+    x = _clustered(num_data, TWO_CLUSTERS, 1 / 2, rng)
+    return _observed(x, np.cos(2.0 * x + 0.4), noise, rng)
 
 
 def fan_noise(x: np.ndarray) -> np.ndarray:
@@ -166,26 +168,26 @@ def fan(
     Returns
     -------
     x, y : ndarray (N, 1), float32
-        x ascends.
+        x is sorted.
 
     Raises
     ------
     ValueError
         If `num_data` is below 1 or a standard deviation is negative.
     """
-    generator = np.random.default_rng(seed)
-    x = _clustered(num_data, (FAN_RANGE,), 1.0, generator)
-    return _observed(x, np.sin(2.0 * x), noise, generator)
+    rng = generator(seed)
+    x = _clustered(num_data, (FAN_RANGE,), 1.0, rng)
+    return _observed(x, np.sin(2.0 * x), noise, rng)
 
 
 def _clustered(
-    num_data: int, clusters: tuple[tuple[float, float], ...], first: float, generator: np.random.Generator
+    num_data: int, clusters: tuple[tuple[float, float], ...], first: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Ascending inputs (N, 1), uniform in each cluster; this fraction of them, rounded, in the first."""
+    """Draw ascending inputs (N, 1), uniform in each cluster, with the fraction `first` of them in the first one."""
     _check_num_data(num_data)
     num_first = round(first * num_data)
     counts = (num_first, num_data - num_first)
-    parts = [generator.uniform(*cluster, size=count) for cluster, count in zip(clusters, counts, strict=False)]
+    parts = [rng.uniform(*cluster, size=count) for cluster, count in zip(clusters, counts, strict=False)]
     return np.sort(np.concatenate(parts))[:, None]
 
 
@@ -195,11 +197,11 @@ def _check_num_data(num_data: int) -> None:
 
 
 def _observed(
-    x: np.ndarray, mean: np.ndarray, noise: float | Callable[[np.ndarray], np.ndarray], generator: np.random.Generator
+    x: np.ndarray, mean: np.ndarray, noise: float | Callable[[np.ndarray], np.ndarray], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs as they are, and the mean with noise added."""
+    """Return x and the mean with noise added, both in float32."""
     scale = np.broadcast_to(noise(x) if callable(noise) else noise, x.shape)
     if not np.isfinite(scale).all() or (scale < 0).any():
         raise ValueError("noise must be finite and not negative: it is a standard deviation")
-    y = mean + scale * generator.standard_normal(x.shape)
+    y = mean + scale * rng.standard_normal(x.shape)
     return x.astype(np.float32), y.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Rows along one feature, for pictures of a function of many."""
+"""Rows along one feature, to plot functions of many."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ __all__ = ["slice_along"]
 
 
 def slice_along(x: Any, feature: int = 0, *, num_points: int = 101, widen: float = 0.0) -> np.ndarray:
-    """Rows that differ in one feature only, which runs over its range in x; the others stay at their medians.
+    """Make rows in which one feature runs over its range in x while the others stay at their medians.
 
     Parameters
     ----------
     x : array-like (N, D)
-        Data; one-dimensional arrays are taken as one column.
+        Data; a one-dimensional array counts as one column.
     feature : int, default=0
-        Which column.
+        Column that varies.
     num_points : int, default=101
     widen : float, default=0.0
-        How far to go beyond the data on either side, as a fraction of the range.
+        Margin beyond the data on either side, as a fraction of the range.
 
     Returns
     -------
     ndarray (num_points, D)
-        For `varbump.predict_f` and its like; ``BandsDisplay(rows, bands, feature=feature)`` draws them.
+        Rows for `varbump.predict_f` and the like; ``BandsDisplay(rows, bands, feature=feature)`` draws the result.
 
     Raises
     ------
     ValueError
-        If x is empty or not finite, or has no such column, or `widen` is negative.
+        If x is empty or not finite, there is no such column, or `widen` is negative.
     """
     x = check_array(x, "x", "float64")
     if x.ndim != 2:

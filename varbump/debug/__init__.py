@@ -1,3 +1,3 @@
-"""Why is it nan, why is there no gradient: what is computed between weights and loss, and where it went wrong."""
+"""Causes of nan and of missing gradients, found in the operations between weights and loss."""
 
 __all__: list[str] = []

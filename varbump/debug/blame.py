@@ -1,4 +1,4 @@
-"""What in a recorded step was not finite first: the term of the loss, the layer, the weight."""
+"""Find what became non-finite first in a recorded step: the term of the loss, the layer, the weight."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ REMEDIES = {
 }
 
 SINGULAR = {"RealDiv": 1, "Div": 1, "Xdivy": 1, "DivNoNan": 1, "Log": 0, "Reciprocal": 0, "Inv": 0, "Rsqrt": 0}
-"""Operations that diverge where one of their inputs, this one, is zero."""
+"""Operations that diverge at zero, with the index of the input in question."""
 
 STEEP = {*SINGULAR, "Sqrt", "Pow", "Exp", "Expm1", "Log1p", "Acos", "Asin", "Atanh", "Acosh", "Tan", "Xlogy"}
-"""Operations whose derivative can be infinite where their value is finite, or the reverse."""
+"""Operations whose derivative can be infinite while their value is finite, or the reverse."""
 
 POSITIVE = {"Log": 0, "Sqrt": 0, "Rsqrt": 0, "Xlogy": 1}
-"""Operations that give nan where one of their inputs, this one, is negative."""
+"""Operations that give nan for negative input, with the index of the input in question."""
 
 SELECTS = {"SelectV2", "Select"}
 SMALLEST_SCALE = 1e-6
-"""A divisor below this, which weights have made, is what a diverging loss is put down to."""
+"""A divisor below this that depends on weights is blamed for a diverging loss."""
 
 
 @dataclass(frozen=True)
 class Blame:
-    """What went first in one step.
+    """The first non-finite result of a step, and its cause.
 
     Attributes
     ----------
@@ -53,9 +53,9 @@ class Blame:
     layer, weight, operation : str or None
     sentence, remedy : str
     activations : dict of str to float
-        Largest magnitude that each layer gave.
+        Largest magnitude in the output of each layer.
     scales : dict of str to (float, float)
-        Smallest and largest value of each scale, by where it was made.
+        Smallest and largest value of each scale, by the place where it is computed.
     """
 
     term: str
@@ -69,7 +69,7 @@ class Blame:
 
     @property
     def magnitudes(self) -> str:
-        """The largest activations and the scales, in a sentence each."""
+        """The largest activations and the scales, one sentence each."""
         largest = sorted(self.activations.items(), key=lambda item: -np.nan_to_num(item[1], nan=np.inf))[:3]
         parts = []
         if largest:
@@ -84,7 +84,7 @@ class Blame:
 
 
 def blame(record: Record, owner: dict[str, str], weights: dict[str, np.ndarray] | None = None) -> Blame:
-    """Say what went first in a recorded step whose loss, or gradient, is not finite.
+    """Find what became non-finite first in a recorded step whose loss or gradient is not finite.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def blame(record: Record, owner: dict[str, str], weights: dict[str, np.ndarray] 
     owner : dict of str to str
         Layer of each weight, by its key.
     weights : dict of str to ndarray, optional
-        Values of the weights, to notice those that were not finite to begin with.
+        Values of the weights before the step, in case some were not finite to begin with.
     """
     for key, value in (weights or {}).items():
         if not np.all(np.isfinite(value)):
@@ -108,7 +108,7 @@ def blame(record: Record, owner: dict[str, str], weights: dict[str, np.ndarray] 
 
 
 def first_bad_value(record: Record) -> Operation | None:
-    """The first operation that made nan or infinity of finite numbers."""
+    """Return the first operation that made nan or infinity out of finite numbers."""
     for op in record.operations:
         if not record.finite(op, record.values) and record.finite(op, record.values, "inputs"):
             return op
@@ -116,7 +116,7 @@ def first_bad_value(record: Record) -> Operation | None:
 
 
 def first_bad_gradient(record: Record) -> Operation | None:
-    """The operation nearest to the loss that made nan or infinity of a finite gradient."""
+    """Return the operation nearest to the loss that made nan or infinity out of a finite gradient."""
     found = [
         op
         for op in record.operations
@@ -130,7 +130,7 @@ def first_bad_gradient(record: Record) -> Operation | None:
 
 
 def branch_of(record: Record, op: Operation) -> Operation | None:
-    """The nearest tf.where that takes what `op` made as one of its branches."""
+    """Return the nearest tf.where that has the result of `op` in one of its branches."""
     after = record.after(op.outputs)
     for other in record.operations:
         if other.index in after and other.kind in SELECTS:
@@ -165,7 +165,7 @@ def _of_value(record: Record, owner: dict[str, str], bad: Operation) -> Blame:
 
 
 def _outside(record: Record, op: Operation) -> float | None:
-    """The input of an operation that is at fault: a negative one, or one of zero where that makes it diverge."""
+    """Return the input value at fault: a negative one, or zero if the operation diverges there."""
     place = {**SINGULAR, **POSITIVE}.get(op.kind)
     value = None if place is None or len(op.inputs) <= place else record.values.get(op.inputs[place])
     if value is None or not value.size:
@@ -175,7 +175,7 @@ def _outside(record: Record, op: Operation) -> float | None:
 
 
 def _of_loss(record: Record) -> set[int]:
-    """Operations that only add up: what a KL and a likelihood have in common."""
+    """Return the final sums and means of the loss, which the KL and the likelihood share."""
     tail, pending = set(), [record.loss]
     while pending:
         for op in record.before(pending.pop())[:1]:
@@ -186,7 +186,7 @@ def _of_loss(record: Record) -> set[int]:
 
 
 def _tiny_scale(record: Record) -> tuple[Operation, str] | None:
-    """The operation with the smallest divisor that weights and data have made, if it is small enough to blame."""
+    """Return the operation with the smallest divisor that depends on weights and data, if small enough to blame."""
     found = []
     for op in record.operations:
         if op.kind in SINGULAR and len(op.inputs) > SINGULAR[op.kind]:
@@ -237,7 +237,7 @@ def _of_gradient(record: Record, owner: dict[str, str]) -> Blame:
 
 
 def _gain(record: Record, op: Operation) -> float:
-    """How many times larger the gradient is below an operation than above it."""
+    """Return the factor by which an operation enlarges the gradient on its way back."""
     sizes = []
     for side in ("outputs", "inputs"):
         arrays = [record.gradients[n] for n in getattr(op, side) if n in record.gradients and record.gradients[n].size]

@@ -1,4 +1,4 @@
-"""The error of a training that stopped being finite."""
+"""The error raised when training stops being finite."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ class NonFiniteLossError(ArithmeticError):
     Attributes
     ----------
     epoch : int
-        Epoch, counted from 1, in which it happened.
+        Epoch in which it happened, counted from 1.
     step : int or None
-        Step of the epoch, counted from 1, where it is known.
+        Step of the epoch, counted from 1; None if unknown.
     culprit : str
-        "likelihood", "scale", "KL" or "gradient of <variable>": what was not finite first.
+        "likelihood", "scale", "KL" or "gradient of <variable>": what became non-finite first.
     layer, weight : str or None
-        The layer that went first, and its weight.
+        Layer at fault, and its weight.
     activations : dict of str to float
-        Largest magnitude that each layer gave in that step.
+        Largest magnitude in the output of each layer in that step.
     scales : dict of str to (float, float)
-        Smallest and largest of each scale of that step.
+        Smallest and largest value of each scale in that step.
     blame : Blame or None
-        All of this, with the operation and the remedy.
+        The same, with the operation and the remedy.
     """
 
     def __init__(

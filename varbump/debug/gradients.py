@@ -1,4 +1,4 @@
-"""Which weights get a gradient, which do not, and why: before training."""
+"""Check of the gradients before training: which weights get one, which do not, and why."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from rich.console import Console
 from varbump.core.checks import check_count
 from varbump.core.keras import keras
 from varbump.core.printed import Printed, Table
-from varbump.core.random import host_seed
+from varbump.core.random import generator, host_seed
 from varbump.debug.objective import Objective, check_rows, find_loss
 from varbump.debug.reasons import non_finite, reason_of
 
 __all__ = ["GradientReport", "WeightGradient", "check_gradients"]
 
 EXPLODING = 1e8
-"""Norm from which a gradient is called exploding; less in types in which the square of this overflows."""
+"""Norm above which a gradient counts as exploding; lower for types in which its square overflows."""
 
 MAX_LAYERS = 4
-"""Named in one sentence; the table has them all."""
+"""Layers named in one sentence; the table lists all of them."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class WeightGradient:
     Attributes
     ----------
     layer, weight : str
-        Name of the layer and of its weight.
+        Names of the layer and of its weight.
     shape : tuple of int
     status : {"ok", "missing", "zero", "non-finite", "exploding"}
     norm : float or None
-        Euclidean norm, in nats per observation and unit of the weight; None where the gradient is missing.
+        Euclidean norm, in nats per observation and unit of the weight; None if the gradient is missing.
     zero_share : float or None
-        Share of its entries that are exactly zero.
+        Share of entries that are exactly zero.
     reason, remedy : str
-        A sentence each; empty where all is well.
+        A sentence each; empty if the gradient is fine.
     """
 
     layer: str
@@ -55,20 +55,20 @@ class WeightGradient:
 
 @dataclass(frozen=True)
 class GradientReport(Printed):
-    """Gradients of all trainable weights; printed, a table with reasons and remedies.
+    """Gradients of all trainable weights; prints as a table with reasons and remedies.
 
     Attributes
     ----------
     weights : tuple of WeightGradient
         From the input to the output.
     loss : float
-        Nats per observation, or whatever the loss is in.
+        In nats per observation, or in the units of the loss.
     num_rows : int
-        Rows that were looked at.
+        Rows that were used.
     loss_reason : str
-        Why the loss itself is not finite; empty where it is.
+        Why the loss itself is not finite; empty if it is finite.
     exploding : float
-        Norm from which a gradient counts as exploding.
+        Norm above which a gradient counts as exploding.
     """
 
     weights: tuple[WeightGradient, ...]
@@ -79,12 +79,12 @@ class GradientReport(Printed):
 
     @property
     def ok(self) -> bool:
-        """Whether every trainable weight gets a gradient that can be used."""
+        """Whether every trainable weight gets a usable gradient."""
         return not self.findings
 
     @property
     def findings(self) -> list[str]:
-        """A sentence or two for each weight with a problem, or for all that share it; empty for a healthy model."""
+        """A sentence or two for each problem and the weights that share it; empty for a healthy model."""
         found = [] if self.weights else ["The model has no trainable weights."]
         if self.loss_reason:
             found.append(f"The loss is {self.loss}. {self.loss_reason}")
@@ -113,7 +113,7 @@ class GradientReport(Printed):
 
 
 def _listed(weights: list[WeightGradient]) -> str:
-    """The weights by layer, for instance "first, kernel and bias; head, kernel"; of many layers the first ones."""
+    """List weights by layer, such as "first, kernel and bias; head, kernel"; only the first of many layers."""
     layers = [(name, [w.weight for w in group]) for name, group in groupby(weights, lambda weight: weight.layer)]
     more = f"; and in {len(layers) - MAX_LAYERS} more layers" if len(layers) > MAX_LAYERS else ""
     return "; ".join(f"{name}, {' and '.join(names)}" for name, names in layers[:MAX_LAYERS]) + more
@@ -122,12 +122,12 @@ def _listed(weights: list[WeightGradient]) -> str:
 def check_gradients(
     model: keras.Model, x: Any, y: Any, *, loss: Any = None, max_rows: int = 10_000, seed: int | None = 0
 ) -> GradientReport:
-    """Say, before training, which weights of a tf_keras model get no gradient that can be used, and why.
+    """Find, before training, the weights of a tf_keras model that get no usable gradient, and why.
 
-    Missing, all zero, not finite, or so large that optimisers fail; with the reason where it can be told: a weight
-    that the call does not use, or only in a condition; a dead bump or relu; a branch of a `tf.where` whose input is
-    unsafe. The model may hold any layers, stock ones of TensorFlow Probability included. It is traced, evaluated once
-    on one draw of its weights, and left as it was.
+    A gradient can be missing, all zero, not finite, or so large that optimisers fail. Reasons are given where they can
+    be found: a weight that the call does not use, or only in a condition; a dead bump or relu; a branch of a `tf.where`
+    whose input is unsafe. The model may contain any layers, including stock ones of TensorFlow Probability. It is
+    traced, evaluated on one draw of its weights, and left unchanged.
 
     Parameters
     ----------
@@ -135,12 +135,12 @@ def check_gradients(
         With one input and one output; built on the first row of x if it is not built yet.
     x, y : array-like (N, D), (N, Q)
     loss : str, callable or tf_keras loss, optional
-        That of training, such as one of `varbump.likelihoods`, whose weights are looked at too; by default the one
-        that the model was compiled with.
+        The loss of the training, such as one of `varbump.likelihoods`, whose weights are checked too; by default the
+        one that the model was compiled with.
     max_rows : int, default=10,000
-        Of more rows, so many are chosen at random.
+        From larger data, this many rows are chosen at random.
     seed : int, optional
-        Of the draw.
+        Seed of the rows and of the draw.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def check_gradients(
     x, y = check_rows(model, x, y)
     seed, max_rows = host_seed(seed), check_count(max_rows, "max_rows")
     if len(x) > max_rows:
-        rows = np.sort(np.random.default_rng(seed).choice(len(x), max_rows, replace=False))
+        rows = np.sort(generator(seed).choice(len(x), max_rows, replace=False))
         x, y = x[rows], y[rows]
     objective = Objective(model, find_loss(model, loss, x, y), x, y)
     if not objective.variables:

@@ -1,4 +1,4 @@
-"""A training in plain Keras that stops at the first step that is not finite, and says what went first."""
+"""Callback that stops plain Keras training at the first non-finite step, and finds its cause."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from varbump.debug.replay import Replay
 __all__ = ["NanGuard"]
 
 NOT_FINITE = "varbump.NanGuard: gradient or loss not finite in trace "
-"""What the failing operation of a step says, with the number of the trace."""
+"""Message of the operation that fails a step, followed by the index of the trace."""
 
 NEVER = -1
-"""In place of the step that failed."""
+"""Value of the failed step while there is none."""
 
 
 class NanGuard(keras.callbacks.Callback):
-    """Callback of Keras `fit` that stops before a step that is not finite can reach the weights.
+    """Callback of Keras `fit` that stops before a non-finite step can reach the weights.
 
-    ``model.fit(x, y, callbacks=[varbump.NanGuard()])``, for any tf_keras model, stock layers of TensorFlow Probability
-    included. In each step the sum of the squared gradient is looked at: a loss that is nan or infinite makes it so,
-    and a finite gradient whose square overflows is what turns the weights of Adam into nan a step later. Such a step
-    is not applied: weights and optimiser keep the state before it. The very step, its rows and its random numbers are
-    then gone through again, operation by operation.
+    Use ``model.fit(x, y, callbacks=[varbump.NanGuard()])`` with any tf_keras model, including stock layers of
+    TensorFlow Probability. Each step checks the sum of the squared gradient: it is not finite if the loss is not, nor
+    if the square of a finite gradient overflows, which would make the weights nan one step of Adam later. Such a step
+    is not applied, so weights and optimiser keep their previous state. The step is then replayed, with its rows and
+    its random numbers, and examined operation by operation.
 
     Parameters
     ----------
@@ -41,17 +41,16 @@ class NanGuard(keras.callbacks.Callback):
     Attributes
     ----------
     error : NonFiniteLossError or None
-        What happened, with epoch, step, layer, weight, activations, scales.
+        The failure, with epoch, step, layer, weight, activations and scales.
     blame : Blame or None
 
     Notes
     -----
-    Not for several devices, nor for loss scaling, where infinite gradients are part of the method. A model compiled
-    with ``jit_compile=True`` makes no further step either, but hears of it at the end of the epoch, and the step is not
-    gone through again.
+    Several devices are not supported, nor is loss scaling, of which infinite gradients are a part. A model compiled
+    with ``jit_compile=True`` makes no further step either, but reports at the end of the epoch, without a replay.
 
-    Nothing happens in Python between the steps. The updates wait for the check, and a bad step fails as a whole: a hook
-    for each batch, or a condition around the updates, would cost several times as much.
+    No Python runs between the steps. The updates depend on the check, so a bad step fails as a whole: a hook for each
+    batch, or a condition around the updates, would cost several times as much.
     """
 
     def __init__(self, *, raises: bool = True) -> None:
@@ -60,21 +59,21 @@ class NanGuard(keras.callbacks.Callback):
         self.error: NonFiniteLossError | None = None
         self._replays: list[Replay] = []
         self._failed: Replay | None = None
-        self._failed_step = tf.Variable(NEVER, trainable=False, dtype=tf.int64)  # of this fit, counted from 0
+        self._failed_step = tf.Variable(NEVER, trainable=False, dtype=tf.int64)  # counted from 0, over the whole fit
         self._epoch = self._first_step = 0
 
     @property
     def blame(self) -> Blame | None:
-        """What went first, None while all is well."""
+        """Cause of the failure; None while training is finite."""
         return self.error.blame if self.error else None
 
     def set_model(self, model: Any) -> None:
-        """Note the model."""
+        """Store the model."""
         refuse_keras3(model, "model")
         super().set_model(model)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Put the watched step in place of that of the model, before it is traced."""
+        """Replace the step of the model by the watched one, before it is traced."""
         self._release()
         self._failed_step.assign(NEVER)
         self.error, self._replays, self._failed = None, [], None
@@ -84,7 +83,7 @@ class NanGuard(keras.callbacks.Callback):
         model.train_function = self._caught(model.make_train_function())
 
     def _caught(self, train_function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """One batch call; where it fails by our check, it is noted, and `fit` told to stop."""
+        """Wrap the call of a batch: if our check fails in it, record the step and stop `fit`."""
 
         def call(iterator: Any) -> Any:
             try:
@@ -102,15 +101,15 @@ class NanGuard(keras.callbacks.Callback):
         return call
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Note the epoch."""
+        """Store the epoch."""
         self._epoch, self._first_step = epoch, int(self.model._train_counter.numpy())
 
     def on_test_begin(self, logs: Any = None) -> None:
-        """Look before the validation of an epoch."""
+        """Check before the validation of an epoch."""
         self._look()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Look at the end of each epoch, which a bad step has cut short."""
+        """Check at the end of each epoch, which a bad step cuts short."""
         self._look()
 
     def _look(self) -> None:
@@ -129,7 +128,7 @@ class NanGuard(keras.callbacks.Callback):
             raise self.error
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Give the model its own step back."""
+        """Restore the step of the model."""
         self._release()
 
     def _release(self) -> None:
@@ -141,19 +140,19 @@ class NanGuard(keras.callbacks.Callback):
             self.model.train_function = None
 
     def _watched(self, data: Any) -> Any:
-        """The step of the model, whose gradients are applied only if they are finite."""
+        """Run the step of the model, but apply its gradients only if they are finite."""
         replay = Replay(self.model, data)
         self._replays.append(replay)
         with self._intercepted(replay):
             logs = self._original(data)
-        if not replay.prepared and replay.loss is not None:  # a step that applies its gradients by itself
+        if not replay.prepared and replay.loss is not None:  # a custom step that applies its gradients itself
             self._gate(replay, tf.math.is_finite(replay.loss), lambda: None)
-        with tf.control_dependencies(replay.checks):  # steps are counted once there are logs
+        with tf.control_dependencies(replay.checks):  # a step counts once it returns logs
             return tf.nest.map_structure(tf.identity, logs)
 
     @contextmanager
     def _intercepted(self, replay: Replay) -> Iterator[None]:
-        """Within: the loss is noted, and `apply_gradients` of the optimiser goes through the check."""
+        """Record the loss, and route `apply_gradients` of the optimiser through the check, within the block."""
         model, optimizer = self.model, self.model.optimizer
         compute_loss, apply = model.compute_loss, optimizer.apply_gradients
 
@@ -168,7 +167,7 @@ class NanGuard(keras.callbacks.Callback):
                     optimizer.build([variable for _, variable in pairs])
             size = _squares([g for g, _ in pairs if g is not None], getattr(optimizer, "clipvalue", None))
             if replay.loss is not None:
-                size += tf.cast(replay.loss, size.dtype)  # an infinity of a constant has no gradient
+                size += tf.cast(replay.loss, size.dtype)  # an infinite constant has no gradient
             self._gate(replay, tf.math.is_finite(size), lambda: apply(pairs, *args, **kwargs))
             return getattr(optimizer, "iterations", None)
 
@@ -181,7 +180,7 @@ class NanGuard(keras.callbacks.Callback):
             object.__delattr__(optimizer, "apply_gradients")
 
     def _gate(self, replay: Replay, finite: tf.Tensor, update: Callable[[], Any]) -> None:
-        """Update if all is finite; if not, the whole step fails, with what it takes to go through it again kept."""
+        """Update if all is finite; otherwise fail the whole step, keeping what a replay needs."""
         replay.prepare()
         if getattr(self.model, "_jit_compile", False):
             self._gate_under_xla(finite, update)
@@ -193,7 +192,7 @@ class NanGuard(keras.callbacks.Callback):
             update()
 
     def _gate_under_xla(self, finite: tf.Tensor, update: Callable[[], Any]) -> None:
-        """Nothing can fail in an XLA program, nor be handed out: the step is skipped and noted, as are all after it."""
+        """Skip a bad step, and all after it, since an XLA program can neither fail nor hand out values."""
 
         def updated() -> tf.Tensor:
             result = update()
@@ -209,7 +208,7 @@ class NanGuard(keras.callbacks.Callback):
 
 
 def _squares(gradients: list[Any], clip: float | None) -> tf.Tensor:
-    """Half the sum of the squared entries: not finite if one of them is not, or its square."""
+    """Return half the sum of squares, which is not finite if an entry or its square is not."""
     total = []
     for gradient in gradients:
         values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
@@ -220,7 +219,7 @@ def _squares(gradients: list[Any], clip: float | None) -> tf.Tensor:
 
 
 def culprit(found: Blame | None) -> str:
-    """The term, with the weight where it is a gradient."""
+    """Return the term at fault, with the weight if it is a gradient."""
     if found is None:
         return "likelihood"
     return f"gradient of {found.weight}" if found.term == "gradient" else found.term

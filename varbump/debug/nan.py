@@ -1,4 +1,4 @@
-"""Train on trial until the loss is nan, and say why."""
+"""Diagnosis of nan by a trial training."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ __all__ = ["NanDiagnosis", "diagnose_nan"]
 
 @dataclass(frozen=True)
 class NanDiagnosis(Printed):
-    """What went first in a training; printed, a few sentences and a table.
+    """The first non-finite result of a training, and its cause; prints as a few sentences and a table.
 
     Attributes
     ----------
     term : str or None
-        "likelihood", "scale", "KL", "gradient" or "weight"; None where nothing went wrong.
+        "likelihood", "scale", "KL", "gradient" or "weight"; None if nothing went wrong.
     epoch, step : int or None
         Counted from 1.
     layer, weight, operation : str or None
     sentence, remedy : str
     activations : dict of str to float
-        Largest magnitude that each layer gave in that step.
+        Largest magnitude in the output of each layer in that step.
     scales : dict of str to (float, float)
         Smallest and largest value of each scale in that step.
     num_steps : int
-        Steps that were tried.
+        Steps of the trial.
     """
 
     term: str | None = None
@@ -60,7 +60,7 @@ class NanDiagnosis(Printed):
 
     @property
     def findings(self) -> list[str]:
-        """Cause and remedy; empty where nothing went wrong."""
+        """Cause and remedy; empty if nothing went wrong."""
         if self.ok:
             return []
         when = "" if self.epoch is None else f"Epoch {self.epoch}, step {self.step}: the {self.term} went first. "
@@ -93,24 +93,24 @@ def diagnose_nan(
     batch_size: int = 32,
     seed: int | None = 0,
 ) -> NanDiagnosis:
-    """Train a tf_keras model on trial until loss or gradient is not finite, and say what went first.
+    """Train a tf_keras model on trial until loss or gradient is not finite, and find the cause.
 
-    The trial is Keras `fit` under `varbump.NanGuard`. Afterwards the model has the weights that it came with; one with
-    a training step of its own, or without known inputs, is compiled anew for the trial. Where
-    these are not finite already, that is the answer.
+    The trial is Keras `fit` under `varbump.NanGuard`. The model keeps its weights; if some are not finite to begin
+    with, that is the diagnosis. A model with a custom training step, or without known inputs, is compiled anew for the
+    trial.
 
     Parameters
     ----------
     model : tf_keras.Model
-        Any, stock layers of TensorFlow Probability included.
+        Any model, including stock layers of TensorFlow Probability.
     x, y : array-like (N, D), (N, Q)
     loss : str, callable or tf_keras loss, optional
-        By default that with which the model was compiled.
+        By default the one that the model was compiled with.
     optimizer : str or tf_keras optimizer, default=Adam
-        For the trial; by default a new one with the configuration of the model's, otherwise Adam.
+        For the trial; by default a new one configured like that of the model, or Adam if it has none.
     epochs, batch_size : int
     seed : int, optional
-        Of the order of the rows and of random layers: TensorFlow's global seed is set.
+        Seed of the order of the rows and of random layers; sets TensorFlow's global seed.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def diagnose_nan(
 
 
 def _alike(model: keras.Model) -> keras.Model:
-    """A model of the same layers, to be compiled without touching the other; a subclassed one is compiled anew."""
+    """Return a model of the same layers that can be compiled separately; a subclassed one is returned itself."""
     if type(model).train_step is keras.Model.train_step and getattr(model, "inputs", None):
         return keras.Model(model.inputs, model.outputs)
     return model

@@ -1,4 +1,4 @@
-"""The loss of any tf_keras model on given rows, traced once, with everything put back afterwards."""
+"""The loss of any tf_keras model on given rows, traced once without changing the model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Objective", "check_rows", "find_loss", "keep_state"]
 
 
 class Objective:
-    """Data loss plus what the layers add: that of Keras, or for our layers that of `varbump.fit`.
+    """Data loss plus what the layers add, as in Keras, or as in `varbump.fit` for our layers.
 
     Parameters
     ----------
@@ -49,11 +49,11 @@ class Objective:
         self._ours = any(isinstance(layer, DenseVariational) for layer in model._flatten_layers())
 
     def trace(self, seed: int, *, deep: bool) -> tuple[float, list[np.ndarray | None], Record]:
-        """Loss, the gradient of each weight, and the record: with values and gradients of all tensors if `deep`."""
+        """Compute loss, gradients and the record, with values and gradients of all tensors if `deep`."""
         held: dict[str, Any] = {}
 
         def run() -> Any:
-            tf.compat.v1.set_random_seed(seed)  # of this graph alone: stateful operations draw from it
+            tf.compat.v1.set_random_seed(seed)  # for stateful operations, in this graph alone
             x, y = tf.identity(self.x), tf.identity(self.y)
             with tf.GradientTape() as tape:
                 total = self._total(x, y, seed)
@@ -85,7 +85,7 @@ class Objective:
 
 
 class _Noise(ForwardPass):
-    """A pass that makes its noise as it is asked for."""
+    """A pass that makes its noise on demand."""
 
     def __init__(self, seed: int, dtype: tf.DType) -> None:
         super().__init__(None, (seed, 0))
@@ -97,7 +97,7 @@ class _Noise(ForwardPass):
 
 
 def _unique(labels: Sequence[str], layers: Sequence[str]) -> list[str]:
-    """Labels that name one weight each: with the layer, and a number where that is not enough."""
+    """Make labels unique, by the name of the layer and, where that is not enough, a number."""
     keys: list[str] = []
     for label, layer in zip(labels, layers, strict=True):
         key, number = f"{layer}/{label}", 1
@@ -114,7 +114,7 @@ def _data_loss(loss: Any, y: Any, outputs: Any) -> Any:
 
 
 def find_loss(model: keras.Model, loss: Any, x: np.ndarray, y: np.ndarray) -> Callable[..., Any]:
-    """The loss that was passed, otherwise the one that the model was compiled with; a likelihood must fit the data."""
+    """Return `loss`, or the one the model was compiled with if it is None; a likelihood must fit the data."""
     refuse_keras3(loss, "loss")
     if loss is None:
         loss = getattr(model, "loss", None)
@@ -134,7 +134,7 @@ def find_loss(model: keras.Model, loss: Any, x: np.ndarray, y: np.ndarray) -> Ca
 
 
 def check_rows(model: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Arrays x and y for any tf_keras model with one input and one output."""
+    """Return x and y as arrays that fit a tf_keras model with one input."""
     check_model(model, "model")
     if len(getattr(model, "inputs", None) or [None]) > 1:
         raise ValueError(f"model has {len(model.inputs)} inputs; it must have one")
@@ -146,7 +146,7 @@ def check_rows(model: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
 
 @contextmanager
 def keep_state(model: keras.Model) -> Iterator[None]:
-    """Put the seeds of the random layers back, which count their traces in Python."""
+    """Restore the seeds of random layers after the block, since they count their traces in Python."""
     generators: list[Any] = [getattr(layer, "_random_generator", None) for layer in model._flatten_layers()]
     before = [(g, g._seed) for g in generators if hasattr(g, "_seed")]
     try:
@@ -158,7 +158,7 @@ def keep_state(model: keras.Model) -> Iterator[None]:
 
 @contextmanager
 def _keep_captured(function: Any) -> Iterator[None]:
-    """Put back every variable that a traced function touches, such as the moments of a batch normalisation."""
+    """Restore every variable that a traced function touches, such as the moments of batch normalisation."""
     captured = [variable for variable in function.graph.variables if variable.dtype != tf.resource]
     before = [(variable, tf.identity(variable)) for variable in captured]
     try:

@@ -1,4 +1,4 @@
-"""Why a weight gets no gradient that can be used, as far as the traced operations tell, and what to do about it."""
+"""Reasons why a weight gets no usable gradient, inferred from the traced operations, with remedies."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ LARGE_INPUT = 1e3
 
 
 def reason_of(status: str, objective: Objective, key: str, variable: Any, record: Record) -> tuple[str, str]:
-    """Reason and remedy of one weight, a sentence each.
+    """Return reason and remedy for one weight, a sentence each.
 
     Parameters
     ----------
     status : {"missing", "zero", "non-finite", "exploding"}
     objective : Objective
     key : str
-        Of the weight.
+        Key of the weight.
     variable : tf.Variable
     record : Record
-        With values and gradients, unless all that is wrong is missing.
+        With values and gradients, except for missing gradients.
     """
     if status == "exploding":
         return _exploding(objective, record)
@@ -50,7 +50,7 @@ def reason_of(status: str, objective: Objective, key: str, variable: Any, record
 
 
 def _blocked(record: Record, key: str) -> tuple[str, str] | None:
-    """Reason of a weight from which no differentiable path leads to the loss."""
+    """Return the reason if no differentiable path leads from the weight to the loss, otherwise None."""
     tensors = record.of_weight(key)
     reached = record.after(tensors, through=lambda op: op.passes)
     if not reached:
@@ -139,7 +139,7 @@ def _bump_of(objective: Objective, variable: Any) -> Any:
 
 
 def non_finite(objective: Objective, record: Record) -> tuple[str, str]:
-    """Reason and remedy where the loss or its gradient is nan or infinite."""
+    """Return reason and remedy for a loss or gradient that is nan or infinite."""
     loss = record.values[record.loss]
     weights = {key: v.numpy() for key, v in zip(objective.keys, objective.variables, strict=True)}
     if np.all(np.isfinite(loss)):

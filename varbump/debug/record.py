@@ -1,4 +1,4 @@
-"""A traced loss as a list of operations, with the value of each tensor and the gradient that reaches it."""
+"""Record of a traced loss: its operations, the values of their tensors, and the gradients that reach them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ READS = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd"}
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation between the weights and the loss; tensors go by name.
+    """One operation between the weights and the loss; tensors are referred to by name.
 
     Attributes
     ----------
     index : int
-        Place in the order of computation.
+        Position in the order of computation.
     name, kind : str
-        Name in the graph, with the names of the layers around it, and type, such as "SelectV2".
+        Name in the graph, which includes those of the layers around it, and type, such as "SelectV2".
     inputs, outputs : tuple of str
     layer : str or None
-        The innermost layer in whose call it stands; None for the loss.
+        Innermost layer whose call contains it; None for the loss.
     passes : bool
-        Whether a gradient can pass it: comparisons, casts to integers and roundings let none through.
+        Whether a gradient can pass; comparisons, casts to integers and roundings block it.
     """
 
     index: int
@@ -42,7 +42,7 @@ class Operation:
 
 
 class Recorder:
-    """Reads the operations up to `loss` from the graph that is being traced, and says which tensors to fetch.
+    """Reader of the operations up to `loss` in the graph being traced, which selects the tensors to fetch.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Recorder:
     layers : collection of str
         Names of the layers.
     handles : mapping of str to str
-        Name of the tensor that stands for each weight in this graph, to its key.
+        Maps the tensor that represents a weight in this graph to the key of the weight.
     data : sequence of symbolic Tensor
         x and y.
     """
@@ -63,7 +63,7 @@ class Recorder:
         self._with_gradient: list[str] = []
 
     def fetch(self, loss: Any, gradients: bool = True) -> tuple[list[Any], list[Any]]:
-        """Symbolic values, and the gradients of the loss with respect to them."""
+        """Return symbolic values, and the gradients of the loss with respect to them."""
         found: list[Any] = []
         if gradients:
             try:
@@ -76,7 +76,7 @@ class Recorder:
         return list(self._fetched), found
 
     def record(self, values: Iterable[Any] = (), gradients: Iterable[Any] = ()) -> Record:
-        """The finished record, of what was fetched."""
+        """Return the finished record, from what was fetched."""
         named = zip((t.name for t in self._fetched), values, strict=False)
         return Record(
             self.operations,
@@ -89,7 +89,7 @@ class Recorder:
 
 
 def ancestors(tensors: Sequence[Any], fed: Collection[str] = ()) -> list[Any]:
-    """Operations on which tensors depend, in the order of the graph, up to the tensors that `fed` names."""
+    """Return the operations on which tensors depend, in the order of the graph, stopping at the tensors in `fed`."""
     found = {t.op for t in tensors if t.name not in fed}
     pending = list(found)
     while pending:
@@ -112,7 +112,7 @@ def _read(index: int, op: Any, layers: Collection[str]) -> Operation:
 
 
 class Record:
-    """Operations up to a loss in the order of computation, values by tensor, gradients by tensor."""
+    """Operations up to a loss, in order of computation, with values and gradients by tensor."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class Record:
         self.from_data = self.after(data)
 
     def after(self, tensors: Iterable[str], through: Any = None) -> set[int]:
-        """Indices of the operations that depend on any of these tensors, on paths whose operations are `through`."""
+        """Return indices of operations that depend on any of the tensors, along paths that satisfy `through`."""
         found: set[int] = set()
         pending = list(tensors)
         while pending:
@@ -145,7 +145,7 @@ class Record:
         return found
 
     def before(self, tensor: str) -> list[Operation]:
-        """Operations on which a tensor depends, the nearest first."""
+        """Return the operations on which a tensor depends, nearest first."""
         level = [self._maker[tensor]] if tensor in self._maker else []
         order, seen = [], {op.index for op in level}
         while level:
@@ -159,16 +159,16 @@ class Record:
         return order
 
     def weights_before(self, tensor: str) -> list[str]:
-        """Keys of the weights on which a tensor depends, the nearest first."""
+        """Return keys of the weights on which a tensor depends, nearest first."""
         keys = [self.handles[name] for op in self.before(tensor) for name in op.inputs if name in self.handles]
         return list(dict.fromkeys(keys))
 
     def of_weight(self, key: str) -> list[str]:
-        """Tensors that stand for a weight."""
+        """Return the tensors that represent a weight."""
         return [name for name, other in self.handles.items() if other == key]
 
     def layer_before(self, tensor: str) -> str | None:
-        """The nearest layer whose operations a tensor depends on."""
+        """Return the nearest layer on whose operations a tensor depends."""
         return next((op.layer for op in self.before(tensor) if op.layer), None)
 
     def finite(self, op: Operation, which: dict[str, np.ndarray], side: str = "outputs") -> bool:
@@ -176,5 +176,5 @@ class Record:
         return all(np.all(np.isfinite(which[name])) for name in getattr(op, side) if name in which)
 
     def reaches_loss(self) -> set[int]:
-        """Indices of all operations: only those that reach the loss are recorded."""
+        """Return indices of all operations, since only those that reach the loss are recorded."""
         return {op.index for op in self.operations}

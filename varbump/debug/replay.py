@@ -1,4 +1,4 @@
-"""One step of Keras, gone through again with the same rows, the same random numbers and the same weights."""
+"""Replay of one step of Keras, with the same rows, random numbers and weights."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NOT_RANDOM = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "Placehold
 CALLS = {"StatefulPartitionedCall", "PartitionedCall", "While", "StatelessWhile", "If", "StatelessIf"}
 
 PLACES = itertools.count()
-"""Where values are held has a name that no other step has."""
+"""Numbers that make the name of each step's staging area unique."""
 
 
 class Replay:
-    """What a traced step needs to be repeated: its graph, and its rows and random numbers.
+    """All that is needed to repeat a traced step: its graph, rows and random numbers.
 
-    Random layers draw from stateful operations, which give other numbers each time. Their results are kept, and take
-    the place of those operations when the graph is run again.
+    Random layers draw from stateful operations, which give different numbers each time. Their results are kept, and
+    replace those operations when the graph runs again.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Replay:
         self._graph: Any = None
 
     def prepare(self) -> None:
-        """Choose what to keep and what to look at, once the forward and the backward pass are traced."""
+        """Choose what to keep and what to examine, once the forward and backward passes are traced."""
         self.prepared = True
         if tf.executing_eagerly() or not hasattr(self.loss, "graph"):
             return
@@ -56,7 +56,7 @@ class Replay:
             name: f"{own.get(v.ref())}/{weight_label(v)}" for name, v in self._variables.items() if v.ref() in trained
         }
         self._recorder = Recorder(self.loss, layer_names(model), self._keys, self.data)
-        # Gradients of all that is on the way: nobody asks for them before it comes to a replay, so they cost nothing.
+        # Gradients with respect to all tensors: nothing computes them before a replay, so they are free.
         self._values_of, self._gradients_of = self._recorder.fetch(self.loss)
         nodes = ancestors([self.loss, *self._values_of, *self._gradients_of])
         self.kept = [*self.data, *(t for op in nodes if _is_random(op) for t in op.outputs)]
@@ -66,14 +66,14 @@ class Replay:
         self._graph = graph
 
     def keep(self) -> list[Any]:
-        """In each step, hold its rows and random numbers in place of those before, without a copy; what does so."""
+        """Return operations that stage the rows and random numbers of each step in place of the last, uncopied."""
         if not self.kept:
             return []
         with tf.control_dependencies([tf.raw_ops.StageClear(dtypes=self._dtypes, shared_name=self._place)]):
             return [tf.raw_ops.Stage(values=self.kept, shared_name=self._place)]
 
     def forget(self) -> None:
-        """Let go of what is held."""
+        """Release the staged values."""
         if self.kept:
             tf.raw_ops.StageClear(dtypes=self._dtypes, shared_name=self._place)
 
@@ -82,7 +82,7 @@ class Replay:
         return [t.dtype for t in self.kept]
 
     def blame(self) -> Blame | None:
-        """Run the step again and say what went first; None where it cannot be run."""
+        """Run the step again and find what became non-finite first; None if it cannot be run."""
         if self._graph is None:
             return None
         wanted = [*self._values_of, *self._gradients_of]
@@ -97,7 +97,7 @@ class Replay:
         del definition.node[:]
         definition.node.extend(nodes)
         used = set()
-        for node in definition.node:  # control inputs may lead out of what is left
+        for node in definition.node:  # control inputs may refer to removed nodes
             kept = [name for name in node.input if not name.startswith("^") or name[1:] in needed]
             used |= {name if ":" in name else f"{name}:0" for name in kept}
             del node.input[:]
@@ -128,7 +128,7 @@ def _is_random(op: Any) -> bool:
 
 
 def _resolved(tensor: Any) -> Any:
-    """The eager value behind what a graph captured from the ones around it, None where it is no constant."""
+    """Return the eager value behind a tensor captured from outer graphs, or None if there is none."""
     while not hasattr(tensor, "numpy"):
         outer = {id(internal): external for external, internal in getattr(tensor.graph, "captures", [])}
         if id(tensor) not in outer:

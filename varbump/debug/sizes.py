@@ -1,4 +1,4 @@
-"""How large the numbers of a recorded step were: activations by layer, and scales."""
+"""Magnitudes in a recorded step: activations by layer, and scales."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from varbump.debug.record import Record
 __all__ = ["SCALES", "activations", "diverged", "scales"]
 
 SCALES = {"Softplus": "softplus", "Exp": "exp"}
-"""Operations that make a positive scale of a real number."""
+"""Operations that turn a real number into a positive scale."""
 
 DIVERGED = 1e6
-"""An activation beyond it comes from weights that have run away; standardised inputs give sizes of about 1."""
+"""An activation beyond this comes from weights that have diverged; standardised inputs give about 1."""
 
 
 def activations(record: Record) -> dict[str, float]:
-    """Largest magnitude of the last data-dependent result of each layer."""
+    """Return the largest magnitude of the last data-dependent result of each layer."""
     last = {op.layer: op for op in record.operations if op.layer and op.index in record.from_data and op.passes}
     sizes = {}
     for layer, op in last.items():
@@ -27,12 +27,12 @@ def activations(record: Record) -> dict[str, float]:
 
 
 def diverged(record: Record) -> bool:
-    """Whether a layer gave numbers that only runaway weights, or data without a scale, can make."""
+    """Whether a layer gave numbers that only diverged weights, or data far from unit scale, can produce."""
     return max(activations(record).values(), default=0.0) > DIVERGED
 
 
 def scales(record: Record) -> dict[str, tuple[float, float]]:
-    """Range of what each softplus or exponential gave."""
+    """Return the range of the results of each softplus or exponential."""
     found: dict[str, tuple[float, float]] = {}
     for op in record.operations:
         value = record.values.get(op.outputs[0]) if op.outputs else None

@@ -1,4 +1,4 @@
-"""What a person should be told, one question a file."""
+"""Diagnostics of networks and posteriors, one question a file."""
 
 from varbump.diagnostics.bumps import BumpLayerReport, BumpReport, bump_report
 from varbump.diagnostics.elbo_estimate import ElboEstimate, estimate_elbo

@@ -1,4 +1,4 @@
-"""Which bumps are alive for given inputs."""
+"""Live and dead bump units, for given inputs."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["BumpLayerReport", "BumpReport", "bump_report"]
 
 @dataclass(frozen=True)
 class BumpLayerReport:
-    """Units of one bump layer, over all given rows and draws.
+    """Units of one bump layer, over all rows and draws.
 
     Attributes
     ----------
     name : str
     reached : ndarray (features,)
-        Fraction of the inputs of each unit at which the bump is not zero.
+        Fraction of the inputs at which the bump of each unit is not zero.
     sigma : ndarray, () or (features,)
-        Squared radius; for a Gaussian bump its b.
+        Squared radius; b of a Gaussian bump.
     has_gradient : ndarray of bool, () or (features,)
-        Whether any input gives that number a gradient.
+        Whether any input gives each sigma a gradient.
     """
 
     name: str
@@ -43,7 +43,7 @@ class BumpLayerReport:
 
     @property
     def live_fraction(self) -> float:
-        """Fraction of the units that some input reaches."""
+        """Fraction of the units that at least one input reaches."""
         return float(np.mean(self.reached > 0))
 
     @property
@@ -54,7 +54,7 @@ class BumpLayerReport:
 
 @dataclass(frozen=True)
 class BumpReport(Printed):
-    """Live units of every bump layer of a network; printed, a table and what to do about dead ones.
+    """Live units of every bump layer of a network; prints as a table with remedies for dead ones.
 
     Attributes
     ----------
@@ -99,18 +99,18 @@ class BumpReport(Printed):
 def bump_report(network: keras.Model, x: Any, *, num_draws: int = 10, seed: int | None = 0) -> BumpReport:
     """Report, for given inputs, the live units of every bump layer and the sigmas that get no gradient.
 
-    Outside of its support a bump is exactly zero, and so is every gradient: what no input reaches stays as it is.
+    Outside its support a bump and all its gradients are exactly zero: a unit that no input reaches does not learn.
 
     Parameters
     ----------
     network : tf_keras.Model
-        Holds `Bump` or `GaussianBump`, as layers or as activations.
+        Contains `Bump` or `GaussianBump`, as layers or as activations.
     x : array-like (N, D)
         Inputs, for instance the training data.
     num_draws : int, default=10
-        Draws of the weights to look at together.
+        Draws of the weights that are pooled.
     seed : int, optional
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
@@ -124,6 +124,8 @@ def bump_report(network: keras.Model, x: Any, *, num_draws: int = 10, seed: int 
     check_network(network)
     check_count(num_draws, "num_draws")
     x = tf.constant(check_inputs(network, x))
+    if not network.built:
+        network(x[:1])
     size = rehearse(network, (1, *x.shape[1:])).num_noise
     noise = standard_normal([num_draws, size], [host_seed(seed), 0], x.dtype)
     seen: dict[int, tuple[Any, list[np.ndarray]]] = {}

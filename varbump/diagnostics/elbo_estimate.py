@@ -1,4 +1,4 @@
-"""How large the evidence lower bound of a trained network is."""
+"""Estimate of the evidence lower bound of a trained network."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class ElboEstimate:
     Attributes
     ----------
     elbo : float
-        Nats, of all N observations together; a lower bound on the log evidence log p(y | x).
+        In nats, for all N observations together; a lower bound on the log evidence log p(y | x).
     standard_error : float
-        Of `elbo`, from the spread over the draws (nats).
+        Standard error of `elbo` (nats), from the spread over the draws.
     loss, nll : float
         ``-elbo / N`` and the mean negative log-likelihood (nats per observation).
     kl : float
-        Nats.
+        In nats.
     """
 
     elbo: float
@@ -48,11 +48,11 @@ class ElboEstimate:
 def estimate_elbo(
     network: keras.Model, likelihood: Any, x: Any, y: Any, *, num_draws: int = 100, seed: int | None = None
 ) -> ElboEstimate:
-    r"""Estimate the ELBO of the weights as they are from draws w ~ q, each over all of the data.
+    r"""Estimate the ELBO of the current weights from draws w ~ q, each evaluated on all data.
 
     .. math:: \mathrm{ELBO} = \operatorname{E}_q[\log p(y | x, w) + \log p(w) - \log q(w)]
 
-    Densities are taken at the draws, also where the KL has a closed form: the closer q is to the exact posterior, the
+    Densities are evaluated at the draws, even if the KL has a closed form: the closer q is to the exact posterior, the
     less the terms vary from draw to draw, and at the exact posterior each draw gives the log evidence.
 
     Parameters
@@ -86,9 +86,9 @@ def estimate_elbo(
 def elbo_terms(
     network: keras.Model, likelihood: Any, x: Any, y: Any, *, num_draws: int, seed: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For each draw w ~ q, -log p(y | x, w) and log q(w) - log p(w), in nats, (S,) each.
+    """Compute -log p(y | x, w) and log q(w) - log p(w) of draws w ~ q, in nats, shape (S,) each.
 
-    Less their sum is log p(y, w | x) - log q(w), the log ratio of importance sampling.
+    The negative of their sum is log p(y, w | x) - log q(w), the log ratio of importance sampling.
     """
     check_network(network)
     check_likelihood(likelihood)

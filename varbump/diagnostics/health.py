@@ -1,4 +1,4 @@
-"""Can the posterior be trusted: what it has learned, against the prior and the data, and the known traps."""
+"""Health of a posterior: what it has learned compared with its prior and the data, and the known traps."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from varbump.predict.sampler import Sampler
 __all__ = ["HealthReport", "LayerHealth", "health_report"]
 
 COLLAPSED = 0.05
-"""KL of a weight, in nats, below which it has stayed at the prior; a weight of sd 0.8 under N(0, 1) has 0.04."""
+"""KL in nats below which a weight counts as still at the prior; for sd 0.8 under N(0, 1) it is 0.04."""
 
 
 @dataclass(frozen=True)
 class LayerHealth:
-    """What one layer has learned.
+    """Summary of what one layer has learned.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class LayerHealth:
     share_below_one : float
         Share of the weights whose |mean| is below their sd.
     share_collapsed : float
-        Share of the weights that have stayed at the prior: less than 0.05 nats each.
+        Share of the weights that have stayed at the prior, with a KL below 0.05 nats each.
     num_effective : float or None
         Sum over weights of 1 - sd_q^2 / sd_p^2.
     """
@@ -59,7 +59,7 @@ class LayerHealth:
 
 @dataclass(frozen=True)
 class HealthReport(Printed):
-    """Health of a posterior; printed, tables and a sentence for each finding.
+    """Health of a posterior; prints as tables with a sentence for each finding.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class HealthReport(Printed):
     data_sd : float
         sd of y.
     residual_sd : float
-        Root mean square of y less the posterior mean, units of y.
+        Root mean square of y minus the posterior mean, units of y.
     noise_sd : float
         Root mean square of the sd of y given f, units of y.
     num_data : int
@@ -121,19 +121,19 @@ class HealthReport(Printed):
 def health_report(
     network: keras.Model, likelihood: Any, x: Any, y: Any, *, num_draws: int = 50, seed: int | None = 0
 ) -> HealthReport:
-    """Hold the posterior of a trained network against its prior and the data, and look for the known traps.
+    """Compare the posterior of a trained network with its prior and the data, and look for the known traps.
 
-    The traps: wide mean-field layers with an odd activation, which unlearn the data; a KL weight other than 1 / N or a
-    temperature other than 1; columns of x far from unit scale; a fixed noise scale far from the residuals; a prior
-    over functions far from the scale of y; a posterior that has stayed at the prior. Each comes with its figures and
-    a remedy.
+    The traps are wide mean-field layers with an odd activation, which ignore the data; a KL weight other than 1 / N or
+    a temperature other than 1; columns of x far from unit scale; a fixed noise scale far from the residuals; a prior
+    over functions far from the scale of y; a posterior that has stayed at the prior. Each is reported with its figures
+    and a remedy.
 
     Parameters
     ----------
     network : tf_keras.Model
         Trained, with layers of `varbump.layers.DenseVariational`.
     likelihood : likelihood
-        The one that it was trained with.
+        The one it was trained with.
     x, y : array-like (N, D), (N, Q)
         The training data.
     num_draws : int, default=50
@@ -195,7 +195,7 @@ def _layer(weights: LayerWeights, counts: Any) -> LayerHealth:
 
 
 def _prior_means(network: keras.Model, likelihood: Any, x: np.ndarray, num_draws: int, seed: int) -> np.ndarray:
-    """E[y | f] of functions drawn from the prior (S, N', Q), at up to 200 rows."""
+    """Compute E[y | f] of functions drawn from the prior, (S, N', Q), at up to 200 rows."""
     rows = x[np.linspace(0, len(x) - 1, min(len(x), 200)).astype(int)]
     layers = [layer for layer in network._flatten_layers() if isinstance(layer, DenseVariational)]
 

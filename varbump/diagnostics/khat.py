@@ -1,4 +1,4 @@
-"""How far q is from the posterior, told by the tail of the importance ratios."""
+"""PSIS k-hat: distance of q from the posterior, measured by the tail of the importance ratios."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ __all__ = ["KhatReport", "psis_khat"]
 GOOD, USABLE = 0.5, 0.7
 
 MANY_WEIGHTS = 100
-"""From here on an approximation with good bands fails the test.
+"""Number of weights above which approximations with good bands fail the test.
 
-The log ratio of a normal whose sd is off by a share e, to one that is right, has variance (1 - (1 - e)^2)^2 / 2, about
+The log ratio of a normal whose sd is off by a fraction e to the correct one has variance (1 - (1 - e)^2)^2 / 2, about
 2 e^2. Over n independent weights that is 2 n e^2: for n = 100 and e = 10 %, which no band shows, it is 2, and the
-ratios of neighbouring draws differ by a factor of 4. k-hat of the joint density then is near its limits; beyond, it
-says how many weights there are rather than how good q is (Yao et al., section 3.1, on high dimensions).
+ratios of typical draws differ by a factor of 4. The k-hat of the joint density is then near its limits; beyond, it
+reflects the number of weights rather than the quality of q (Yao et al., section 3.1, on high dimensions).
 """
 
 MOST_WEIGHTS = 5000
-"""Ratios are not even computed above."""
+"""Above this many weights the ratios are not computed."""
 
 
 @dataclass(frozen=True)
 class KhatReport(Printed):
-    """Result of `varbump.psis_khat`; printed, the number and what it says.
+    """Result of `varbump.psis_khat`; prints as a table with a verdict.
 
     Attributes
     ----------
     khat : float
-        Shape of the generalised Pareto distribution that fits the largest importance ratios: with 1 / k moments.
-        -inf where all ratios are equal, which is what the exact posterior gives; nan where it was not computed.
+        Shape of the generalised Pareto distribution fitted to the largest importance ratios, which has 1 / k moments.
+        -inf if all ratios are equal, as for the exact posterior; nan if it was not computed.
     num_weights : int
     num_draws : int
         S.
@@ -57,19 +57,19 @@ class KhatReport(Printed):
 
     @property
     def too_many_weights(self) -> bool:
-        """Whether a large k-hat says more about the number of weights than about q."""
+        """Whether a large k-hat reflects the number of weights rather than q."""
         return self.num_weights > MANY_WEIGHTS
 
     @property
     def good(self) -> bool | None:
-        """Whether q lacks nothing of the posterior where it has draws; None where there are too many weights to say."""
+        """Whether q covers the posterior where it has draws; None if there are too many weights to tell."""
         if self.khat < USABLE:
             return True
         return None if self.too_many_weights or np.isnan(self.khat) else False
 
     @property
     def judgement(self) -> str:
-        """What the number says."""
+        """Interpretation of the number."""
         modes = "k-hat cannot see modes of the posterior that q has no draws in, nor that q is too wide."
         if self.khat == -np.inf:
             return f"All importance ratios are equal: q is the posterior itself, as far as its draws reach. {modes}"
@@ -81,11 +81,11 @@ class KhatReport(Printed):
             return (
                 f"Too many weights to say: with more than {MANY_WEIGHTS}, errors of 10 % in each sd, which no band "
                 f"shows, are enough for a k-hat above {USABLE}. Look at calibration on held-out data (varbump.evaluate)"
-                f", or hold the function against varbump.sample_nuts."
+                f", or compare the function with varbump.sample_nuts."
             )
         return (
             f"Above {USABLE}: q is far from the posterior in some direction, mostly too narrow. Do not trust "
-            f"the sds of its weights; what that does to the function, varbump.sample_nuts tells. Train longer, or take "
+            f"the sds of its weights; varbump.sample_nuts shows what that does to the function. Train longer, or use "
             f"a family with more covariance."
         )
 
@@ -104,26 +104,26 @@ class KhatReport(Printed):
 def psis_khat(
     network: keras.Model, likelihood: Any, x: Any, y: Any, *, num_draws: int = 4000, seed: int | None = 0
 ) -> KhatReport:
-    r"""Hold q against the posterior by the tail of the importance ratios, for networks of few weights.
+    r"""Compare q with the posterior by the tail of the importance ratios, for networks with few weights.
 
     .. math:: r_s = p(y, w_s | x) / q(w_s), \quad w_s \sim q
 
-    Where q lacks mass that the posterior has, a few ratios are far larger than all others: k-hat is the shape of the
-    generalised Pareto distribution of the largest. For a normal posterior and a q with its sds times s < 1, it is
-    1 - s^2; a q that is too wide is not found out. Learned noise scales and scales of priors are held at their values.
+    If q lacks mass that the posterior has, a few ratios are far larger than all others: k-hat is the shape of the
+    generalised Pareto distribution of the largest. For a normal posterior and a q whose sds are smaller by a factor
+    s < 1, it is 1 - s^2; a q that is too wide goes unnoticed. Learned noise scales and scales of priors stay fixed.
 
     Parameters
     ----------
     network, likelihood, x, y
         As in `varbump.fit`: the training data.
     num_draws : int, default=4000
-        S; at least 100. The number still scatters by about 0.1 from seed to seed, however many draws there are.
+        S; at least 100. However many there are, k-hat varies by about 0.1 from seed to seed.
     seed : int, optional
 
     Returns
     -------
     KhatReport
-        Print it. For more than 5,000 weights nothing is computed and k-hat is nan.
+        Printable. For more than 5,000 weights nothing is computed and k-hat is nan.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def psis_khat(
         raise ValueError("an importance ratio is nan or infinite: a draw from q has no finite density or likelihood")
     sd = float(np.std(log_ratios))
     if np.ptp(log_ratios) <= 1e-9 * max(1.0, float(np.abs(log_ratios).max())):
-        return KhatReport(-np.inf, num_weights, num_draws, sd)  # no tail to fit: psislw gives nan
-    # psislw takes log densities of observations, whose ratios are their inverses: it negates what it is given
+        return KhatReport(-np.inf, num_weights, num_draws, sd)  # no tail to fit: psislw would return nan
+    # psislw expects log densities of observations, whose ratios are their inverses, and negates its argument
     _, khat = array_stats.psislw(-log_ratios)
     return KhatReport(float(khat), num_weights, num_draws, sd)

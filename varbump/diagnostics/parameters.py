@@ -1,4 +1,4 @@
-"""The count of parameters and of weights, held against the number of data points."""
+"""Counts of parameters and weights, compared with the number of data points."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class LayerReport:
     ----------
     name : str
     num_weights : int
-        Numbers that a draw of the layer has: kernel and bias.
+        Size of a draw of the layer: kernel and bias.
     num_trainable : int
         Trainable parameters, those of q(w) for a variational layer.
     num_covariances : int
-        How many of the latter stand for dependence between weights.
+        Trainable parameters that describe dependence between weights.
     kl : float or None
-        KL(q || p) in nats; None where there is no closed form, or no distribution.
+        KL(q || p) in nats; None if it has no closed form, or the layer no distribution.
     num_effective : float or None
         Sum over weights of 1 - sd_q^2 / sd_p^2 (MacKay's gamma), in (-inf, num_weights].
     """
@@ -55,7 +55,7 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class ParameterReport(Printed):
-    """Counts of a network and of its data; printed, a table with a sentence of judgement.
+    """Counts of a network and of its data; prints as a table with a verdict.
 
     Attributes
     ----------
@@ -63,12 +63,11 @@ class ParameterReport(Printed):
     num_data : int or None
         N.
     relevance : ndarray (D,) or None
-        Of each input: the scale of its weights in the first layer, where the prior learns it
-        (`varbump.priors.ARDNormal`).
+        Scale of the weights of each input in the first layer, if the prior learns it (`varbump.priors.ARDNormal`).
     temperature : float
-        Of the last training.
+        Temperature of the latest training.
     input_names : tuple of str or None
-        For the table of relevance, where the inputs have names.
+        Names of the inputs, for the table of relevance.
     """
 
     layers: tuple[LayerReport, ...]
@@ -79,17 +78,17 @@ class ParameterReport(Printed):
 
     @property
     def num_weights(self) -> int:
-        """Weights and biases of one function that the network stands for."""
+        """Number of weights and biases in one draw of the network."""
         return sum(layer.num_weights for layer in self.layers)
 
     @property
     def num_trainable(self) -> int:
-        """Trainable parameters, most of them of the variational posterior."""
+        """Number of trainable parameters, most of them in the variational posterior."""
         return sum(layer.num_trainable for layer in self.layers)
 
     @property
     def num_covariances(self) -> int:
-        """Trainable parameters that stand for dependence between weights."""
+        """Number of trainable parameters that describe dependence between weights."""
         return sum(layer.num_covariances for layer in self.layers)
 
     @property
@@ -104,7 +103,7 @@ class ParameterReport(Printed):
 
     @property
     def kl(self) -> float | None:
-        """KL(q || p) in nats over all layers that have one."""
+        """KL(q || p) in nats, summed over the layers that have one."""
         return _total(layer.kl for layer in self.layers)
 
     @property
@@ -114,9 +113,9 @@ class ParameterReport(Printed):
 
     @property
     def judgement(self) -> str:
-        """What the counts do and do not mean."""
+        """Interpretation of the counts."""
         if not self.num_data:
-            return "Pass num_data to hold the counts against the number of data points."
+            return "Pass num_data to compare the counts with the number of data points."
         weights = f"A function of this network has {self.num_weights:,} weights for {self.num_data:,} data points."
         if self.num_trainable <= self.num_data:
             return f"{weights} There are fewer trainable parameters than points."
@@ -160,7 +159,7 @@ class ParameterReport(Printed):
 
 
 def parameter_report(network: keras.Model, *, num_data: int | None = None) -> ParameterReport:
-    r"""Count weights and variational parameters of a network, and hold them against the data.
+    r"""Count the weights and variational parameters of a network, and compare them with the number of data.
 
     The effective number of parameters is :math:`\gamma = \sum_i (1 - \mathrm{sd}_q(w_i)^2 / \mathrm{sd}_p(w_i)^2)`.
 
@@ -212,14 +211,14 @@ def _relevance_table(relevance: np.ndarray, names: tuple[str, ...] | None) -> Ta
 
 
 def _relevance(layers: Sequence[Any]) -> np.ndarray | None:
-    """Learned prior scales of the inputs of the first variational layer, if that is also the first with weights."""
+    """Learned prior scales of the inputs, if the first layer with weights is variational and its prior learns them."""
     prior: Any = getattr(layers[0], "_prior", None) if layers else None
     return prior.groups.by_input(prior.scales) if hasattr(prior, "groups") else None
 
 
 def _report(layer: Any) -> LayerReport:
     num_trainable = _count(layer.trainable_variables)
-    if not (hasattr(layer, "_posterior") and hasattr(layer, "_prior")):  # ours and TFP's have both
+    if not (hasattr(layer, "_posterior") and hasattr(layer, "_prior")):  # our layers and TFP's have both
         return LayerReport(layer.name, num_trainable, num_trainable)
     q, p = distributions_of(layer)
     size = int(q.event_shape.num_elements())
@@ -243,7 +242,7 @@ def _covariances(posterior: Any, size: int, num_posterior: int) -> int:
 
 
 def distributions_of(layer: Any) -> tuple[Any, Any]:
-    """Posterior and prior of a variational layer, ours or TFP's."""
+    """Return the posterior and prior distributions of a variational layer, ours or TFP's."""
     if isinstance(layer, DenseVariational):
         return layer._posterior(None), layer._prior(None)
     x = tf.zeros([1, layer.input_spec.axes[-1]])

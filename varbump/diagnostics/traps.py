@@ -1,4 +1,4 @@
-"""The known traps of variational regression, each found with its figures and a remedy."""
+"""Known traps of variational regression, each reported with its figures and a remedy."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from varbump.layers import DenseVariational
 __all__ = ["far_from_unit_scale", "odd_and_wide", "scales_apart", "weights_of_the_kl"]
 
 WIDE = 64
-"""Units of a hidden layer from which mean field with an odd activation is warned of.
+"""Width of a hidden layer from which mean field with an odd activation gives a warning.
 
-The reference bounds the posterior mean by a term that falls with the root of the width; at 16 units it is not seen.
+The reference bounds the posterior mean by a term that falls with the root of the width; at 16 units no effect shows.
 """
 
 MAX_MEAN, SD_RANGE = 5.0, (0.05, 20.0)
-"""Of a column of x. Standardised columns have 0 and 1; uniform ones on [0, 1] or [-10, 10] are still inside."""
+"""Limits for the columns of x. Standardised columns have 0 and 1; uniform ones on [0, 1] or [-10, 10] pass too."""
 
 NOISE_RATIO = 2.0
-"""Fixed scale over residual sd, or the reverse. From 20 points on, the sd of residuals is known to better than 1.5."""
+"""Limit for fixed scale over residual sd, or its inverse; from 20 points on, that sd is known to within 1.5 times."""
 
 PRIOR_RATIO = (0.02, 200.0)
-"""sd of f under the prior over that of y: N(0, 1) over all weights of 16-16-1 gives around 10 on standardised data."""
+"""Limits for the sd of f under the prior over that of y: N(0, 1) weights in 16-16-1 give about 10 on unit scale."""
 
 
 def far_from_unit_scale(x: np.ndarray) -> list[str]:
-    """Columns of x for which neither priors nor starts are made."""
+    """Find columns of x far from the scale that priors and initial values assume."""
     flat = x.reshape(len(x), -1).astype(float)
     found = []
     for column, (mean, sd) in enumerate(zip(flat.mean(0), flat.std(0), strict=True)):
@@ -45,7 +45,7 @@ def far_from_unit_scale(x: np.ndarray) -> list[str]:
 
 
 def weights_of_the_kl(network: keras.Model, num_data: int) -> list[str]:
-    """A KL that counts more or less than once, by the weight of a layer or by a temperature."""
+    """Find a KL that counts more or less than once, by the weight of a layer or by a temperature."""
     found = []
     for layer in network._flatten_layers():
         weight = getattr(layer, "kl_weight", None)
@@ -63,7 +63,7 @@ def weights_of_the_kl(network: keras.Model, num_data: int) -> list[str]:
 
 
 def odd_and_wide(network: keras.Model, figures: dict[str, float]) -> list[str]:
-    """Wide mean-field layers with an odd activation, which unlearn the data."""
+    """Find wide mean-field layers with an odd activation, which ignore the data."""
     layers = [layer for layer in network._flatten_layers() if isinstance(layer, DenseVariational)]
     for layer in layers[:-1]:
         independent = getattr(layer.posterior, "independent", False)
@@ -86,7 +86,7 @@ def _is_odd(activation: Any) -> bool:
 
 
 def scales_apart(likelihood: Any, collapsed: float, figures: dict[str, float]) -> list[str]:
-    """Noise, prior and posterior against y; `collapsed` is the share of all weights that have stayed at the prior."""
+    """Compare noise, prior and posterior with y; `collapsed` is the share of weights that have stayed at the prior."""
     found = []
     residual, noise, spread = figures["residual_sd"], figures["noise_sd"], figures["data_sd"]
     fixed = not getattr(likelihood, "trainable_variables", None) and type(likelihood).__name__ == "Normal"

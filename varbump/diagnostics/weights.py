@@ -1,4 +1,4 @@
-"""Mean and sd of every weight under q, beside those of the prior."""
+"""Mean and sd of every weight, under q and under the prior."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LayerWeights:
     ----------
     name : str
     mean, sd : ndarray (n,)
-        Under q(w), each weight by itself.
+        Marginal moments under q(w).
     prior_mean, prior_sd : ndarray (n,)
     """
 
@@ -39,7 +39,7 @@ class LayerWeights:
 
     @property
     def marginal_kl(self) -> np.ndarray:
-        r"""KL in nats of each weight by itself to a normal with the moments of its prior, shape (n,).
+        r"""KL in nats of each marginal to a normal with the moments of its prior, shape (n,).
 
         .. math:: \log(s_p / s_q) + (s_q^2 + (m_q - m_p)^2) / 2 s_p^2 - 1/2
         """
@@ -49,7 +49,7 @@ class LayerWeights:
 
 @dataclass(frozen=True)
 class WeightSummary:
-    """The weights of each variational layer.
+    """Moments of the weights of each variational layer.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class WeightSummary:
 
 
 def weight_summary(network: keras.Model) -> WeightSummary:
-    """Mean and sd of every weight under the posterior and the prior, layer by layer.
+    """Collect mean and sd of every weight under the posterior and the prior, layer by layer.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Regression on a table of data, as scikit-learn has it."""
+"""Regression on tables, as a scikit-learn estimator."""
 
 from varbump.estimator.regressor import VariationalRegressor
 

@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from varbump.core.checks import check_shares, interval_tails
+from varbump.core.random import generator
 from varbump.core.registry import by_short_name
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
@@ -41,7 +42,7 @@ try:
 except ImportError:  # scikit-learn 1.5
 
     def validate_data(estimator: Any, *arrays: Any, **options: Any) -> Any:
-        """What scikit-learn 1.6 made a function."""
+        """Equivalent of the function that scikit-learn 1.6 introduced."""
         return estimator._validate_data(*arrays, **options)
 
 
@@ -56,11 +57,11 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     r"""Regression with a small ensemble of variational networks, as a scikit-learn estimator.
 
     Each member minimises :math:`-\mathrm{ELBO} / N` of a Bayesian network on standardised X and y; predictions pool
-    draws of the weights from all members, and are in the units of y. The defaults are meant for tables of some hundred
-    to some ten thousand rows as they are.
+    draws of the weights from all members, and are in the units of y. The defaults are meant for tables of a few hundred
+    to some ten thousand rows.
 
-    A fit is a function of the weighted set of rows: their order does not matter, a row of weight 3 is three equal
-    rows and one of weight 0 is none. A prediction for a row does not depend on the other rows it is asked with.
+    A fit depends only on the weighted set of rows: their order does not matter, a row of weight 3 is equivalent to
+    three equal rows and one of weight 0 to none. The prediction for a row does not depend on the other rows passed.
 
     Parameters
     ----------
@@ -71,30 +72,30 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     posterior : {"mean_field", "low_rank", "full_covariance", "joint"} or PosteriorFactory, default="mean_field"
         Family of q(w), see `varbump.posteriors`.
     prior : {"ard", "normal", "laplace", "trainable"} or PriorFactory, default="ard"
-        p(w), see `varbump.priors`. "ard" learns a scale for each input: how relevant it is.
+        p(w), see `varbump.priors`. "ard" learns a scale for each input, its relevance.
     likelihood : {"normal", "heteroscedastic", "student_t"} or likelihood, default="normal"
-        Noise of one learned sd; of an sd that depends on X; with heavy tails. One of `varbump.likelihoods` is taken
-        as it is, its scales in sds of y.
+        Noise with one learned sd, with an sd that depends on X, or with heavy tails. An instance from
+        `varbump.likelihoods` is used as it is, with scales in sds of y.
     n_members : int, default=4
-        Networks in the ensemble, trained at once from different starts.
+        Networks in the ensemble, trained together from different initial values.
     max_iter : int, default=None
-        Passes over the rows (epochs). None makes about 20,000 steps of them.
+        Passes over the rows (epochs). None chooses it for about 20,000 steps.
     batch_size : int or "auto", default="auto"
-        Rows a step; "auto" is 64, and up to 256 where there are many rows.
+        Rows per step; "auto" is 64, and up to 256 for many rows.
     learning_rate : float, default=0.01
-        Of Adam at the start; it falls to 0 along a cosine.
+        Initial step size of Adam; it decays to 0 along a cosine.
     kl_warmup : float, default=0.5
         Fraction of the run over which the weight of the KL rises from 0 to 1, in [0, 1).
     early_stopping : bool, default=False
-        Set rows aside and stop when their loss has not fallen for `n_iter_no_change` epochs, counted once the KL has
-        its full weight; the best epoch is kept.
+        Set rows aside and stop after `n_iter_no_change` epochs without improvement of their loss, counted once the KL
+        has its full weight; the best epoch is kept.
     validation_fraction : float, default=0.1
         Share of the rows set aside for `early_stopping`.
     n_iter_no_change : int, default=20
     n_draws : int, default=400
         Draws of the weights that predictions average over, rounded up to a multiple of `n_members`.
     random_state : int, RandomState or None, default=None
-        Same integer, data, machine and versions: the same fit, bit for bit.
+        The same integer, data, machine and versions give the same fit, bit for bit.
     verbose : int, default=0
         0 is silent; otherwise a progress bar, if standard output is a terminal.
 
@@ -102,9 +103,9 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     ----------
     n_features_in_ : int
     feature_names_in_ : ndarray of str (D,)
-        Where X was a data frame whose columns all have names.
+        Only if X was a data frame whose column names are all strings.
     n_iter_ : int
-        Epochs that were run.
+        Number of epochs.
     history_ : History
         Loss, nll and KL of every epoch, of standardised y, averaged over members.
     noise_std_ : float or ndarray (Q,)
@@ -113,21 +114,21 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     network_ : tf_keras.Model
         The first member, a map of standardised X to standardised y.
     ensemble_ : Ensemble
-        All members; `varbump.predict_f` and its like take it.
+        All members, for `varbump.predict_f` and the like.
     likelihood_ : likelihood
-        Of the first member, for standardised y.
+        That of the first member, for standardised y.
     parameter_report_ : ParameterReport
-        Counts and relevance of the inputs, first member; printed, a table.
+        Counts and relevance of the inputs, for the first member; prints as a table.
     x_scaler_, y_scaler_ : StandardScaler
 
     See Also
     --------
-    varbump.fit : The training, for networks built by hand.
+    varbump.fit : Training of a network.
     sklearn.linear_model.BayesianRidge : Bayesian linear regression.
 
     Notes
     -----
-    `_parameter_constraints` and their check are scikit-learn's, whose errors name the parameter and its range.
+    Parameters are validated by scikit-learn, whose errors name the parameter and its range.
 
     References
     ----------
@@ -206,21 +207,21 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or data frame (N, D)
-            Features; standardised inside, so in any units. A constant column is harmless.
+            Features, in any units; they are standardised internally. Constant columns are allowed.
         y : array-like (N,) or (N, Q)
             One or several targets.
         sample_weight : array-like (N,), optional
-            A row of weight 3 counts like three equal rows.
+            Weights of the rows; weight 3 is equivalent to three equal rows.
 
         Returns
         -------
         VariationalRegressor
-            Itself.
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            If X, y or sample_weight are not finite numbers of matching shapes, or a parameter is out of its range.
+            If X, y or sample_weight are not finite or do not match, or a parameter is out of range.
         NonFiniteLossError
             If the loss becomes nan or infinite.
         """
@@ -230,8 +231,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         check_range(X, "X")
         check_range(targets, "y")
         X, targets, weights = merged(X, targets, weights)
-        generator = check_random_state(self.random_state)
-        seed, draw_seed, split_seed = (int(generator.randint(LARGEST_SEED)) for _ in range(3))
+        random_state = check_random_state(self.random_state)
+        seed, draw_seed, split_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(3))
         self.x_scaler_ = StandardScaler().fit(X, sample_weight=weights)
         self.y_scaler_ = StandardScaler().fit(targets, sample_weight=weights)
         x, z = self.x_scaler_.transform(X), self.y_scaler_.transform(targets)
@@ -269,7 +270,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        r"""Mean of the predictive distribution, and its standard deviation.
+        r"""Predict the mean of the predictive distribution and, optionally, its standard deviation.
 
         Parameters
         ----------
@@ -290,7 +291,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         return (mean, self._shaped(total * self.y_scaler_.scale_)) if return_std else mean
 
     def predict_quantiles(self, X: Any, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> np.ndarray:
-        """Quantiles of the predictive distribution, noise included.
+        """Predict quantiles of the predictive distribution, noise included.
 
         Parameters
         ----------
@@ -311,15 +312,15 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         return self._quantiles(X, quantiles, epistemic=False)
 
     def predict_interval(self, X: Any, coverage: float = 0.95, kind: str = "total") -> np.ndarray:
-        """Equal-tailed interval of each row.
+        """Predict an equal-tailed interval for each row.
 
         Parameters
         ----------
         X : array-like or data frame (N, D)
         coverage : float, default=0.95
-            Probability that it holds, in (0, 1).
+            Probability content of the interval, in (0, 1).
         kind : {"total", "epistemic"}, default="total"
-            "total" is where a new observation lies; "epistemic" is where its expectation lies, without the noise, and
+            "total" is the interval of a new observation; "epistemic" that of its expectation, without the noise, which
             narrows as data are added.
 
         Returns
@@ -337,13 +338,13 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         return self._quantiles(X, interval_tails(coverage), epistemic=kind == "epistemic")
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
-        """Draw observations: functions drawn from the posterior, with noise.
+        """Draw observations: functions from the posterior, plus noise.
 
         Parameters
         ----------
         X : array-like or data frame (N, D)
         n_samples : int, default=1
-            Each is one function at all rows of X, with noise of its own at each row.
+            Number of draws. Each is one function at all rows of X, with independent noise at each row.
         random_state : int, RandomState or None, default=0
             As in `GaussianProcessRegressor.sample_y`.
 
@@ -360,14 +361,14 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         x = self._inputs(X)
         if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples must be an integer of at least 1, got {n_samples!r}")
-        generator = check_random_state(random_state)
-        seed, noise_seed = (int(generator.randint(LARGEST_SEED)) for _ in range(2))
-        draws = self._predictive(int(n_samples), seed).sample(x, np.random.default_rng(noise_seed))
+        random_state = check_random_state(random_state)
+        seed, noise_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(2))
+        draws = self._predictive(int(n_samples), seed).sample(x, generator(noise_seed))
         draws = draws * self.y_scaler_.scale_ + self.y_scaler_.mean_
         return draws[..., 0].T if self._single_target else np.moveaxis(draws, 0, -1)
 
     def log_predictive_density(self, X: Any, y: Any) -> np.ndarray:
-        r"""How well the predictive distribution foresaw each row.
+        r"""Compute the log density of each row under the predictive distribution.
 
         .. math:: \log \tfrac1S \sum_s p(y_n | f(x_n; w_s))
 
@@ -379,8 +380,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray (N,)
-            Nats, of a density in the units of y; jointly over targets. Its mean over held-out rows is what tables of
-            Bayesian regression call the test log-likelihood.
+            In nats, for a density in the units of y, jointly over targets. Its mean over held-out rows is the test
+            log-likelihood of the literature.
 
         Raises
         ------
@@ -401,7 +402,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         return self.x_scaler_.transform(self._validated(X, reset=False))
 
     def _validated(self, X: Any, *y: Any, **options: Any) -> Any:
-        """What scikit-learn makes of X and y, in float64, or an error that names the column of X at fault."""
+        """Validate X and y with scikit-learn, as float64; errors name the column of X at fault."""
         try:
             return validate_data(self, X, *y, dtype=np.float64, **options)
         except (TypeError, ValueError) as error:
@@ -411,12 +412,12 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     def _predictive(self, num_draws: int | None = None, seed: int | None = None) -> Predictive:
         check_is_fitted(self, "network_")
         likelihoods = self._trained.likelihoods
-        if num_draws is None:  # as many of each member
+        if num_draws is None:  # equally many of each member
             num_draws = -(-int(self.n_draws) // len(likelihoods)) * len(likelihoods)
         return Predictive(self.ensemble_, likelihoods[:num_draws], num_draws, self._draw_seed if seed is None else seed)
 
     def _predictive_of(self, X: Any) -> tuple[Predictive, np.ndarray, np.ndarray, np.ndarray]:
-        """For `varbump.evaluate`: the predictive distribution of standardised y, x for it, and shift and unit of y."""
+        """Return the predictive distribution of standardised y, its inputs, and shift and unit of y."""
         return self._predictive(), self._inputs(X), self.y_scaler_.mean_, self.y_scaler_.scale_
 
     def _quantiles(self, X: Any, levels: Sequence[float], *, epistemic: bool) -> np.ndarray:
@@ -431,14 +432,14 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     def _split(
         self, x: np.ndarray, z: np.ndarray, weights: np.ndarray, seed: int
     ) -> tuple[list[np.ndarray], tuple[np.ndarray, np.ndarray] | None]:
-        """Rows to train on, with their weights, and rows to stop by."""
+        """Split into rows for training, with their weights, and rows for early stopping."""
         if not self.early_stopping:
             return [x, z, weights], None
         parts = train_test_split(x, z, weights, test_size=self.validation_fraction, random_state=seed)
         return parts[::2], (parts[1], parts[3])
 
     def _report(self, num_data: int) -> ParameterReport:
-        """Counts of the first member; a constant column tells nothing, whatever scale its weights are left with."""
+        """Report on the first member; the relevance of a constant column is 0, whatever scale its weights have."""
         report = parameter_report(self.network_, num_data=num_data)
         if report.relevance is None:
             return report
@@ -447,7 +448,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         return replace(report, relevance=relevance, input_names=None if names is None else tuple(map(str, names)))
 
     def _noise_std(self, x: np.ndarray, weights: np.ndarray) -> Any:
-        """Root mean square sd of the noise, units of y."""
+        """Return the root mean square sd of the noise, units of y."""
         likelihoods = self._trained.likelihoods
         if likelihoods[0].scale_varies:
             squares = [
@@ -462,25 +463,25 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         return float(std[0]) if self._single_target else std
 
     def __getstate__(self) -> dict[str, Any]:
-        """Parameters and fitted attributes; networks as their configuration and weights."""
+        """Return parameters and fitted attributes, with networks as their arguments and weights."""
         state = dict(super().__getstate__())
         for name in ("ensemble_", "network_", "likelihood_"):
             state.pop(name, None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Build the networks anew around their weights."""
+        """Rebuild the networks around their weights."""
         super().__setstate__(state)
         if "_trained" in state:
             self.ensemble_ = self._trained.ensemble
             self.network_, self.likelihood_ = self.ensemble_.network, self._trained.likelihoods[0]
 
     def __sklearn_tags__(self) -> Any:
-        """Several targets are fine."""
+        """Declare that several targets are supported."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = True
         return tags
 
-    def _more_tags(self) -> dict[str, bool]:  # of scikit-learn 1.5
+    def _more_tags(self) -> dict[str, bool]:  # for scikit-learn 1.5
         return {"multioutput": True}

@@ -1,4 +1,4 @@
-"""The rows of a table as a weighted set: what a fit depends on, and all that it depends on."""
+"""The rows of a table as a weighted set, which alone determines a fit."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from varbump.core.checks import check_array
 __all__ = ["check_range", "check_targets", "check_weights", "merged", "name_column", "spacing"]
 
 LARGEST = 1e150
-"""Beyond it, and below its inverse, squares of float64 overflow or vanish."""
+"""Beyond this, or below its inverse, squares of float64 overflow or vanish."""
 
 
 def name_column(X: Any, error: Exception) -> None:
-    """Raise a ValueError that names the column of a data frame that has entries which are no numbers, if one has."""
+    """Raise a ValueError that names the first column of a data frame with entries that are not numbers, if any."""
     for name in getattr(X, "columns", ()):
         values = np.asarray(X[name]).ravel()
         for value in () if values.dtype.kind in "fiub" else values:
@@ -32,7 +32,7 @@ def name_column(X: Any, error: Exception) -> None:
 
 
 def check_targets(y: Any) -> np.ndarray:
-    """Targets (N, Q), float64 and finite, or a ValueError that names y and the row."""
+    """Return targets (N, Q) as finite float64, or raise a ValueError that names y and the row."""
     try:
         values = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -41,7 +41,7 @@ def check_targets(y: Any) -> np.ndarray:
 
 
 def check_range(columns: np.ndarray, argument: str) -> None:
-    """Raise a ValueError where the squares of a column overflow or vanish, so that it could not be standardised."""
+    """Raise a ValueError if a column cannot be standardised because its squares overflow or vanish."""
     with np.errstate(over="ignore"):
         spread = np.ptp(columns, axis=0)
     bad = (np.abs(columns).max(axis=0) > LARGEST) | ((spread > 0.0) & (spread < 1.0 / LARGEST))
@@ -53,12 +53,12 @@ def check_range(columns: np.ndarray, argument: str) -> None:
 
 
 def check_weights(sample_weight: Any, num_rows: int) -> np.ndarray:
-    """Weights (N,) float64; ones for None, the same for all for a number.
+    """Return weights of the rows (N,), float64; ones for None, and a single number is repeated.
 
     Raises
     ------
     ValueError
-        If there is not one finite weight that is not negative for each row, or all are zero.
+        If there is not one weight for each row, or some are negative or not finite, or all are zero.
     """
     try:
         weights = np.array(1.0 if sample_weight is None else sample_weight, dtype=float)
@@ -74,11 +74,11 @@ def check_weights(sample_weight: Any, num_rows: int) -> np.ndarray:
 
 
 def merged(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same weighted set with each distinct row once, in sorted order.
+    """Return the same weighted set with each distinct row once, in sorted order.
 
-    The ELBO is a sum over rows: three equal rows are one row of weight 3, and a row of weight 0 is none. Minibatches
-    and their noise would tell them apart. Merged, a fit is the same function of the set however it is written down:
-    repeated or weighted, and in any order.
+    The ELBO is a sum over rows: three equal rows are equivalent to one row of weight 3, and a row of weight 0 to none.
+    Minibatches and their noise would tell them apart. After merging, a fit does not depend on how the set is given:
+    repeated or weighted, and in which order.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def merged(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
     -------
     x, y, weights : ndarray (N', D), (N', Q), (N',)
     """
-    rows = np.concatenate([x, y], axis=1) + 0.0  # minus zero is zero
+    rows = np.concatenate([x, y], axis=1) + 0.0  # turns -0 into 0
     kept = np.flatnonzero(weights)
     order = kept[np.lexsort(rows[kept].T[::-1])]
     rows = rows[order]
@@ -97,9 +97,9 @@ def merged(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
 
 
 def spacing(y: np.ndarray) -> float:
-    """Smallest difference between two distinct values of a column: the resolution at which it was recorded; 0 for one.
+    """Return the smallest difference between distinct values of a column, its resolution; 0 for a constant.
 
-    Differences of the order of rounding errors are none.
+    Differences of the order of rounding errors are ignored.
     """
     steps = np.diff(np.unique(y))
     steps = steps[steps > 1e-9 * np.abs(y).max()] if len(steps) else steps

@@ -1,4 +1,4 @@
-"""What the names and defaults of `VariationalRegressor` stand for."""
+"""Meaning of the names and defaults of `VariationalRegressor`."""
 
 from __future__ import annotations
 
@@ -36,37 +36,37 @@ POSTERIORS = {
 PRIORS = {"ard": ARDNormal, "laplace": Laplace, "normal": Normal, "trainable": TrainableNormal}
 
 NUM_STEPS = 20_000
-"""Of a fit whose `max_iter` is not set."""
+"""Steps of a fit if `max_iter` is None."""
 
 MIN_EPOCHS = 5
 
 BATCH_SIZES = (64, 256)
-"""Smallest and largest batch where `batch_size` is not set."""
+"""Smallest and largest batch if `batch_size` is "auto"."""
 
 BATCHES_AN_EPOCH = 128
-"""Where the data fill so many of the smallest batches, batches grow before there are more of them."""
+"""Number of batches from which larger data make larger batches instead of more."""
 
 SMALLEST_SCALE = 0.01
-"""Floor of a learned noise sd, in sds of y: below it single rows would weigh more than all the rest."""
+"""Floor of a learned noise sd, in sds of y: below it single rows would outweigh all others."""
 
 
 def auto_batch_size(num_rows: int) -> int:
-    """Rows a step: few for small data, whose noise in the gradient finds better optima, more for large ones."""
+    """Return the rows per step: few for small data, where noisy gradients find better optima, more for large data."""
     smallest, largest = BATCH_SIZES
     return int(np.clip(num_rows // BATCHES_AN_EPOCH, smallest, largest))
 
 
 def auto_max_iter(num_rows: int, batch_size: int) -> int:
-    """Epochs that make `NUM_STEPS` steps."""
+    """Return the number of epochs that makes about `NUM_STEPS` steps."""
     return max(round(NUM_STEPS / -(-num_rows // batch_size)), MIN_EPOCHS)
 
 
 def make_likelihood(likelihood: Any, y: np.ndarray) -> Any:
-    r"""A new likelihood for standardised y (N, Q); one that was passed is copied.
+    r"""Make the likelihood for standardised y (N, Q); an instance is copied.
 
-    The floor of its scale is the sd of rounding, :math:`\Delta / \sqrt{12}` for a y that was recorded in steps of
+    The floor of its scale is the sd of rounding, :math:`\Delta / \sqrt{12}` for y recorded in steps of
     :math:`\Delta`, and at least `SMALLEST_SCALE`. Without it the density at the recorded values grows without bound
-    where a network finds out that they lie on a grid.
+    once a network learns that they lie on a grid.
     """
     if not isinstance(likelihood, str):
         return copy.deepcopy(likelihood)
@@ -77,7 +77,7 @@ def make_likelihood(likelihood: Any, y: np.ndarray) -> Any:
 def architecture(
     num_features: int, num_targets: int, likelihood: Any, parameters: dict[str, Any], seed: int
 ) -> dict[str, Any]:
-    """Arguments of `varbump.build_network`, each of which can be pickled."""
+    """Return arguments of `varbump.build_network` that can all be pickled."""
     posterior, prior = parameters["posterior"], parameters["prior"]
     posterior = POSTERIORS[posterior]() if isinstance(posterior, str) else posterior
     return {
@@ -96,7 +96,7 @@ def architecture(
 
 
 def _estimator(posterior: Any, likelihood: Any) -> str:
-    """The estimator of the gradient with the least noise that the family has."""
+    """Return the gradient estimator with the least noise for the family."""
     if likelihood.num_detached(1):
         return "shared"
     return "local" if isinstance(posterior, (MeanFieldNormal, LowRankNormal)) else "flipout"

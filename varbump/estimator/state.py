@@ -1,4 +1,4 @@
-"""A trained ensemble that can be pickled: networks as the arguments that build them, and weights as arrays."""
+"""Trained ensembles that can be pickled: networks as the arguments that build them, weights as arrays."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["TrainedEnsemble"]
 
 
 class TrainedEnsemble:
-    """An ensemble, how its network is built, and the likelihood of each member.
+    """An ensemble with the arguments of its network and the likelihood of each member.
 
     Parameters
     ----------
     arguments : dict
-        Of `varbump.build_network`; the likelihood is that of the ensemble.
+        Arguments of `varbump.build_network`, with the likelihood of the ensemble.
     ensemble : Ensemble
     """
 

@@ -1,3 +1,3 @@
-"""A network, and what can be said of its structure."""
+"""Building networks, and facts about their structure."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Assembly of networks."""
+"""Networks of variational layers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def build_network(
     seed: int | None = None,
     dtype: str | None = None,
 ) -> keras.Model:
-    """A network of `DenseVariational` layers, built and ready for `varbump.fit`.
+    """Build a network of `DenseVariational` layers, ready for `varbump.fit`.
 
     Parameters
     ----------
@@ -41,20 +41,20 @@ def build_network(
     num_outputs : int, default=1
         Q, columns of y.
     likelihood : likelihood, optional
-        The one to train with, where it needs more than one output for each column of y: the network then has
-        ``likelihood.num_outputs(num_outputs)`` of them, K, such as 2 Q for `HeteroscedasticNormal`.
+        The one to train with. Needed if it takes more than one output for each column of y, such as
+        `HeteroscedasticNormal`: the network then has K = ``likelihood.num_outputs(num_outputs)`` outputs.
     activation : str, callable or tf_keras layer, default="relu"
-        Of the hidden layers. A layer is copied from its configuration for each of them.
+        Activation of the hidden layers. A layer is copied from its configuration for each of them.
     make_prior_fn, make_posterior_fn : callable
         Factories, called once for each layer; fixed N(0, I) and full-covariance normal by default.
     kl_weight : float, optional
         Only for training with Keras `fit`: 1 / number of training rows.
     estimator : {"shared", "local", "flipout"}, default="shared"
-        Where the noise of a training step comes from, see `varbump.layers.DenseVariational`.
+        Estimator of the gradient in training, see `varbump.layers.DenseVariational`.
     seed : int, optional
-        Seed of the start and of draws outside of `varbump.fit` and `varbump.predict_f`.
+        Seed of the initial values, and of draws made outside `varbump.fit` and `varbump.predict_f`.
     dtype : str, optional
-        "float32" or "float64"; Keras' default otherwise.
+        "float32" or "float64"; by default that of Keras.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def build_network(
     ValueError
         If a size is not a positive integer, or a layer is too large for its posterior.
     TypeError
-        If `likelihood` is none.
+        If `likelihood` is not a likelihood.
     """
     num_features, num_outputs = check_count(num_features, "num_features"), check_count(num_outputs, "num_outputs")
     if not isinstance(hidden_units, Sequence) or isinstance(hidden_units, str):
@@ -79,7 +79,7 @@ def build_network(
     factories = _by_layer(make_posterior_fn, sizes)
     joint = isinstance(make_posterior_fn, JointNormal)
     if joint:
-        seed = host_seed(seed)  # its layers share their noise, so they must agree on one
+        seed = host_seed(seed)  # its layers share their noise, so they need the same seed
     network = keras.Sequential([keras.Input((num_features,), dtype=dtype)])
     for index, (units, factory) in enumerate(zip(widths, factories, strict=True)):
         is_last = index == len(widths) - 1
@@ -101,7 +101,7 @@ def build_network(
 
 
 def _by_layer(factory: Callable[..., Any], sizes: Sequence[int]) -> list[Callable[..., Any]]:
-    """The posterior factory of each layer; too large a layer is refused before any memory is taken."""
+    """Return the posterior factory of each layer; too large a layer is refused before memory is allocated."""
     factories = []
     for size in sizes:
         factories.append(factory)
@@ -112,7 +112,7 @@ def _by_layer(factory: Callable[..., Any], sizes: Sequence[int]) -> list[Callabl
 
 
 def _copy_of(activation: Any) -> Any:
-    """A layer of its own for each use, so that no two layers share trainable weights by accident."""
+    """Copy an activation layer, so that no two layers share trainable weights by accident."""
     if isinstance(activation, keras.layers.Layer):
         return type(activation).from_config({**activation.get_config(), "name": None})
     return activation

@@ -1,4 +1,4 @@
-"""Whether a network is one that can be trained, and data fit it."""
+"""Checks of networks, and of data against a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["check_data", "check_inputs", "check_model", "check_network"]
 
 
 def check_data(network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and targets as arrays that fit the network, the likelihood and each other; messages say `of` x and y."""
+    """Return x and y as arrays that fit the network, the likelihood and each other; `of` prefixes their names."""
     x = check_inputs(network, x, f"{of}x")
     y = check_array(y, f"{of}y", float_dtype(network))
     check_rows_match(x, y, f"{of}x", f"{of}y")
@@ -34,7 +34,7 @@ def check_data(network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = 
 
 
 def check_inputs(network: keras.Model, x: Any, argument: str = "x") -> np.ndarray:
-    """Inputs as a finite array as wide as the network expects."""
+    """Return inputs as a finite array with as many columns as the network expects."""
     x = check_array(x, argument, float_dtype(network))
     shape = _shape(network, "input_shape")
     if shape is not None and x.ndim != len(shape):
@@ -45,7 +45,7 @@ def check_inputs(network: keras.Model, x: Any, argument: str = "x") -> np.ndarra
 
 
 def _shape(network: keras.Model, which: str) -> tuple[int | None, ...] | None:
-    """Shape that a network takes or gives, None where it does not say, as subclassed models do not."""
+    """Return the shape of inputs or outputs; None for subclassed models, which do not declare it."""
     try:
         shape = getattr(network, which)
     except (AttributeError, RuntimeError):
@@ -64,7 +64,7 @@ def check_model(model: Any, argument: str = "network") -> None:
 
 
 def check_network(network: Any) -> None:
-    """Raise unless `network` is a tf_keras model that the compiled loops can run."""
+    """Raise an error unless `network` is a tf_keras model that the compiled loops can run."""
     check_model(network)
     for layer in network._flatten_layers():
         if type(layer).__module__.startswith("tensorflow_probability") and hasattr(layer, "_prior"):

@@ -1,4 +1,4 @@
-"""The layers of a model, and which of them a weight belongs to."""
+"""Layers of a model, and the owners of its weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["layer_names", "leaves", "owners", "weight_label"]
 
 
 def leaves(model: keras.Model) -> Iterator[Any]:
-    """Layers of a model and of the models that are layers of it; what a layer holds inside of itself stays its own."""
+    """Iterate over the layers of a model and of nested models; sublayers of other layers are not visited."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from leaves(layer)
@@ -20,7 +20,7 @@ def leaves(model: keras.Model) -> Iterator[Any]:
 
 
 def owners(model: keras.Model) -> dict[Any, str]:
-    """Name of the layer of each variable, by its reference; those of the model itself go by the model's name."""
+    """Map references of variables to the names of their layers, or to that of the model for its own variables."""
     found = {variable.ref(): model.name for variable in model.variables}
     for layer in leaves(model):
         found |= {variable.ref(): layer.name for variable in layer.variables}
@@ -28,10 +28,10 @@ def owners(model: keras.Model) -> dict[Any, str]:
 
 
 def layer_names(model: keras.Model) -> set[str]:
-    """Names under which operations of the layers are traced."""
+    """Return the names under which operations of the layers are traced."""
     return {layer.name for layer in leaves(model)}
 
 
 def weight_label(variable: Any) -> str:
-    """Name of a variable without the number of its output and the scopes above it."""
+    """Return the name of a variable without its scopes and output number."""
     return variable.name.split(":")[0].rsplit("/", 1)[-1]

@@ -1,4 +1,4 @@
-"""Pictures of finished results; nothing is computed here."""
+"""Plots of finished results, in the manner of scikit-learn's displays; nothing is computed here."""
 
 from varbump.plotting.bands import BandsDisplay, FunctionsDisplay
 from varbump.plotting.calibration import CalibrationDisplay, CoverageByRegionDisplay, PITDisplay

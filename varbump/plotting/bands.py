@@ -1,4 +1,4 @@
-"""A mean with bands around it, and functions drawn from the posterior."""
+"""Plots of a mean with bands, and of functions drawn from the posterior."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ __all__ = ["BandsDisplay", "FunctionsDisplay"]
 class BandsDisplay:
     """Bands of one output along one input, or along one of several.
 
-    Wide bands are drawn as light areas with an edge line of a style of their own for each level, so that they stay
-    apart without colour.
+    Bands are light areas whose edges have a line style for each level, so that they can be told apart without colour.
 
     Parameters
     ----------
@@ -27,11 +26,11 @@ class BandsDisplay:
     bands : Bands
         From `varbump.credible_bands`.
     kind : str, default="epistemic"
-        What the draws contained, for the labels: "epistemic" (`predict_f`) or "predictive" (`predict_y`).
+        Kind of the draws, for the labels: "epistemic" (`predict_f`) or "predictive" (`predict_y`).
     output : int, default=0
-        Which column of y.
+        Column of y.
     feature : int, default=0
-        Which column of x to draw along.
+        Column of x to plot along.
 
     Attributes
     ----------
@@ -91,9 +90,9 @@ class FunctionsDisplay:
     draws : array-like (S, N, Q)
         From `varbump.predict_f`.
     output : int, default=0
-        Which column of y.
+        Column of y.
     feature : int, default=0
-        Which column of x to draw along.
+        Column of x to plot along.
     """
 
     def __init__(self, x: Any, draws: Any, *, output: int = 0, feature: int = 0) -> None:
@@ -131,7 +130,7 @@ def _check_output(output: Any, num_outputs: int) -> None:
 
 
 def _column(x: Any, feature: int, num_rows: int, what: str) -> np.ndarray:
-    """The input to draw along."""
+    """Return the column of x to plot along; a ValueError if others vary too."""
     x = np.asarray(x)
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or len(x) != num_rows:

@@ -1,4 +1,4 @@
-"""Whether intervals hold as much of the data as they say: in all, by quantile, and by region."""
+"""Plots of calibration: coverage by level, PIT, and coverage by region."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _check_evaluation(value: Any) -> Any:
 
 
 class CalibrationDisplay:
-    """Observed against nominal coverage: below the diagonal intervals are too narrow, above it too wide.
+    """Observed against nominal coverage: intervals are too narrow below the diagonal, too wide above it.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class CalibrationDisplay:
     ax_, figure_ : the axes and figure last drawn on
     line_ : Line2D of the coverage
     bars_ : LineCollection of its binomial 95 % intervals
-    band_ : area in which a calibrated model has all of its points
+    band_ : area that contains all points of a calibrated model
     diagonal_ : Line2D
     """
 
@@ -38,7 +38,7 @@ class CalibrationDisplay:
         self.evaluation = _check_evaluation(evaluation)
 
     def plot(self, ax: Axes | None = None, *, color: str | None = None, name: str = "observed") -> CalibrationDisplay:
-        """Draw on `ax`, or on new axes, and return self; without `color` a model outside of the band is orange."""
+        """Draw on `ax`, or on new axes, and return self; by default a model outside the band is orange."""
         ax, evaluation = new_axes(ax), self.evaluation
         color = color or (BLUE if evaluation.calibrated else ORANGE)
         levels = 100 * np.array(evaluation.levels)
@@ -62,7 +62,7 @@ class CalibrationDisplay:
 
 
 class PITDisplay:
-    """Histogram of the PIT: flat for a calibrated model, a valley where intervals are too narrow, a hill if too wide.
+    """Histogram of the PIT: flat for a calibrated model, a valley if intervals are too narrow, a hill if too wide.
 
     Parameters
     ----------
@@ -70,14 +70,14 @@ class PITDisplay:
         From `varbump.evaluate`.
     num_bins : int, default=20
     target : int, default=0
-        Which column of y.
+        Column of y.
 
     Attributes
     ----------
     ax_, figure_ : the axes and figure last drawn on
     histogram : PITHistogram
     bars_ : BarContainer
-    band_ : area in which all bars of a calibrated model lie, at the confidence that the label states
+    band_ : area that contains all bars of a calibrated model, at the confidence given in its label
     """
 
     def __init__(self, evaluation: Any, *, num_bins: int = 20, target: int = 0) -> None:
@@ -85,7 +85,7 @@ class PITDisplay:
         self.histogram = evaluation.pit_histogram(num_bins, target=target)
 
     def plot(self, ax: Axes | None = None, *, color: str | None = None) -> PITDisplay:
-        """Draw on `ax`, or on new axes, and return self; without `color` a model that is not calibrated is orange."""
+        """Draw on `ax`, or on new axes, and return self; by default a model that is not calibrated is orange."""
         ax, shown = new_axes(ax), self.histogram
         color = color or (BLUE if self.evaluation.calibrated else ORANGE)
         label = f"chance, all bars, {100 * shown.confidence:g} %"
@@ -114,7 +114,7 @@ class CoverageByRegionDisplay:
     ax_, figure_ : the axes and figure last drawn on
     line_ : Line2D of the coverage at the middle of each bin
     bars_ : LineCollection of the intervals
-    spans_ : LineCollection of the widths of the bins
+    spans_ : LineCollection of the extents of the bins
     level_ : Line2D of the nominal level
     """
 

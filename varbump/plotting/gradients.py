@@ -1,4 +1,4 @@
-"""Which weights get a gradient."""
+"""Plot of the gradients of all weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATUS = {
 
 
 class GradientDisplay:
-    """Norm of the gradient of each weight, from the input at the top; at the left edge, those that have none.
+    """Norm of the gradient of each weight, from the input at the top; those without one are at the left edge.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class GradientDisplay:
     ----------
     ax_, figure_ : the axes and figure last drawn on
     points_ : dict of str to Line2D
-        By status.
+        Points by status.
     """
 
     def __init__(self, report: Any) -> None:

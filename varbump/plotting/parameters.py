@@ -1,4 +1,4 @@
-"""How many parameters, of which kind, for how many data."""
+"""Plot of the numbers of parameters, by kind and layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours that stay apart for colour-blind readers and in grey; labels that state what was drawn."""
+"""Common style: colours that colour-blind readers can tell apart, axes, labels and legends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8C8C8C", "#202020"
 
 
 def new_axes(ax: Axes | None) -> Axes:
-    """The axes that were passed, or new ones at the width of a page; a TypeError if it is something else."""
+    """Return `ax`, or new axes of the width of a page if it is None; a TypeError for anything else."""
     if ax is not None and not isinstance(ax, Axes):
         raise TypeError(f"ax must be axes of Matplotlib, got {type(ax).__name__}")
     if ax is None:
@@ -23,19 +23,19 @@ def new_axes(ax: Axes | None) -> Axes:
 
 
 def check_shown(value: Any, argument: str, made_by: str, *attributes: str) -> Any:
-    """`value` if it has what a picture reads of it; else a TypeError that says where to get it."""
+    """Return `value` if it has these attributes, or raise a TypeError that says which function returns one."""
     if isinstance(value, type) or not all(hasattr(value, name) for name in attributes):
         raise TypeError(f"{argument} must be what {made_by} returns, got {type(value).__name__}")
     return value
 
 
 def level_label(level: float, kind: str) -> str:
-    """For instance "95 % epistemic"; the level is that of the data, never a constant."""
+    """Return a label such as "95 % epistemic"; the level is that of the bands, never a constant."""
     return f"{100 * level:.4g} % {kind}"
 
 
 def finish(ax: Axes, xlabel: str | None, ylabel: str | None, legend: dict[str, Any] | None = None) -> None:
-    """Labels, a light frame and a legend."""
+    """Add labels and a legend, and lighten the frame."""
     if xlabel:
         ax.set_xlabel(xlabel)
     if ylabel:

@@ -1,4 +1,4 @@
-"""How the loss came down."""
+"""Plot of the loss over the epochs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["TrainingDisplay"]
 
 
 class TrainingDisplay:
-    """Loss, its likelihood part and its KL part over the epochs.
+    """Loss, with its likelihood and KL parts, over the epochs.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class TrainingDisplay:
             raise ValueError("history has no finished epoch to draw")
 
     def plot(self, ax: Axes | None = None, *, log: bool = False) -> TrainingDisplay:
-        """Draw on `ax`, or on new axes, and return self; `log` takes a logarithmic axis where all values allow it."""
+        """Draw on `ax`, or on new axes, and return self; `log` asks for a log axis, if all values are positive."""
         ax = new_axes(ax)
         columns = self.history.history
         epochs = range(1, len(columns["loss"]) + 1)

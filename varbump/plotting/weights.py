@@ -1,4 +1,4 @@
-"""What the data have taught the weights."""
+"""Plot of what the weights have learned."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ STYLES = [("o", BLUE), ("^", ORANGE), ("s", GREEN), ("D", PINK), ("v", GREY), ("
 
 
 class WeightsDisplay:
-    """sd of each weight under q against the size of its mean; the prior is the dashed line.
+    """Sd of each weight under q against the magnitude of its mean; the dashed line is the prior.
 
-    A weight on the dashed line at the left has learned nothing; below the line the data have narrowed it; right of the
-    dotted diagonal, on which |mean| = sd, its sign is known.
+    Weights on the dashed line at the left have learned nothing; below the line the data have narrowed them; right of
+    the dotted diagonal, where |mean| = sd, their sign is known.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class WeightsDisplay:
     ----------
     ax_, figure_ : the axes and figure last drawn on
     points_ : dict of str to Line2D
-        By layer.
+        Points by layer.
     priors_ : list of Line2D
     """
 

@@ -1,4 +1,4 @@
-"""How good a predictive distribution is on data that were held out."""
+"""Quality of a predictive distribution on held-out data."""
 
 from varbump.scores.arviz import to_arviz
 from varbump.scores.band import simultaneous_band

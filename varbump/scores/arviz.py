@@ -1,4 +1,4 @@
-"""Draws in the container that ArviZ works with."""
+"""Export of draws to ArviZ."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 
 from varbump.core.extras import need
 from varbump.core.keras import keras
+from varbump.core.random import generator
 from varbump.forward.apply import called_layers
-from varbump.scores.target import target_of
+from varbump.scores.scored import scored_of
 
 __all__ = ["to_arviz"]
 
@@ -23,7 +24,7 @@ def to_arviz(
     num_draws: int = 400,
     seed: int | None = 0,
 ) -> Any:
-    """Draws of the weights and of the predictive distribution as ArviZ's container, an xarray `DataTree`.
+    """Convert draws of the weights and of the predictive distribution to an xarray `DataTree` for ArviZ.
 
     Chains are the Markov chains of `varbump.sample_nuts`, or the members of an ensemble, or one for a network, whose
     draws are independent.
@@ -33,9 +34,9 @@ def to_arviz(
     model, likelihood, seed
         As in `varbump.evaluate`.
     x, y : array-like (N, D), (N,) or (N, Q)
-        Where the predictive distribution is drawn, and what was observed there.
+        Inputs at which the predictive distribution is drawn, and the observations there.
     num_draws : int, default=400
-        S, over all chains; a multiple of their number is taken. An estimator has its own number.
+        S, over all chains; rounded down to a multiple of the number of chains. An estimator uses its own number.
 
     Returns
     -------
@@ -53,33 +54,33 @@ def to_arviz(
         As `varbump.evaluate`.
     """
     arviz_base = need("arviz_base", "to_arviz")
-    target = target_of(model, x, y, likelihood, num_draws, seed)
-    predictive = target.predictive
+    scored = scored_of(model, x, y, likelihood, num_draws, seed)
+    predictive = scored.predictive
     source = predictive.source
     num_chains = getattr(source, "num_chains", getattr(source, "num_members", 1))
     predictive.num_draws = max(predictive.num_draws // num_chains, 1) * num_chains
-    generator = np.random.default_rng((0 if seed is None else seed, 3))
+    rng = generator(0 if seed is None else seed, 3)
     drawn, densities = [], []
-    for rows, mixture in predictive.blocks(target.x):
-        observed = target.y[rows]
-        mixture = mixture.first(len(observed)).affine(target.shift, target.unit)
-        drawn.append(mixture.sample(generator))
+    for rows, mixture in predictive.blocks(scored.x):
+        observed = scored.y[rows]
+        mixture = mixture.first(len(observed)).affine(scored.shift, scored.unit)
+        drawn.append(mixture.sample(rng))
         densities.append(mixture.log_components(observed).sum(axis=-1))
 
     def by_chain(values: np.ndarray) -> np.ndarray:
-        """(S, ...) with the chains in turn, as (chain, draw, ...)."""
+        """Reshape (S, ...), in which the chains take turns, to (chain, draw, ...)."""
         return np.moveaxis(values.reshape(-1, num_chains, *values.shape[1:]), 1, 0)
 
     network = source if isinstance(source, keras.Model) else source.network
     inputs = np.asarray(x, dtype=float)
     weights = {
-        name: by_chain(values) for name, values in _named(network, target.x, predictive.sampler(target.x).weights())
+        name: by_chain(values) for name, values in _named(network, scored.x, predictive.sampler(scored.x).weights())
     }
     groups = {
         "posterior": weights,
         "posterior_predictive": {"y": by_chain(np.concatenate(drawn, axis=1))},
         "log_likelihood": {"y": by_chain(np.concatenate(densities, axis=1))},
-        "observed_data": {"y": target.y},
+        "observed_data": {"y": scored.y},
         "constant_data": {"x": inputs.reshape(len(inputs), -1)},
     }
     dims = {name: [f"{name}_input", f"{name}_unit"][-(values.ndim - 2) :] for name, values in weights.items()}
@@ -87,7 +88,7 @@ def to_arviz(
 
 
 def _named(network: keras.Model, x: np.ndarray, weights: tuple[np.ndarray, ...]) -> list[tuple[str, np.ndarray]]:
-    """Kernels (S, inputs, units) and biases (S, units) of the variational layers, with names."""
+    """Names and values of the kernels (S, inputs, units) and biases (S, units) of the variational layers."""
     named = []
     for layer, values in zip(called_layers(network, (1, *x.shape[1:])), weights, strict=True):
         num_biases = layer.units if layer.use_bias else 0

@@ -1,4 +1,4 @@
-"""How far observed coverage may be from nominal coverage by chance."""
+"""Bands for the difference of observed from nominal coverage by chance."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from functools import lru_cache
 import numpy as np
 from scipy.stats import beta
 
+from varbump.core.random import generator
+
 __all__ = ["binomial_interval", "simultaneous_band"]
 
 SIMULATIONS = 100_000
-"""Their 0.1 % is 100 of them, so that the level of a 99.9 % band is known to 0.01 %."""
+"""Draws behind a band. 0.1 % of them are 100, so the level of a 99.9 % band is known to 0.01 %."""
 
 
 def binomial_interval(fraction: float, num: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Clopper-Pearson interval of a probability of which `fraction` of `num` trials came true; exact, if anything wide.
+    """Clopper-Pearson interval of a probability, given a success rate of `fraction` in `num` trials; never too narrow.
 
     References
     ----------
@@ -28,18 +30,18 @@ def binomial_interval(fraction: float, num: int, confidence: float = 0.95) -> tu
 
 @lru_cache(maxsize=64)
 def simultaneous_band(levels: tuple[float, ...], num: int, confidence: float = 0.999) -> tuple[np.ndarray, np.ndarray]:
-    r"""Band that holds the coverage at ALL levels at once, with this probability, if the intervals are calibrated.
+    r"""Band that contains the coverage at ALL levels at once, with this probability, if the intervals are calibrated.
 
     .. math:: c \pm z \sqrt{c (1 - c) / N}
 
-    Whether an observation lies in its interval of level c says whether a number that is uniform for a calibrated model
-    is at most c, so that the counts between neighbouring levels are multinomial. z is the quantile of the greatest of
-    the standardised misses over the levels, from 100,000 multinomial draws with a seed of their own: the band knows
-    that the levels share their data, and how skewed the counts of small N are.
+    An observation lies in its interval of level c exactly if a certain number, uniform for a calibrated model, is at
+    most c; the counts between neighbouring levels are therefore multinomial. z is the quantile of the largest
+    standardised deviation over the levels, from 100,000 multinomial draws with a fixed seed. The band thus accounts
+    for the levels sharing their data, and for the skewness of the counts at small N.
 
-    Rows count as independent. Those of one data set share the error that the posterior mean makes there, which a
-    calibrated posterior allows for on average over data sets only: where the epistemic share is large and there are
-    many more held-out rows than training rows, a good model can leave the band.
+    Rows are treated as independent. Rows of one data set share the error of the posterior mean, which a calibrated
+    posterior allows for only on average over data sets: if the epistemic share is large and there are many more
+    held-out rows than training rows, a good model can leave the band.
 
     Parameters
     ----------
@@ -60,8 +62,7 @@ def simultaneous_band(levels: tuple[float, ...], num: int, confidence: float = 0
     goodness-of-fit evaluation and multiple sample comparison", section 2.2, for bands by simulation.
     """
     c = np.asarray(levels)
-    generator = np.random.default_rng((19, num))
-    counts = generator.multinomial(num, np.diff(c, prepend=0.0, append=1.0), size=SIMULATIONS)
+    counts = generator(19, num).multinomial(num, np.diff(c, prepend=0.0, append=1.0), size=SIMULATIONS)
     observed = np.cumsum(counts[:, :-1], axis=1) / num
     sd = np.sqrt(c * (1.0 - c) / num)
     z = np.quantile(np.max(np.abs(observed - c) / sd, axis=1), confidence, method="higher")

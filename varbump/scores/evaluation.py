@@ -17,7 +17,7 @@ from varbump.scores.pit import PITHistogram
 __all__ = ["Evaluation"]
 
 CONFIDENCE = 0.999
-"""Of the band that coverage is held against: one calibrated model in a thousand is flagged."""
+"""Confidence of the band that coverage is compared with: one calibrated model in a thousand is flagged."""
 
 MAX_LEVELS_SHOWN = 7
 SHOWN = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -27,8 +27,8 @@ SHOWN = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 class Evaluation(Printed):
     """Scores on held-out data; printed, a table with a sentence of judgement.
 
-    With several targets each attribute is the mean over them, but for `log_likelihood` and `pit`; `targets` holds the
-    scores of each. A mean over targets of different units mixes these.
+    With several targets each attribute except `log_likelihood` and `pit` is the mean over them, which mixes their
+    units; `targets` holds the scores of each.
 
     Attributes
     ----------
@@ -45,23 +45,23 @@ class Evaluation(Printed):
     interval_score : dict of float to float
         Mean interval score by level, units of y; smaller is better.
     coverage : dict of float to float
-        Fraction of y inside of the equal-tailed interval of each level.
+        Fraction of y inside the equal-tailed interval of each level.
     coverage_interval : dict of float to (float, float)
-        Exact binomial 95 % interval (Clopper-Pearson) of the coverage. With several targets, whose misses may go
-        together, it is that of N observations.
+        Exact binomial 95 % interval (Clopper-Pearson) of the coverage. With several targets, whose misses may be
+        correlated, it is computed for N observations.
     pit : ndarray (N, Q)
         Probability integral transform F(y | x): uniform on [0, 1] for a calibrated model.
     sharpness : dict of float to float
         Mean width of the intervals by level, units of y.
     epistemic_share : float
         Mean variance of E[y | w] over the draws of w, as a share of the mean total variance: by the law of total
-        variance the rest is noise.
+        variance, the rest is noise.
     targets : tuple of Evaluation
         Scores of each target, if there are several.
     temperature : float
-        At which the model was trained.
+        Temperature at which the model was trained.
     num_tests : int
-        Targets that are judged together: the band of each is wider, so that all of them together are held to 99.9 %.
+        Number of targets judged together: the band of each is widened so that the level of all together is 99.9 %.
     """
 
     num_data: int
@@ -86,21 +86,21 @@ class Evaluation(Printed):
 
     @cached_property
     def band(self) -> dict[float, tuple[float, float]]:
-        """Where the coverage of a calibrated model lies at all levels at once, with probability 99.9 %."""
+        """Range of the coverage at each level; a calibrated model is inside at ALL levels with probability 99.9 %."""
         confidence = 1.0 - (1.0 - CONFIDENCE) / self.num_tests
         low, high = simultaneous_band(self.levels, self.num_data, confidence)
         return {level: (float(a), float(b)) for level, a, b in zip(self.levels, low, high, strict=True)}
 
     @property
     def calibrated(self) -> bool:
-        """Whether coverage lies inside of the band at every level, for every target."""
+        """Whether coverage lies inside the band at every level, for every target."""
         if self.targets:
             return all(target.calibrated for target in self.targets)
         return not any(self._misses)
 
     @property
     def judgement(self) -> str:
-        """Whether the intervals can be believed, in words."""
+        """Verdict on the intervals, in a sentence or two."""
         if not self.targets:
             return " ".join(self._finding)
         bad = {i: target._finding for i, target in enumerate(self.targets) if not target.calibrated}
@@ -111,7 +111,7 @@ class Evaluation(Printed):
 
     @property
     def _finding(self) -> tuple[str, str]:
-        """What was found, and what can be done."""
+        """The finding, and what can be done about it."""
         narrow, wide = self._misses
         if narrow and wide:
             return (
@@ -139,13 +139,13 @@ class Evaluation(Printed):
         )
 
     def _said(self, levels: list[float], what: str) -> str:
-        """For instance "too narrow at 3 of 19 levels (95 % intervals hold 71.2 %)"; the largest miss speaks."""
+        """For instance "too narrow at 3 of 19 levels (95 % intervals hold 71.2 %)"; the largest miss is quoted."""
         worst = max(levels, key=lambda level: abs(self.coverage[level] - level))
         held = f"{100 * worst:.4g} % intervals hold {100 * self.coverage[worst]:.1f} %"
         return f"{what} at {len(levels)} of {len(self.levels)} levels ({held} of the data)"
 
     def pit_histogram(self, num_bins: int = 20, *, target: int = 0) -> PITHistogram:
-        """Histogram of the PIT of one target, with the band in which a calibrated model has all of its bars.
+        """Histogram of the PIT of one target, with the band that contains all bars of a calibrated model.
 
         Parameters
         ----------

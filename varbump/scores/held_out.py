@@ -14,7 +14,7 @@ from varbump.core.checks import check_shares
 from varbump.predict.mixture import Mixture
 from varbump.scores.band import binomial_interval
 from varbump.scores.evaluation import Evaluation
-from varbump.scores.target import Target, target_of
+from varbump.scores.scored import Scored, scored_of
 
 __all__ = ["LEVELS", "check_levels", "evaluate"]
 
@@ -35,27 +35,27 @@ def evaluate(
     r"""Score a model on data that it has not seen: accuracy, calibration and sharpness.
 
     The predictive distribution of each row is a mixture over draws of the weights,
-    :math:`p(y | x) = \tfrac1S \sum_s p(y | f(x; w_s))`, and its scores are computed without drawing noise. Rows go
-    through in blocks: memory is that of one block and of the results. A row takes about 1 ms at 400 draws (4 ms for
-    Student t), so score a sample of a very large set.
+    :math:`p(y | x) = \tfrac1S \sum_s p(y | f(x; w_s))`, and its scores are computed without drawing noise. Rows are
+    processed in blocks, so memory is bounded. A row takes about 1 ms at 400 draws (4 ms for Student t): score a random
+    sample of a very large set.
 
     Parameters
     ----------
     model : tf_keras.Model, Ensemble, PosteriorDraws, ImportanceDraws or VariationalRegressor
-        A fitted `VariationalRegressor` takes x as its `predict` does, and is scored in the units of its y and with
-        its own draws: `num_draws` and `seed` are then not looked at.
+        A fitted `VariationalRegressor` takes x as its `predict` does, and is scored in the units of its y with its
+        own draws: `num_draws` and `seed` are then ignored.
     x : array-like (N, D)
         Held-out inputs.
     y : array-like (N,) or (N, Q)
-        What was observed there. Scores are in these units.
+        Observations at x. Scores are in their units.
     likelihood : likelihood, optional
-        The one of the training; an ensemble and an estimator have their own.
+        The one used in training; an ensemble and an estimator have their own.
     levels : sequence of float, default=(0.05, 0.10, ..., 0.95)
-        Of the equal-tailed intervals, each in (0, 1).
+        Levels of the equal-tailed intervals, each in (0, 1).
     num_draws : int, default=400
-        S; rounded up to as many of each member of an ensemble, and no more than a source has stored.
+        S; rounded up to a multiple of the members of an ensemble, and at most what a source has stored.
     seed : int, optional
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
@@ -65,9 +65,9 @@ def evaluate(
     Raises
     ------
     ValueError
-        If x or y does not fit the model or each other or is not finite, or a level is out of range.
+        If x or y is not finite or does not fit the model or the other, or a level is out of range.
     TypeError
-        If the model is none of these, or the likelihood is missing or none of `varbump.likelihoods`.
+        If the model is not one of these, or the likelihood is missing or not one of `varbump.likelihoods`.
 
     References
     ----------
@@ -75,27 +75,27 @@ def evaluate(
     Gneiting, Balabdaoui and Raftery (2007), "Probabilistic Forecasts, Calibration and Sharpness", section 3.1 (PIT).
     """
     levels = check_levels(levels)
-    target = target_of(model, x, y, likelihood, num_draws, seed)
+    scored = scored_of(model, x, y, likelihood, num_draws, seed)
     tails = np.array([0.5 - 0.5 * level for level in levels] + [0.5 + 0.5 * level for level in levels])
     sums = _Sums()
-    for rows, mixture in target.predictive.blocks(target.x):
-        observed = target.y[rows]
-        sums.add(mixture.first(len(observed)).affine(target.shift, target.unit), observed, levels, tails)
-    num_targets = target.y.shape[1]
+    for rows, mixture in scored.predictive.blocks(scored.x):
+        observed = scored.y[rows]
+        sums.add(mixture.first(len(observed)).affine(scored.shift, scored.unit), observed, levels, tails)
+    num_targets = scored.y.shape[1]
     log_joint, each = sums.log_joint, []
     for q in range(num_targets):
-        each.append(_of_target(sums, q, levels, len(target.y), num_targets, target))
-    return each[0] if num_targets == 1 else _pooled(each, log_joint / len(target.y))
+        each.append(_of_target(sums, q, levels, len(scored.y), num_targets, scored))
+    return each[0] if num_targets == 1 else _pooled(each, log_joint / len(scored.y))
 
 
 def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
-    """Levels in increasing order, or a ValueError that says what was wrong."""
+    """Levels in increasing order; a ValueError if one is not between 0 and 1."""
     return tuple(float(level) for level in np.unique(check_shares(levels, "levels")))
 
 
 @dataclass
 class _Sums:
-    """What is left of the blocks: sums over rows, and the PIT."""
+    """Running results of the blocks: sums over rows, and the PIT."""
 
     squared_error: Any = 0.0  # (Q,)
     log_joint: float = 0.0
@@ -129,7 +129,7 @@ class _Sums:
         self.pit.append(mixture.cdf(y))
 
 
-def _of_target(sums: _Sums, q: int, levels: tuple[float, ...], num: int, num_tests: int, target: Target) -> Evaluation:
+def _of_target(sums: _Sums, q: int, levels: tuple[float, ...], num: int, num_tests: int, scored: Scored) -> Evaluation:
     pit = np.concatenate(sums.pit)[:, q : q + 1]
     coverage = {level: float(np.mean(np.abs(2.0 * pit - 1.0) <= level)) for level in levels}
     return Evaluation(
@@ -144,13 +144,13 @@ def _of_target(sums: _Sums, q: int, levels: tuple[float, ...], num: int, num_tes
         pit=pit,
         sharpness=dict(zip(levels, (sums.width[:, q] / num).tolist(), strict=True)),
         epistemic_share=float(sums.epistemic[q] / sums.total[q]),
-        temperature=target.temperature,
+        temperature=scored.temperature,
         num_tests=num_tests,
     )
 
 
 def _pooled(each: list[Evaluation], log_likelihood: float) -> Evaluation:
-    """Means over targets; coverage as if the targets were copies of each other, which can only be wider than right."""
+    """Means over targets; intervals of the coverage as if the targets were identical, which is conservative."""
 
     def mean(name: str) -> Any:
         values = [getattr(one, name) for one in each]

@@ -1,4 +1,4 @@
-"""The histogram of the probability integral transform, and how uneven chance makes it."""
+"""Histogram of the probability integral transform (PIT), with a band for its variation by chance."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, eq=False)
 class PITHistogram:
-    """Bars and their band.
+    """Histogram of the PIT and the band that contains it for a calibrated model.
 
-    A valley says that intervals are too narrow, a hill that they are too wide, a slope that the mean is off.
+    A valley means that intervals are too narrow, a hill that they are too wide, a slope that the mean is off.
 
     Attributes
     ----------
     edges : ndarray (B + 1,)
-        Of the bins, from 0 to 1.
+        Edges of the bins, from 0 to 1.
     density : ndarray (B,)
-        Heights: 1 everywhere for a calibrated model and endless data.
+        Heights: 1 everywhere for a calibrated model in the limit of many data.
     low, high : float
-        Between these ALL bars of a calibrated model lie with at least this probability.
+        ALL bars of a calibrated model lie between these with probability of at least `confidence`.
     confidence : float
     num_data : int
     """

@@ -1,4 +1,4 @@
-"""Quantiles that hold what they promise on a validation set."""
+"""Recalibration of quantiles on a validation set."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sklearn.isotonic import IsotonicRegression
 
 from varbump.core.checks import check_shares, interval_tails
 from varbump.predict.predictive import Predictive
-from varbump.scores.target import inputs_of, target_of
+from varbump.scores.scored import inputs_of, scored_of
 
 __all__ = ["QuantileRecalibration", "RecalibratedModel", "recalibrate"]
 
 MIN_ROWS = 20
 
 FARTHEST = 1e-12
-"""Levels stay as far away from 0 and 1: 7 sds of a normal."""
+"""Levels keep this distance from 0 and 1: 7 sds of a normal."""
 
 
 class QuantileRecalibration:
@@ -29,7 +29,7 @@ class QuantileRecalibration:
     Parameters
     ----------
     pit : array-like (N,)
-        F(y | x) of rows that the model has not been trained with, such as `Evaluation.pit` of a validation set.
+        F(y | x) of rows that the model was not trained on, such as `Evaluation.pit` of a validation set.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class QuantileRecalibration:
     Raises
     ------
     ValueError
-        If there are fewer than 20 rows, or values outside of [0, 1].
+        If there are fewer than 20 rows, or values outside [0, 1].
 
     References
     ----------
@@ -57,7 +57,7 @@ class QuantileRecalibration:
             raise ValueError("pit must lie between 0 and 1")
         self.num_data = len(values)
         ranks = np.arange(1, len(values) + 1) / (len(values) + 1)
-        # the ends: no model is asked for more than its own extremes
+        # the ends: quantiles never go beyond the extremes of the model itself
         self.isotonic = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
         self.isotonic.fit(np.concatenate([[0.0], values, [1.0]]), np.concatenate([[0.0], ranks, [1.0]]))
 
@@ -67,20 +67,20 @@ class QuantileRecalibration:
         return self.isotonic.predict(p.ravel()).reshape(p.shape)
 
     def level(self, quantile: Any) -> np.ndarray:
-        """R^-1: the level to ask the model for so that the answer is this quantile, elementwise."""
+        """R^-1, elementwise: the level of the model whose quantile is the recalibrated one."""
         level = np.interp(quantile, self.isotonic.y_thresholds_, self.isotonic.X_thresholds_)
         return np.clip(level, FARTHEST, 1.0 - FARTHEST)
 
 
 class RecalibratedModel:
-    """A model whose quantiles have been corrected; the result of `varbump.recalibrate`.
+    """A model with corrected quantiles; the result of `varbump.recalibrate`.
 
     Attributes
     ----------
     model
-        What was recalibrated. Its mean and its draws are not changed.
+        The model that was recalibrated. Its mean and its draws are unchanged.
     maps : tuple of QuantileRecalibration
-        Of each target.
+        One for each target.
     """
 
     def __init__(
@@ -95,19 +95,19 @@ class RecalibratedModel:
         self._predictive, self._affine, self._single_target = predictive, affine, single_target
 
     def predict_quantiles(self, x: Any, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> np.ndarray:
-        """Recalibrated quantiles of y.
+        """Predict recalibrated quantiles of y.
 
         Parameters
         ----------
         x : array-like (N, D)
-            As the model takes it.
+            In the form that the model takes.
         quantiles : sequence of float (L,), default=(0.05, 0.5, 0.95)
-            In (0, 1). Those beyond 1 / (N + 1) and N / (N + 1) for N validation rows are guesses.
+            In (0, 1). Below 1 / (N + 1) and above N / (N + 1), with N validation rows, they are extrapolated.
 
         Returns
         -------
         ndarray (N, L) or (N, L, Q)
-            Units of y; the latter if the y of the validation set had columns.
+            Units of y; the latter if y of the validation set was two-dimensional.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class RecalibratedModel:
         """
         wanted = check_shares(quantiles, "quantiles")
         inputs, (shift, unit) = inputs_of(self.model, x), self._affine
-        # each target has levels of its own: all are asked for, and each target takes its share
+        # each target has its own levels: compute all of them, then select
         levels = np.concatenate([one.level(wanted) for one in self.maps])
         parts = [mixture.first(len(inputs[rows])).ladder(levels) for rows, mixture in self._predictive.blocks(inputs)]
         values = np.concatenate(parts, axis=1).reshape(len(self.maps), len(wanted), len(inputs), -1)
@@ -125,13 +125,13 @@ class RecalibratedModel:
         return result[..., 0] if self._single_target else result
 
     def predict_interval(self, x: Any, coverage: float = 0.95) -> np.ndarray:
-        """Recalibrated equal-tailed interval of each row.
+        """Predict a recalibrated equal-tailed interval for each row.
 
         Parameters
         ----------
         x : array-like (N, D)
         coverage : float, default=0.95
-            Probability that it holds, in (0, 1).
+            Probability content of the interval, in (0, 1).
 
         Returns
         -------
@@ -149,22 +149,22 @@ class RecalibratedModel:
 def recalibrate(
     model: Any, x: Any, y: Any, *, likelihood: Any = None, num_draws: int = 400, seed: int | None = 0
 ) -> RecalibratedModel:
-    """Correct the quantiles of a model by those of a validation set: what it calls 95 % is then 95 %.
+    """Correct the quantiles of a model on a validation set, so that its 95 % intervals contain 95 % of it.
 
-    The correction is one monotone map of the levels for all x: it mends noise scales and shapes, not intervals that
-    are too narrow here and too wide there (see `varbump.coverage_by_region`).
+    The correction is one monotone map of the levels for all x: it corrects the scale and shape of the noise, but not
+    intervals that are too narrow in some regions and too wide in others (see `varbump.coverage_by_region`).
 
     Parameters
     ----------
     model, likelihood, num_draws, seed
         As in `varbump.evaluate`.
     x, y : array-like (N, D), (N,) or (N, Q)
-        A validation set: rows that the model was not trained with, and that it will not be scored with.
+        A validation set: rows used neither for training nor for scoring.
 
     Returns
     -------
     RecalibratedModel
-        With `predict_quantiles` and `predict_interval`.
+        Has `predict_quantiles` and `predict_interval`.
 
     Raises
     ------
@@ -175,10 +175,10 @@ def recalibrate(
     ----------
     Kuleshov, Fenner and Ermon (2018), "Accurate Uncertainties for Deep Learning Using Calibrated Regression".
     """
-    target = target_of(model, x, y, likelihood, num_draws, seed)
-    if len(target.y) < MIN_ROWS:
-        raise ValueError(f"y has {len(target.y)} rows; recalibration needs at least {MIN_ROWS}, better hundreds")
-    pit = target.predictive.cdf(target.x, (target.y - target.shift) / target.unit)
+    scored = scored_of(model, x, y, likelihood, num_draws, seed)
+    if len(scored.y) < MIN_ROWS:
+        raise ValueError(f"y has {len(scored.y)} rows; recalibration needs at least {MIN_ROWS}, better hundreds")
+    pit = scored.predictive.cdf(scored.x, (scored.y - scored.shift) / scored.unit)
     maps = tuple(QuantileRecalibration(column) for column in pit.T)
-    affine = (target.shift, target.unit)
-    return RecalibratedModel(model, target.predictive, affine, maps, single_target=np.ndim(y) == 1)
+    affine = (scored.shift, scored.unit)
+    return RecalibratedModel(model, scored.predictive, affine, maps, single_target=np.ndim(y) == 1)

@@ -1,4 +1,4 @@
-"""Coverage where the data are: intervals that hold on average may still fail in a region."""
+"""Coverage by region: intervals that are calibrated on average may still fail somewhere."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class RegionCoverage:
     Attributes
     ----------
     level : float
-        Nominal.
+        Nominal level.
     name : str
-        Of the feature.
+        Name of the feature.
     edges : ndarray (B + 1,)
-        Of the bins, each with about as many rows.
+        Edges of the bins, each with about the same number of rows.
     coverage : ndarray (B,)
     low, high : ndarray (B,)
-        Exact binomial interval of each, at 95 %.
+        Exact binomial 95 % interval of each coverage.
     counts : ndarray (B,) of int
-        Rows.
+        Rows in each bin.
     """
 
     level: float
@@ -52,20 +52,20 @@ def coverage_by_region(
     num_bins: int = 8,
     target: int = 0,
 ) -> RegionCoverage:
-    """Coverage in bins of a feature, or of any other number that each row has.
+    """Compute coverage in bins of a feature, or of any other quantity known for each row.
 
     Parameters
     ----------
     evaluation : Evaluation
         From `varbump.evaluate`.
     x : array-like or data frame (N, D) or (N,)
-        The rows that were evaluated, or any values of theirs, such as their predicted means.
+        The rows that were evaluated, or other values for each of them, such as predicted means.
     feature : int or str, default=0
-        Column of x: its number, or its name where x is a data frame.
+        Column of x: its index, or its name if x is a data frame.
     level : float, default=0.95
-        In (0, 1); any, not only one of those that were evaluated.
+        In (0, 1); not only the levels that were evaluated.
     num_bins : int, default=8
-        At most; the bins hold about as many rows each, and fewer bins are made where values are tied.
+        Upper bound. Bins hold about the same number of rows; ties can make fewer of them.
     target : int, default=0
         Column of y.
 
@@ -76,9 +76,9 @@ def coverage_by_region(
     Raises
     ------
     ValueError
-        If x has other rows or no such column, or an argument is out of range.
+        If x has a different number of rows or no such column, or an argument is out of range.
     TypeError
-        If `evaluation` is none.
+        If `evaluation` is not an `Evaluation`.
     """
     check_count(num_bins, "num_bins")
     if not isinstance(evaluation, Evaluation):
@@ -91,7 +91,7 @@ def coverage_by_region(
     check_rows_match(values, evaluation.pit, "x", "the evaluation")
     inside = np.abs(2.0 * evaluation.pit[:, target] - 1.0) <= level
     edges = np.unique(np.quantile(values, np.linspace(0.0, 1.0, num_bins + 1)))
-    if len(edges) == 1:  # all values are the same
+    if len(edges) == 1:  # all values are equal
         edges = np.repeat(edges, 2)
     bins = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
     counts = np.bincount(bins, minlength=len(edges) - 1)
@@ -102,7 +102,7 @@ def coverage_by_region(
 
 
 def _column(x: Any, feature: int | str) -> tuple[np.ndarray, str]:
-    """One column of x, float64, and its name."""
+    """Select one column of x, as float64, and its name."""
     names = [str(name) for name in getattr(x, "columns", [])]
     array = np.asarray(x)
     array = array[:, None] if array.ndim == 1 else array

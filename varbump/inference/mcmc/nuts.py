@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from varbump.core.checks import check_count, check_number
 from varbump.core.keras import keras
-from varbump.core.random import host_seed
+from varbump.core.progress import ProgressBar
+from varbump.core.random import generator, host_seed, stateless_seeds
 from varbump.inference.mcmc.chain import STRETCH, ChainProgram, ChainState, Stretch
 from varbump.inference.mcmc.convergence import default_test_points
 from varbump.inference.mcmc.coordinates import Coordinates
@@ -124,8 +123,8 @@ def sample_nuts(
 
     target = LogPosterior(network, likelihood, x, y)
     coordinates = Coordinates(target.layers, target.dtype)
-    generator = np.random.default_rng(seed)
-    starts = [coordinates.draw(generator) for _ in range(num_chains)]
+    start_generator = generator(seed)
+    starts = [coordinates.draw(start_generator) for _ in range(num_chains)]
     num_threads = min(num_chains, os.cpu_count() or 1)
     num_gradients = num_chains * (num_warmup + num_draws) * (2**max_tree_depth - 1)
     began = time.perf_counter()
@@ -134,7 +133,8 @@ def sample_nuts(
 
     chains = _Chains(ChainProgram(target, coordinates, max_tree_depth, target_accept), starts, seed, num_threads)
     compiled_at = time.perf_counter()
-    with chains.pool, _Bar(num_warmup + num_draws, verbose) as bar:
+    bar = ProgressBar(num_warmup + num_draws, unit="draw", verbose=verbose, text=f"{num_chains} chains")
+    with chains.pool, bar:
         chains.warm_up(num_warmup, bar.advance)
         kept = chains.sample(num_draws, bar.advance)
     u = kept.z * chains.scale
@@ -198,35 +198,8 @@ class _Chains:
         number, self._num_stretches = self._num_stretches, self._num_stretches + 1
 
         def one(chain: int) -> tuple[ChainState, Stretch]:
-            seed = np.random.SeedSequence((self._seed, chain, number)).generate_state(2).view(np.int32)
+            (seed,) = stateless_seeds(self._seed, chain, number)
             return self._program.run(self.states[chain], self.scale, seed, num, adapting)
 
         self.states, stretches = map(list, zip(*self.pool.map(one, range(len(self.states))), strict=True))
         return Stretch(*(np.stack(parts) for parts in zip(*stretches, strict=True)))
-
-
-class _Bar:
-    """Context manager around the progress bar; silent unless `verbose` and standard output is a terminal."""
-
-    def __init__(self, total: int, verbose: int) -> None:
-        console = Console()
-        self._progress = Progress(
-            TextColumn("draw {task.completed:,.0f}/{task.total:,.0f} of each chain"),
-            BarColumn(bar_width=20),
-            TimeRemainingColumn(compact=True),
-            TextColumn("left"),
-            console=console,
-            disable=not (verbose and console.is_terminal),
-        )
-        self._task = self._progress.add_task("nuts", total=total)
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._progress.stop()
-
-    def advance(self, num: int) -> None:
-        """Show that each chain has made `num` more draws."""
-        self._progress.advance(self._task, num)

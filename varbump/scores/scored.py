@@ -1,4 +1,4 @@
-"""What is scored, whichever kind of model it is, and the data that it is held against."""
+"""A model of any kind as a predictive distribution, with the data to score it on."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from varbump.core.temperature import temperature_of
 from varbump.model.checks import check_data, check_inputs
 from varbump.predict.predictive import Predictive, predictive_of
 
-__all__ = ["Target", "inputs_of", "target_of"]
+__all__ = ["Scored", "inputs_of", "scored_of"]
 
 
 @dataclass(frozen=True)
-class Target:
-    """A predictive distribution, and the data that it is held against.
+class Scored:
+    """A predictive distribution and the data to score it on.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Target:
     x, y : ndarray (N, D), (N, Q)
         Inputs as `predictive` takes them; observations in the user's units, float64.
     shift, unit : ndarray (Q,)
-        The predictive distribution in the units of y is that of shift + unit times what `predictive` speaks of.
+        ``shift + unit * z`` is in the units of y where z is in those of `predictive`.
     temperature : float
     """
 
@@ -39,9 +39,9 @@ class Target:
     temperature: float
 
 
-def target_of(model: Any, x: Any, y: Any, likelihood: Any, num_draws: int, seed: int | None) -> Target:
-    """Whatever is to be scored, as one `Target`; the arguments are those of `evaluate`."""
-    if hasattr(model, "_predictive_of"):  # an estimator, which is built on top of this module
+def scored_of(model: Any, x: Any, y: Any, likelihood: Any, num_draws: int, seed: int | None) -> Scored:
+    """Bring a model of any kind and its data into one form; the arguments are those of `evaluate`."""
+    if hasattr(model, "_predictive_of"):  # an estimator; its package ranks beside this one and cannot be imported
         if likelihood is not None:
             raise TypeError("likelihood must be left out for an estimator, which has learned its own")
         predictive, inputs, shift, unit = model._predictive_of(x)
@@ -49,7 +49,7 @@ def target_of(model: Any, x: Any, y: Any, likelihood: Any, num_draws: int, seed:
         check_rows_match(inputs, y)
         if y.shape != (len(inputs), len(unit)):
             raise ValueError(f"y must have {len(unit)} columns, one for each target of the fit, got shape {y.shape}")
-        return Target(predictive, inputs, y, shift, unit, temperature_of(model.ensemble_))
+        return Scored(predictive, inputs, y, shift, unit, temperature_of(model.ensemble_))
     seed = host_seed(seed)
     predictive = predictive_of(model, likelihood, num_draws, seed)
     network = model if isinstance(model, keras.Model) else model.network
@@ -61,11 +61,11 @@ def target_of(model: Any, x: Any, y: Any, likelihood: Any, num_draws: int, seed:
     if exact.ndim != 2:
         raise ValueError(f"y must have shape (N,) or (N, Q), got {exact.shape}")
     num_targets = exact.shape[1]
-    return Target(predictive, x, exact, np.zeros(num_targets), np.ones(num_targets), temperature_of(model))
+    return Scored(predictive, x, exact, np.zeros(num_targets), np.ones(num_targets), temperature_of(model))
 
 
 def inputs_of(model: Any, x: Any) -> np.ndarray:
-    """New rows x (N, D), as the `Predictive` of the model takes them."""
+    """Rows x (N, D) in the form that the `Predictive` of the model takes."""
     if hasattr(model, "_predictive_of"):
         return model._predictive_of(x)[1]
     return check_inputs(model if isinstance(model, keras.Model) else model.network, x)

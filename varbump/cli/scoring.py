@@ -1,4 +1,4 @@
-"""Scores on held-out rows, beside those of models that know less: a constant and a line."""
+"""Scores on held-out rows, beside those of two baselines: a constant and a line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from varbump.scores import Evaluation, evaluate
 __all__ = ["MOST_ROWS", "Scores", "judge", "score_table"]
 
 MOST_ROWS = 10_000
-"""Held-out rows that are scored, drawn at random from more."""
+"""Largest number of held-out rows that are scored, chosen at random."""
 
 LEVEL = 0.95
 
 
 class Scores(NamedTuple):
-    """Of one model; means over rows and targets, the log-likelihood jointly over targets."""
+    """Scores of one model: means over rows and targets; the log-likelihood is joint over targets."""
 
     rmse: float
     log_likelihood: float
@@ -34,16 +34,16 @@ class Scores(NamedTuple):
 def judge(
     model: Any, x: np.ndarray, y: np.ndarray, x_new: np.ndarray, y_new: np.ndarray
 ) -> tuple[Evaluation, dict[str, Scores]]:
-    """Score a regressor on rows that it has not seen, and models that were fitted to the same training rows.
+    """Score a regressor on held-out rows, beside baselines fitted to the same training rows.
 
     Parameters
     ----------
     model : VariationalRegressor
         Fitted.
     x, y : ndarray (N, D), (N, Q)
-        What it was trained on.
+        Training rows.
     x_new, y_new : ndarray (M, D), (M, Q)
-        Held out.
+        Held-out rows.
     """
     evaluation = evaluate(model, x_new, y_new)
     mean, sd = np.broadcast_to(y.mean(axis=0), y_new.shape), np.broadcast_to(y.std(axis=0), y_new.shape)
@@ -58,7 +58,7 @@ def judge(
 
 
 def score_table(scores: dict[str, Scores], num_rows: int) -> Table:
-    """The scores, for people."""
+    """Return the scores as a table for the terminal."""
     table = Table(title=f"{num_rows:,} held-out rows", title_justify="left")
     table.add_column("")
     for heading in ("RMSE", "log-likelihood", "CRPS", "in 95 % interval"):
@@ -80,7 +80,7 @@ def _linear(x: np.ndarray, y: np.ndarray, x_new: np.ndarray) -> tuple[np.ndarray
 
 
 def _normal_scores(mean: np.ndarray, sd: np.ndarray, y: np.ndarray) -> Scores:
-    sd = np.maximum(sd, np.finfo(float).tiny ** 0.25)  # a perfect fit has none
+    sd = np.maximum(sd, np.finfo(float).tiny ** 0.25)  # a perfect fit has sd 0
     inside = np.abs(y - mean) <= norm.ppf(0.5 + LEVEL / 2) * sd
     return Scores(
         rmse=float(np.sqrt(np.mean((y - mean) ** 2, axis=0)).mean()),

@@ -1,4 +1,4 @@
-"""Predictions of a regressor for a table's rows: all that is asked for in one pass over the draws."""
+"""Predictions of a regressor for rows of a table, in one pass over the draws."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from varbump.predict.bands import Bands
 __all__ = ["Forecast", "forecast", "slices"]
 
 POINTS = 101
-"""Of a slice."""
+"""Points of a slice."""
 
 LEVELS = (0.5, 0.95)
 
@@ -24,7 +24,7 @@ class Forecast(NamedTuple):
     Attributes
     ----------
     mean, sd, epistemic_sd : ndarray (N, Q)
-        Mean, total sd, and the part of the sd that more data would take away.
+        Mean, total sd, and the sd of the expectation, which more data would reduce.
     lower, upper : dict of float to ndarray (N, Q)
         Ends of the equal-tailed interval of each level.
     """
@@ -37,7 +37,7 @@ class Forecast(NamedTuple):
 
     @property
     def bands(self) -> Bands:
-        """For `BandsDisplay`."""
+        """The same as `Bands`, for `BandsDisplay`."""
         return Bands(self.mean, self.sd, self.lower, self.upper)
 
 

@@ -1,0 +1,56 @@
+"""One line of progress, for people at a terminal."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from varbump.core.progress import ProgressBar, TrainingProgress
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """What a terminal of 120 columns shows."""
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=120, color_system=None)
+    monkeypatch.setattr("varbump.core.progress.Console", lambda: console)
+    return shown
+
+
+def last_line(shown):
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", shown.getvalue()).replace("\r", "\n").splitlines()
+    return [line for line in lines if line.strip()][-1]
+
+
+def test_sampling(terminal):
+    with ProgressBar(700, unit="draw", verbose=1, text="4 chains") as bar:
+        bar.advance(25)
+        bar.advance(25)
+    assert "draw 50/700" in last_line(terminal)
+    assert "4 chains" in last_line(terminal)
+
+
+def test_training(terminal):
+    with TrainingProgress(2_000, 1, temperature=0.5) as bar:
+        bar.update(1_200, {"loss": 1.23456, "kl": 78.9}, 4321.0)
+    for words in ("epoch 1,200/2,000", "loss 1.235  kl 78.9  4,321 steps/s (temperature 0.5)"):
+        assert words in last_line(terminal)
+
+
+def test_compiling_is_said_at_the_start(terminal):
+    with TrainingProgress(2_000, 1):
+        pass
+    assert "compiling" in last_line(terminal)
+
+
+def test_silence_on_demand(terminal):
+    with TrainingProgress(3, 0) as bar:
+        bar.update(3, {"loss": 1.0}, 1.0)
+    assert not terminal.getvalue().strip()
+
+
+def test_silence_without_a_terminal(capsys):
+    with TrainingProgress(3, 1) as bar:
+        bar.update(3, {"loss": 1.0}, 1.0)
+    assert not capsys.readouterr().out.strip()
