@@ -5,7 +5,7 @@ import registry
 
 from varbump import likelihoods, posteriors, priors
 
-ABSTRACT = {"Likelihood", "Posterior", "PosteriorFactory", "PriorFactory"}
+ABSTRACT = {"Likelihood", "Posterior", "PosteriorFactory", "Prior"}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from varbump.core.random import standard_normal
 from varbump.debug.record import Record, Recorder
 from varbump.forward.elbo import negative_elbo
 from varbump.forward.passes import ForwardPass, run_pass
-from varbump.layers import DenseVariational
+from varbump.layers import VariationalLayer
 from varbump.model.checks import check_data, check_inputs, check_model
 from varbump.model.structure import layer_names, owners, weight_label
 
@@ -45,7 +45,7 @@ class Objective:
             key: own.get(variable.ref(), "the likelihood")
             for key, variable in zip(self.keys, self.variables, strict=True)
         }
-        self._ours = any(isinstance(layer, DenseVariational) for layer in model._flatten_layers())
+        self._ours = any(isinstance(layer, VariationalLayer) for layer in model._flatten_layers())
 
     def trace(self, seed: int, *, deep: bool) -> tuple[float, list[np.ndarray | None], Record]:
         """Loss, the gradient of each weight, and the record: with values and gradients of all tensors if `deep`."""

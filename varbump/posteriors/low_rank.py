@@ -11,8 +11,10 @@ from tensorflow_probability import distributions as tfd
 from varbump.core.checks import check_count
 from varbump.core.registry import register_builtin
 from varbump.forward.passes import value_of
-from varbump.posteriors.base import DrawsOnConversion, Noise, Posterior, PosteriorFactory
+from varbump.posteriors.base import Noise
+from varbump.posteriors.factory import PosteriorFactory
 from varbump.posteriors.mean_field import row_noise
+from varbump.posteriors.normal import DrawsOnConversion, NormalPosterior
 
 __all__ = ["LowRankNormal"]
 
@@ -24,7 +26,7 @@ class _NormalLowRank(DrawsOnConversion, tfd.MultivariateNormalDiagPlusLowRankCov
     family: _LowRank  # whose distribution it is
 
 
-class _LowRank(Posterior):
+class _LowRank(NormalPosterior):
     r"""Draws :math:`w = m + s \odot (\epsilon + V \eta / \sqrt r)` with noise epsilon (n,) and eta (r,).
 
     The directions V (n, r) start small and at random: at zero the ELBO has a saddle in them.
@@ -36,13 +38,13 @@ class _LowRank(Posterior):
         start = np.random.default_rng(seed).normal(scale=0.1, size=(len(loc), self.rank))
         super().__init__(loc, scale / np.sqrt(1.0 + self._unit**2 * np.sum(start**2, 1)), dtype, **kwargs)
         self.num_noise = self.num_weights + self.rank
-        self._directions = self._variable("directions", start)
+        self._directions = self.add_variable("directions", start)
 
     @property
     def num_covariances(self) -> int:
         return self.num_weights * self.rank
 
-    def __call__(self, inputs: Any = None) -> _NormalLowRank:
+    def distribution(self) -> _NormalLowRank:
         q = _NormalLowRank(
             loc=tf.convert_to_tensor(self.mean),
             cov_diag_factor=tf.square(self.diag),
@@ -122,14 +124,17 @@ class LowRankNormal(PosteriorFactory):
     Ong, Nott and Smith (2018), "Gaussian Variational Approximation with a Factor Covariance Structure".
     """
 
+    short_name, best_estimator = "low_rank", "local"
+
     def __init__(self, *, rank: int = 4, scale: float = 0.05, loc_scale: float = 1.0) -> None:
         super().__init__(scale=scale, loc_scale=loc_scale)
         self.rank = check_count(rank, "rank")
 
-    def _make(self, loc: np.ndarray, dtype: tf.DType) -> _LowRank:
+    def make(self, loc: np.ndarray, dtype: tf.DType) -> _LowRank:
+        """The posterior of one layer."""
         seed = np.abs(loc).view(np.uint64)[:1].tolist()  # a function of the seed of the means
         return _LowRank(loc, self.scale, dtype, self.rank, seed)
 
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object."""
-        return {"rank": self.rank, **super().get_config()}
+    def variable_shapes(self, num_weights: int) -> list[tuple[int, ...]]:
+        """Means, scales and directions."""
+        return [(num_weights,), (num_weights,), (num_weights, min(self.rank, num_weights))]
