@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from varbump.core.keras import deserialize, keras
-from varbump.core.registry import by_short_name, registered
+from varbump.core.registry import NAME as CLASS_NAME, by_short_name, registered
 from varbump.layers import TrainableActivation, VariationalLayer
 from varbump.likelihoods import Likelihood
 from varbump.posteriors import PosteriorFactory
@@ -197,7 +197,7 @@ def decoded(value: Any, table: Mapping[str, type], where: str) -> dict[str, Any]
 def _refuse_unregistered(key: str, where: str) -> None:
     """Say which name is missing, where a file was written by someone who had registered it."""
     name = key.removeprefix(USER)
-    if key.startswith(USER) and PLAIN_WORD.fullmatch(name) and key not in registered(object):
+    if key.startswith(USER) and CLASS_NAME.fullmatch(name) and key not in registered(object):
         raise Refused(
             f"{where} is of a class that was registered as {name!r}, which is not known here: register it before you "
             f"load, with @varbump.register({name!r}) above the class"
@@ -236,6 +236,8 @@ def checked_activation(value: Any, where: str) -> Any:
     table = table_for("activation")
     if isinstance(value, dict) and value.get("class") in table.keys():
         return decoded(value, table, where)
+    if isinstance(value, dict) and isinstance(value.get("class"), str):
+        _refuse_unregistered(value["class"], where)
     what = "is a function without a name"
     if isinstance(value, str):
         what = f"is {_short(value)}"
