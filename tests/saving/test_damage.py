@@ -170,7 +170,7 @@ HOSTILE = {
     "a layer without name": (config(1, "name", None), "has no name"),
     "names that are the same": (config(1, "name", "output"), "have one name"),
     "a strange name": (config(1, "name", "a\nb"), "has no name"),
-    "an unknown option": (config(1, "hello", 3), "does not describe a model"),
+    "an unknown option": (config(1, "hello", 3), "cannot be made of its configuration.*hello"),
     "a missing option": (lambda header: header["configuration"]["layers"][1]["config"].pop("seed"), None),
     "a word where none belongs": (config(1, "seed", "os.system"), "must not be os.system"),
     "an unknown activation": (config(2, "activation", "system"), "activation is system, which cannot"),
