@@ -4,6 +4,7 @@ import numpy as np
 import own_parts
 import pytest
 import registry
+import scipy.integrate
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -92,7 +93,7 @@ def test_the_estimator_that_it_lacks_is_refused():
         vb.build_network(1, make_posterior_fn=own_parts.Logistic(), estimator="local")
 
 
-@pytest.mark.parametrize("estimator", ["shared", "flipout"])
+@pytest.mark.parametrize("estimator", [pytest.param("shared", marks=pytest.mark.slow), "flipout"])
 def test_fit(estimator):
     x = np.linspace(-1.0, 1.0, 60)[:, None].astype("float32")
     family, prior = own_parts.Logistic(), own_parts.HeavyTails(fan_in=True)

@@ -279,6 +279,6 @@ class GaussianBump(BumpLayer):
         }
 
 
-ActivationByName("bump", Bump)
+ActivationByName(Bump.short_name, Bump)
 keras.saving.get_custom_objects().update(Bump=Bump, GaussianBump=GaussianBump)  # bare names, as in .h5 files
-ActivationByName("gaussian_bump", GaussianBump)
+ActivationByName(GaussianBump.short_name, GaussianBump)
