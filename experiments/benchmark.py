@@ -192,11 +192,12 @@ def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float
 
 def ours(family: str, x: np.ndarray, y: np.ndarray, epochs: int, num_members: int = 1) -> Callable[[], None]:
     """The loop of varbump.fit, compiled once, so that only epochs are timed, as for the others."""
-    from varbump.data.batches import BatchPlan
     from varbump.inference.ensemble.step import EnsembleStep
+    from varbump.inference.vi.step import Step
+
+    from varbump.data.batches import BatchPlan
     from varbump.inference.vi.loop import CompiledLoop
     from varbump.inference.vi.optimizers import make_optimizer
-    from varbump.inference.vi.step import Step
 
     network = vb.build_network(hidden_units=HIDDEN, make_posterior_fn=FAMILIES[family], seed=0)
     step: Any = Step(network, vb.likelihoods.Normal(SCALE), NUM_DATA)

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from varbump.inference.vi.step import Step
 
 import varbump as vb
 from varbump.core.random import standard_normal
@@ -32,7 +33,6 @@ from varbump.data.batches import BatchPlan
 from varbump.forward.passes import compiled
 from varbump.inference.vi.loop import CompiledLoop
 from varbump.inference.vi.optimizers import make_optimizer
-from varbump.inference.vi.step import Step
 
 PLOTS = Path(__file__).resolve().parent.parent / "plots"
 NUM_DATA, BATCH, SCALE = 5000, 32, 0.25

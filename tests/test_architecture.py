@@ -119,6 +119,43 @@ def test_the_root_holds_packages_and_nothing_else():
     assert {p.name for p in ROOT.glob("*.py")} == {"__init__.py", "__main__.py", "version.py"}
 
 
+OWNERS = ("posteriors", "priors", "likelihoods")
+"""Packages whose things say themselves what others need to know of them."""
+
+BASES = {"Likelihood", "Posterior", "PosteriorFactory", "Prior"}
+
+ASKED_STILL = {"predict/noise.py"}
+"""Modules that ask which likelihood it is, until likelihoods say what distribution a draw of f implies."""
+
+
+def classes_asked_for(path):
+    """Names of our classes that a file names in an isinstance, or compares a type with, and where they come from."""
+    tree = ast.parse(path.read_text())
+    origin = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("varbump"):
+            parts = [*node.module.split("."), ""]
+            origin |= {alias.asname or alias.name: (parts[1] or alias.name, alias.name) for alias in node.names}
+    for node in ast.walk(tree):
+        asks = isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass")
+        if asks or (isinstance(node, ast.Compare) and "id='type'" in ast.dump(node.left)):  # type(x) is ..., == ...
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Name) and inner.id in origin:
+                    yield (*origin[inner.id], node.lineno)
+                elif isinstance(inner, ast.Attribute) and getattr(inner.value, "id", None) in origin:
+                    yield origin[inner.value.id][0], inner.attr, node.lineno
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_module_asks_which_family_prior_or_likelihood_it_is(path):
+    """Ask the thing instead: a new one then costs one file, and one of a user's own works everywhere."""
+    if str(path.relative_to(ROOT)) in ASKED_STILL:
+        return
+    for package, name, line in classes_asked_for(path):
+        if package in OWNERS and package != room(path):
+            assert name in BASES, f"{path}:{line} asks for {name} of {package}"
+
+
 def all_modules():
     return ["varbump", *(m.name for m in pkgutil.walk_packages(varbump.__path__, "varbump."))]
 

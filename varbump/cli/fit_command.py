@@ -33,9 +33,9 @@ __all__ = ["fit"]
 @click.option("--delimiter", help="Delimiter of a text table, such as ';' or the word tab.")
 @click.option("--likelihood", type=click.Choice(["normal", "heteroscedastic", "student_t"]), default="normal",
               show_default=True, help="Noise: equal for all rows, different for each, or heavy-tailed.")  # fmt: skip
-@click.option("--posterior", type=click.Choice(["mean_field", "low_rank", "full_covariance", "joint"]),
-              default="mean_field", show_default=True, help="Family of distributions over weights.")  # fmt: skip
-@click.option("--prior", type=click.Choice(["ard", "normal", "laplace", "trainable"]), default="ard", show_default=True,
+@click.option("--posterior", metavar="[full_covariance|joint|low_rank|mean_field]", default="mean_field",
+              show_default=True, help="Family of distributions over weights.")  # fmt: skip
+@click.option("--prior", metavar="[ard|laplace|normal|scale_mixture|trainable]", default="ard", show_default=True,
               help="Prior of the weights; ard learns how relevant each feature is.")  # fmt: skip
 @click.option("--hidden", type=Sizes(), default="50", show_default=True, help="Units of hidden layers; none: linear.")
 @click.option("--max-iter", type=click.IntRange(1), help="Passes over the rows.  [default: about 20,000 steps]")
@@ -55,6 +55,8 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
         rows = read_rows(table, columns, drop_missing=options["drop_missing"])
     with screen.waiting("starting TensorFlow"), silenced():
         from varbump.cli.fitting import Fitted, fit_rows
+        from varbump.cli.names import check_names
+    check_names(options)
     with silenced():
         fitted: Fitted = fit_rows(columns, rows, options, verbose=int(screen.talks))
         info = fitted.info | {"data": _about(data, rows, table.columns), "arguments": _arguments(columns, out, options)}

@@ -16,7 +16,7 @@ from varbump.debug.record import Record, Recorder
 from varbump.forward.apply import apply
 from varbump.forward.elbo import negative_elbo
 from varbump.forward.passes import ForwardPass
-from varbump.layers import DenseVariational
+from varbump.layers import VariationalLayer
 from varbump.model.checks import check_data, check_inputs, check_model
 from varbump.model.structure import layer_names, owners, weight_label
 
@@ -46,7 +46,7 @@ class Objective:
             key: own.get(variable.ref(), "the likelihood")
             for key, variable in zip(self.keys, self.variables, strict=True)
         }
-        self._ours = any(isinstance(layer, DenseVariational) for layer in model._flatten_layers())
+        self._ours = any(isinstance(layer, VariationalLayer) for layer in model._flatten_layers())
 
     def trace(self, seed: int, *, deep: bool) -> tuple[float, list[np.ndarray | None], Record]:
         """Compute loss, gradients and the record, with values and gradients of all tensors if `deep`."""

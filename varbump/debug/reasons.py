@@ -9,7 +9,7 @@ import numpy as np
 from varbump.debug.blame import blame, branch_of, first_bad_gradient
 from varbump.debug.objective import Objective
 from varbump.debug.record import Operation, Record
-from varbump.layers import Bump, GaussianBump
+from varbump.layers import TrainableActivation
 
 __all__ = ["non_finite", "reason_of"]
 
@@ -79,12 +79,10 @@ def _blocked(record: Record, key: str) -> tuple[str, str] | None:
 
 
 def _zero(objective: Objective, key: str, variable: Any, record: Record) -> tuple[str, str]:
-    bump = _bump_of(objective, variable)
-    if bump is not None:
-        return (
-            f"Dead bump: no input reaches the support of layer {bump.name!r}; value and gradient are 0 elsewhere.",
-            "Start with a larger sigma_initializer, standardise the inputs, or use GaussianBump, which has no edge.",
-        )
+    activation = _activation_of(objective, variable)
+    if activation is not None:
+        reason, remedy = activation.why_no_gradient
+        return reason.format(name=activation.name), remedy
     after = record.after(record.of_weight(key))
     for op in (op for op in record.operations if op.index in after):
         if op.kind in BRANCHES and any(name in record.of_weight(key) for name in op.inputs):
@@ -131,9 +129,9 @@ def _flattened(op: Operation, record: Record, after: set[int]) -> tuple[str, str
     return (f"{op.kind} in {place} is flat on every row.", "Start the weight elsewhere, or use a smooth function.")
 
 
-def _bump_of(objective: Objective, variable: Any) -> Any:
+def _activation_of(objective: Objective, variable: Any) -> Any:
     for layer in objective.model._flatten_layers():
-        if isinstance(layer, (Bump, GaussianBump)) and any(variable is own for own in layer.variables):
+        if isinstance(layer, TrainableActivation) and any(variable is own for own in layer.variables):
             return layer
     return None
 

@@ -15,7 +15,7 @@ from varbump.core.printed import Printed, Table
 from varbump.core.random import host_seed, standard_normal
 from varbump.forward.apply import apply, rehearse
 from varbump.forward.passes import ForwardPass
-from varbump.layers import Bump, GaussianBump
+from varbump.layers.bump import BumpLayer
 from varbump.model.checks import check_inputs, check_network
 
 __all__ = ["BumpLayerReport", "BumpReport", "bump_report"]
@@ -140,11 +140,10 @@ def bump_report(network: keras.Model, x: Any, *, num_draws: int = 10, seed: int 
     return BumpReport(tuple(_layer_report(layer, np.concatenate(inputs)) for layer, inputs in seen.values()))
 
 
-def _layer_report(layer: Bump | GaussianBump, inputs: np.ndarray) -> BumpLayerReport:
-    parameter = layer.root_sigma if isinstance(layer, Bump) else layer.root_inverse_width
+def _layer_report(layer: BumpLayer, inputs: np.ndarray) -> BumpLayerReport:
     with tf.GradientTape() as tape:
         outputs = layer(inputs)
         total = tf.reduce_sum(outputs if layer.height is None else outputs / layer.height)
-    gradient = tape.gradient(total, parameter)
-    sigma = layer.sigma if isinstance(layer, Bump) else layer.inverse_width
-    return BumpLayerReport(layer.name, np.mean(outputs.numpy() != 0, axis=0), sigma.numpy(), np.asarray(gradient) != 0)
+    gradient = tape.gradient(total, layer.width_variable)
+    reached = np.mean(outputs.numpy() != 0, axis=0)
+    return BumpLayerReport(layer.name, reached, layer.width.numpy(), np.asarray(gradient) != 0)

@@ -18,7 +18,7 @@ from varbump.diagnostics.parameters import parameter_report
 from varbump.diagnostics.traps import far_from_unit_scale, odd_and_wide, scales_apart, weights_of_the_kl
 from varbump.diagnostics.weights import LayerWeights, weight_summary
 from varbump.forward.apply import apply
-from varbump.layers import DenseVariational
+from varbump.layers import VariationalLayer
 from varbump.model.checks import check_data, check_network
 from varbump.predict.sampler import Sampler
 
@@ -197,7 +197,7 @@ def _layer(weights: LayerWeights, counts: Any) -> LayerHealth:
 def _prior_means(network: keras.Model, likelihood: Any, x: np.ndarray, num_draws: int, seed: int) -> np.ndarray:
     """Compute E[y | f] of functions drawn from the prior, (S, N', Q), at up to 200 rows."""
     rows = x[np.linspace(0, len(x) - 1, min(len(x), 200)).astype(int)]
-    layers = [layer for layer in network._flatten_layers() if isinstance(layer, DenseVariational)]
+    layers = [layer for layer in network._flatten_layers() if isinstance(layer, VariationalLayer)]
 
     @tf.function(autograph=False)
     def one(key: Any) -> tf.Tensor:

@@ -14,7 +14,7 @@ from varbump.core.keras import keras
 from varbump.core.printed import Printed, Table
 from varbump.diagnostics.elbo_estimate import elbo_terms
 from varbump.diagnostics.parameters import parameter_report
-from varbump.layers import DenseVariational
+from varbump.layers import VariationalLayer
 from varbump.model.checks import check_network
 
 __all__ = ["KhatReport", "psis_khat"]
@@ -141,7 +141,7 @@ def psis_khat(
     check_count(num_draws, "num_draws", 100)
     if not network.built:
         raise ValueError("network is not built, so it has no q yet; fit it first, or call it on some x")
-    if not any(isinstance(layer, DenseVariational) for layer in network._flatten_layers()):
+    if not any(isinstance(layer, VariationalLayer) for layer in network._flatten_layers()):
         raise ValueError("network has no variational layers, so it has no q")
     num_weights = parameter_report(network).num_weights
     if num_weights > MOST_WEIGHTS:

@@ -16,7 +16,7 @@ from varbump.core.keras import keras
 from varbump.core.printed import Printed, Table
 from varbump.core.temperature import temperature_of
 from varbump.forward.elbo import exact_kl
-from varbump.layers import DenseVariational
+from varbump.layers import VariationalLayer
 from varbump.model.checks import check_model
 from varbump.model.structure import leaves
 from varbump.posteriors import Posterior
@@ -213,7 +213,7 @@ def _relevance_table(relevance: np.ndarray, names: tuple[str, ...] | None) -> Ta
 def _relevance(layers: Sequence[Any]) -> np.ndarray | None:
     """Learned prior scales of the inputs, if the first layer with weights is variational and its prior learns them."""
     prior: Any = getattr(layers[0], "_prior", None) if layers else None
-    return prior.groups.by_input(prior.scales) if hasattr(prior, "groups") else None
+    return getattr(prior, "relevance", None)
 
 
 def _report(layer: Any) -> LayerReport:
@@ -243,7 +243,7 @@ def _covariances(posterior: Any, size: int, num_posterior: int) -> int:
 
 def distributions_of(layer: Any) -> tuple[Any, Any]:
     """Return the posterior and prior distributions of a variational layer, ours or TFP's."""
-    if isinstance(layer, DenseVariational):
+    if isinstance(layer, VariationalLayer):
         return layer._posterior(None), layer._prior(None)
     x = tf.zeros([1, layer.input_spec.axes[-1]])
     return layer._posterior(x), layer._prior(x)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from varbump.core.keras import keras
 from varbump.core.temperature import temperature_of
-from varbump.layers import DenseVariational
+from varbump.layers import VariationalLayer
 
 __all__ = ["far_from_unit_scale", "odd_and_wide", "scales_apart", "weights_of_the_kl"]
 
@@ -49,7 +49,7 @@ def weights_of_the_kl(network: keras.Model, num_data: int) -> list[str]:
     found = []
     for layer in network._flatten_layers():
         weight = getattr(layer, "kl_weight", None)
-        if isinstance(layer, DenseVariational) and weight is not None and abs(weight * num_data - 1.0) > 0.01:
+        if isinstance(layer, VariationalLayer) and weight is not None and abs(weight * num_data - 1.0) > 0.01:
             found.append(
                 f"Layer {layer.name!r} has kl_weight {weight:.3g}, but 1 / N is {1 / num_data:.3g}: in Keras fit "
                 f"the KL counts {weight * num_data:.3g} times. Set kl_weight=1/{num_data}, or train with varbump.fit."
@@ -64,10 +64,10 @@ def weights_of_the_kl(network: keras.Model, num_data: int) -> list[str]:
 
 def odd_and_wide(network: keras.Model, figures: dict[str, float]) -> list[str]:
     """Find wide mean-field layers with an odd activation, which ignore the data."""
-    layers = [layer for layer in network._flatten_layers() if isinstance(layer, DenseVariational)]
+    layers = [layer for layer in network._flatten_layers() if isinstance(layer, VariationalLayer)]
     for layer in layers[:-1]:
         independent = getattr(layer.posterior, "independent", False)
-        if independent and layer.units >= WIDE and _is_odd(layer.activation):
+        if independent and getattr(layer, "units", 0) >= WIDE and _is_odd(getattr(layer, "activation", None)):
             share = 1.0 - (figures["residual_sd"] / figures["data_sd"]) ** 2 if figures["data_sd"] else 0.0
             return [
                 f"Layer {layer.name!r} has {layer.units} units, independent weights and an odd activation: as such "
@@ -89,7 +89,7 @@ def scales_apart(likelihood: Any, collapsed: float, figures: dict[str, float]) -
     """Compare noise, prior and posterior with y; `collapsed` is the share of weights that have stayed at the prior."""
     found = []
     residual, noise, spread = figures["residual_sd"], figures["noise_sd"], figures["data_sd"]
-    fixed = not getattr(likelihood, "trainable_variables", None) and type(likelihood).__name__ == "Normal"
+    fixed = not getattr(likelihood, "trainable_variables", None) and not getattr(likelihood, "scale_varies", True)
     if fixed and residual > 0 and not 1 / NOISE_RATIO <= noise / residual <= NOISE_RATIO:
         side = "large: bands are too wide, and little is learned" if noise > residual else "small, or the fit too poor"
         found.append(

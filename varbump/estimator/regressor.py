@@ -17,13 +17,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from varbump.core.checks import check_shares, interval_tails
 from varbump.core.random import generator
-from varbump.core.registry import by_short_name
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
 from varbump.estimator.settings import (
     ACTIVATIONS,
-    POSTERIORS,
-    PRIORS,
+    ShortNames,
     architecture,
     auto_batch_size,
     auto_max_iter,
@@ -35,7 +33,7 @@ from varbump.likelihoods import Likelihood
 from varbump.model.assembly import build_network
 from varbump.posteriors import PosteriorFactory
 from varbump.predict.predictive import Predictive
-from varbump.priors import PriorFactory
+from varbump.priors import Prior
 
 try:
     from sklearn.utils.validation import validate_data
@@ -70,9 +68,10 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     activation : str or callable, default="relu"
         "relu", "tanh", "gelu", "elu", "selu", "sigmoid", "softplus", "swish", "linear", "bump" or "gaussian_bump".
     posterior : {"mean_field", "low_rank", "full_covariance", "joint"} or PosteriorFactory, default="mean_field"
-        Family of q(w), see `varbump.posteriors`.
-    prior : {"ard", "normal", "laplace", "trainable"} or PriorFactory, default="ard"
-        p(w), see `varbump.priors`. "ard" learns a scale for each input, its relevance.
+        Family of q(w), see `varbump.posteriors`; or the `short_name` of a registered one of your own.
+    prior : {"ard", "normal", "laplace", "scale_mixture", "trainable"} or Prior, default="ard"
+        p(w), see `varbump.priors`; or the `short_name` of a registered one of your own. "ard" learns a scale for each
+        input, its relevance.
     likelihood : {"normal", "heteroscedastic", "student_t"} or likelihood, default="normal"
         Noise with one learned sd, with an sd that depends on X, or with heavy tails. An instance from
         `varbump.likelihoods` is used as it is, with scales in sds of y.
@@ -148,9 +147,9 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(ACTIVATIONS), callable],
-        "posterior": [StrOptions(set(POSTERIORS)), PosteriorFactory],
-        "prior": [StrOptions(set(PRIORS)), PriorFactory],
-        "likelihood": [StrOptions(set(by_short_name(Likelihood))), Likelihood],
+        "posterior": [ShortNames(PosteriorFactory), PosteriorFactory],
+        "prior": [ShortNames(Prior), Prior],
+        "likelihood": [ShortNames(Likelihood), Likelihood],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [None, Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],

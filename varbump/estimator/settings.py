@@ -6,34 +6,27 @@ import copy
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import StrOptions
 
 from varbump.core.checks import check_count
 from varbump.core.registry import by_short_name
 from varbump.estimator.rows import spacing
+from varbump.layers import TrainableActivation
 from varbump.likelihoods import Likelihood
-from varbump.posteriors import FullCovarianceNormal, JointNormal, LowRankNormal, MeanFieldNormal
-from varbump.priors import ARDNormal, Laplace, Normal, TrainableNormal
+from varbump.posteriors import PosteriorFactory
+from varbump.priors import Prior
 
 __all__ = [
     "ACTIVATIONS",
-    "POSTERIORS",
-    "PRIORS",
+    "ShortNames",
     "architecture",
     "auto_batch_size",
     "auto_max_iter",
     "make_likelihood",
 ]
 
-ACTIVATIONS = {"bump", "elu", "gaussian_bump", "gelu", "linear", "relu", "selu", "sigmoid", "softplus", "swish", "tanh"}
-
-POSTERIORS = {
-    "full_covariance": FullCovarianceNormal,
-    "joint": JointNormal,
-    "low_rank": LowRankNormal,
-    "mean_field": MeanFieldNormal,
-}
-
-PRIORS = {"ard": ARDNormal, "laplace": Laplace, "normal": Normal, "trainable": TrainableNormal}
+ACTIVATIONS = {"elu", "gelu", "linear", "relu", "selu", "sigmoid", "softplus", "swish", "tanh"}
+ACTIVATIONS |= set(by_short_name(TrainableActivation))
 
 NUM_STEPS = 20_000
 """Steps of a fit if `max_iter` is None."""
@@ -48,6 +41,25 @@ BATCHES_AN_EPOCH = 128
 
 SMALLEST_SCALE = 0.01
 """Floor of a learned noise sd, in sds of y: below it single rows would outweigh all others."""
+
+
+class ShortNames(StrOptions):
+    """Constraint of scikit-learn: the short name of a registered class, also of one that is registered later.
+
+    Parameters
+    ----------
+    base : type
+        Such as `Prior`.
+    """
+
+    def __init__(self, base: type) -> None:
+        self._base = base
+        super().__init__(set(by_short_name(base)))
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether it is one of the names that there are now."""
+        self.options = set(by_short_name(self._base))
+        return super().is_satisfied_by(val)
 
 
 def auto_batch_size(num_rows: int) -> int:
@@ -79,7 +91,7 @@ def architecture(
 ) -> dict[str, Any]:
     """Return arguments of `varbump.build_network` that can all be pickled."""
     posterior, prior = parameters["posterior"], parameters["prior"]
-    posterior = POSTERIORS[posterior]() if isinstance(posterior, str) else posterior
+    posterior = by_short_name(PosteriorFactory)[posterior]() if isinstance(posterior, str) else posterior
     return {
         "num_features": num_features,
         "hidden_units": tuple(
@@ -88,7 +100,7 @@ def architecture(
         "num_outputs": num_targets,
         "likelihood": likelihood,
         "activation": parameters["activation"],
-        "make_prior_fn": PRIORS[prior]() if isinstance(prior, str) else prior,
+        "make_prior_fn": by_short_name(Prior)[prior]() if isinstance(prior, str) else prior,
         "make_posterior_fn": posterior,
         "estimator": _estimator(posterior, likelihood),
         "seed": seed,
@@ -96,7 +108,5 @@ def architecture(
 
 
 def _estimator(posterior: Any, likelihood: Any) -> str:
-    """Return the gradient estimator with the least noise for the family."""
-    if likelihood.num_detached(1):
-        return "shared"
-    return "local" if isinstance(posterior, (MeanFieldNormal, LowRankNormal)) else "flipout"
+    """Return the gradient estimator with the least noise for the family; only "shared" can detach outputs."""
+    return "shared" if likelihood.num_detached(1) else posterior.best_estimator

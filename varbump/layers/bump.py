@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from varbump.core.keras import keras, refuse_keras3
 from varbump.core.registry import register_builtin
 from varbump.forward.apply import active_pass
+from varbump.layers.activation import TrainableActivation
 from varbump.layers.bump_functions import SUPPORTS, bump, gaussian_bump
 from varbump.layers.by_name import ActivationByName
 
-__all__ = ["Bump", "GaussianBump"]
+__all__ = ["Bump", "BumpLayer", "GaussianBump"]
 
 
-class _BumpLayer(keras.layers.Layer):
-    """What the two have in common: weights shared or by feature, optional height and centre.
+class BumpLayer(TrainableActivation):
+    """What bumps have in common: a trained width, weights shared or by feature, optional height and centre.
 
     Parameters
     ----------
@@ -26,6 +27,11 @@ class _BumpLayer(keras.layers.Layer):
     trainable_height, trainable_center : bool, default=False
         Whether height and centre are trained; they start at 1 and 0.
     """
+
+    why_no_gradient = (
+        "Dead bump: no input reaches the support of layer {name!r}; value and gradient are 0 elsewhere.",
+        "Start with a larger sigma_initializer, standardise the inputs, or use GaussianBump, which has no edge.",
+    )
 
     def __init__(self, *, shared: bool, trainable_height: bool, trainable_center: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -69,6 +75,21 @@ class _BumpLayer(keras.layers.Layer):
         if forward is not None:
             forward.observed.append((self, inputs))
 
+    @property
+    def width_variable(self) -> tf.Variable:
+        """The trained weight behind the width."""
+        raise NotImplementedError
+
+    @property
+    def width(self) -> tf.Tensor:
+        """The parameter of the formula that says how wide the bump is, shape () or (features,)."""
+        raise NotImplementedError
+
+    def weight_shapes(self, input_shape: Any) -> list[tuple[int, ...]]:
+        """One for each trained parameter."""
+        count = 1 + self.trainable_height + self.trainable_center
+        return [() if self.shared else (input_shape[-1],)] * count
+
     def compute_output_shape(self, input_shape: Any) -> tf.TensorShape:
         """Shape of the inputs."""
         return tf.TensorShape(input_shape)
@@ -95,7 +116,7 @@ def _initializer(value: Any) -> Any:
 
 
 @register_builtin("Bump")
-class Bump(_BumpLayer):
+class Bump(BumpLayer):
     r"""Trainable bump, component by component: a layer, and an activation (also by name: ``activation="bump"``).
 
     .. math:: f(x) = \mathrm{height} \cdot \exp\left(-\frac{\sigma}{\sigma - (x - \mathrm{center})^2}\right)
@@ -126,6 +147,9 @@ class Bump(_BumpLayer):
     `varbump.bump_report` for units that no input reaches.
     """
 
+    short_name = "bump"
+    words: ClassVar[dict[str, tuple[str, ...]]] = {"support": SUPPORTS}
+
     def __init__(
         self,
         support: str = "smooth",
@@ -153,6 +177,16 @@ class Bump(_BumpLayer):
         """Squared radius, shape () or (features,), in squared units of the inputs."""
         return tf.square(self.root_sigma)
 
+    @property
+    def width_variable(self) -> tf.Variable:
+        """Root of sigma."""
+        return self.root_sigma
+
+    @property
+    def width(self) -> tf.Tensor:
+        """The sigma of the formula."""
+        return self.sigma
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Bump of each component."""
         self.observe(inputs)
@@ -173,7 +207,7 @@ class Bump(_BumpLayer):
 
 
 @register_builtin("GaussianBump")
-class GaussianBump(_BumpLayer):
+class GaussianBump(BumpLayer):
     r"""Trainable Gaussian bump, component by component; by name ``activation="gaussian_bump"``.
 
     .. math:: f(x) = \mathrm{height} \cdot e^{-b (x - \mathrm{center})^2}
@@ -195,6 +229,8 @@ class GaussianBump(_BumpLayer):
     ValueError
         If b starts negative.
     """
+
+    short_name = "gaussian_bump"
 
     def __init__(
         self,
@@ -218,6 +254,16 @@ class GaussianBump(_BumpLayer):
         """The b of the formula, shape () or (features,)."""
         return tf.square(self.root_inverse_width)
 
+    @property
+    def width_variable(self) -> tf.Variable:
+        """Root of b."""
+        return self.root_inverse_width
+
+    @property
+    def width(self) -> tf.Tensor:
+        """The b of the formula."""
+        return self.inverse_width
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Gaussian bump of each component."""
         self.observe(inputs)
@@ -233,6 +279,6 @@ class GaussianBump(_BumpLayer):
         }
 
 
-ActivationByName("bump", Bump)
+ActivationByName(Bump.short_name, Bump)
 keras.saving.get_custom_objects().update(Bump=Bump, GaussianBump=GaussianBump)  # bare names, as in .h5 files
-ActivationByName("gaussian_bump", GaussianBump)
+ActivationByName(GaussianBump.short_name, GaussianBump)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
@@ -16,10 +16,12 @@ from varbump.core.registry import register_builtin
 from varbump.forward.apply import active_pass
 from varbump.forward.elbo import exact_kl, monte_carlo_kl
 from varbump.forward.passes import ForwardPass
+from varbump.layers.activation import TrainableActivation
 from varbump.layers.by_name import resolve_activation
 from varbump.layers.noise import OwnNoise, noise_of
+from varbump.layers.variational import VariationalLayer
 from varbump.posteriors import Posterior, PosteriorFactory
-from varbump.priors import PriorFactory
+from varbump.priors import Prior
 
 __all__ = ["DenseVariational"]
 
@@ -27,7 +29,7 @@ ESTIMATORS = ("shared", "local", "flipout")
 
 
 @register_builtin("DenseVariational")
-class DenseVariational(keras.layers.Layer):
+class DenseVariational(VariationalLayer):
     r"""Dense layer whose kernel and bias are drawn from q(w) once a call.
 
     .. math:: \mathrm{outputs} = \mathrm{activation}(\mathrm{inputs} \cdot \mathrm{kernel} + \mathrm{bias}),
@@ -87,6 +89,8 @@ class DenseVariational(keras.layers.Layer):
     Wen, Vicol, Ba, Tran and Grosse (2018), "Flipout", eq. 3 and 4.
     """
 
+    words: ClassVar[dict[str, tuple[str, ...]]] = {"estimator": ESTIMATORS}
+
     def __init__(
         self,
         units: int,
@@ -105,7 +109,7 @@ class DenseVariational(keras.layers.Layer):
     ) -> None:
         refuse_keras3(activation, "activation")
         refuse_keras3(activity_regularizer, "activity_regularizer")
-        if int(units) != units or units < 1:
+        if isinstance(units, bool) or int(units) != units or units < 1:
             raise ValueError(f"units must be a positive integer, got {units!r}")
         if check_count(num_detached, "num_detached", minimum=0) > units:
             raise ValueError(f"num_detached must be at most units, {units}, got {num_detached}")
@@ -155,7 +159,7 @@ class DenseVariational(keras.layers.Layer):
         self._posterior = self.new_posterior(seed) if ours else self.make_posterior_fn(*sizes)
         if isinstance(self._posterior, Posterior):
             options["posterior"] = self._posterior
-        self._prior = self.make_prior_fn(*sizes, **(options if isinstance(self.make_prior_fn, PriorFactory) else {}))
+        self._prior = self.make_prior_fn(*sizes, **(options if isinstance(self.make_prior_fn, Prior) else {}))
         self._check_estimator()
         with tf.init_scope():
             inputs = tf.zeros([1, num_inputs], dtype)
@@ -174,12 +178,6 @@ class DenseVariational(keras.layers.Layer):
         dtype = tf.as_dtype(self.dtype)
         return self.make_posterior_fn(self._kernel_size, bias_size, dtype, num_inputs=num_inputs, seed=seed)
 
-    @property
-    def can_be_one_of_many(self) -> bool:
-        """Whether all variables of the layer are its posterior's, and that can be started anew."""
-        ours = isinstance(self._posterior, Posterior) and isinstance(self.make_posterior_fn, PosteriorFactory)
-        return ours and not getattr(self._prior, "variables", None)
-
     def _check_estimator(self) -> None:
         """Rows can have noise of their own only in a family that says how."""
         q, made_by = self._posterior, type(self.make_posterior_fn).__name__
@@ -190,7 +188,7 @@ class DenseVariational(keras.layers.Layer):
         if self.estimator == "local" and not q.has_affine:
             raise ValueError(
                 f"estimator='local' needs a posterior whose outputs can be drawn row by row, MeanFieldNormal or "
-                f"LowRankNormal; {made_by} has a covariance between all weights: use estimator='flipout'"
+                f"LowRankNormal; those of {made_by} cannot: use estimator='flipout'"
             )
 
     def _check_sizes(self, inputs: tf.Tensor) -> None:
@@ -252,16 +250,6 @@ class DenseVariational(keras.layers.Layer):
         joint = q.preceding is not None  # the covariance reaches over layers, so one sign must too
         signs = source.take_signs(num_rows, rows.dtype) if joint else tf.sign(source.take(num_rows, rows.dtype))
         return _affine(rows, kernel, bias) + signs[:, None] * _affine(rows, d_kernel, d_bias)
-
-    @property
-    def posterior(self) -> Callable[..., tfd.Distribution]:
-        """q(w) once the layer is built: a callable of the inputs that returns the distribution."""
-        return self._posterior
-
-    @property
-    def prior(self) -> Callable[..., tfd.Distribution]:
-        """p(w) once the layer is built: a callable of the inputs that returns the distribution."""
-        return self._prior
 
     @property
     def uses_exact_kl(self) -> bool:
@@ -326,6 +314,13 @@ class DenseVariational(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> tf.TensorShape:
         """Shape (..., units)."""
         return tf.TensorShape(input_shape)[:-1].concatenate(self.units)
+
+    def weight_shapes(self, input_shape: Any) -> list[tuple[int, ...]]:
+        """Shapes of the weights: those of the activation, then those of the posterior."""
+        factory, activation = self.make_posterior_fn, self.activation
+        trained = isinstance(activation, TrainableActivation)
+        inner = activation.weight_shapes((*input_shape[:-1], self.units)) if trained else []
+        return [*inner, *factory.variable_shapes(self.units * (input_shape[-1] + self.use_bias))]
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal object."""

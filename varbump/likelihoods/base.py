@@ -44,6 +44,25 @@ class Likelihood(keras.losses.Loss):
         del y, resolution
         return cls()
 
+    @classmethod
+    def variable_shapes(cls, config: dict[str, Any]) -> list[tuple[int, ...]]:
+        """Shapes of `variables`, in their order, of an object with this configuration; nothing is made.
+
+        Files are checked against them before anything is made. By default a scale for each of the `num_targets`, where
+        there is such an argument, and a number more with `learn_df`.
+
+        Raises
+        ------
+        ValueError
+            If the configuration is that of no likelihood.
+        """
+        if "num_targets" not in config:
+            return []
+        targets = config["num_targets"]
+        if type(targets) is not int or not 1 <= targets < 2**31:
+            raise ValueError(f"num_targets must be an integer from 1 to 2147483647, got {targets!r:.40}")
+        return [(targets,) if targets > 1 else (), *([()] if config.get("learn_df") is True else [])]
+
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """Negative log-likelihood of each observation, as a Keras loss."""
         return self.nll(y_true, y_pred)

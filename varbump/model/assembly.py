@@ -10,7 +10,7 @@ from varbump.core.keras import keras, refuse_keras3
 from varbump.core.random import host_seed
 from varbump.layers import DenseVariational
 from varbump.likelihoods.checks import outputs_needed
-from varbump.posteriors import JointNormal, PosteriorFactory, posterior
+from varbump.posteriors import PosteriorFactory, posterior
 from varbump.priors import prior
 
 __all__ = ["build_network"]
@@ -77,9 +77,9 @@ def build_network(
     num_detached = likelihood.num_detached(num_outputs) if hasattr(likelihood, "num_detached") else 0
     sizes = [(fan_in + 1) * units for fan_in, units in zip([num_features, *hidden_units], widths, strict=True)]
     factories = _by_layer(make_posterior_fn, sizes)
-    joint = isinstance(make_posterior_fn, JointNormal)
-    if joint:
-        seed = host_seed(seed)  # its layers share their noise, so they need the same seed
+    shared = isinstance(make_posterior_fn, PosteriorFactory) and make_posterior_fn.shares_noise
+    if shared:
+        seed = host_seed(seed)  # the layers need the same seed
     network = keras.Sequential([keras.Input((num_features,), dtype=dtype)])
     for index, (units, factory) in enumerate(zip(widths, factories, strict=True)):
         is_last = index == len(widths) - 1
@@ -92,7 +92,7 @@ def build_network(
                 activation=None if is_last else _copy_of(activation),
                 estimator=estimator,
                 num_detached=num_detached if is_last else 0,
-                seed=seed if seed is None or joint else seed + index,
+                seed=seed if seed is None or shared else seed + index,
                 dtype=dtype,
                 name=f"dense_variational_{index}" if not is_last else "output",
             )

@@ -5,7 +5,8 @@ A factory is called with ``(kernel_size, bias_size, dtype)``, by our layers and 
 needs of them.
 """
 
-from varbump.posteriors.base import Posterior, PosteriorFactory
+from varbump.posteriors.base import Posterior
+from varbump.posteriors.factory import PosteriorFactory
 from varbump.posteriors.full_covariance import FullCovarianceNormal, JointNormal, posterior
 from varbump.posteriors.low_rank import LowRankNormal
 from varbump.posteriors.mean_field import MeanFieldNormal

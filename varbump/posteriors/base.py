@@ -1,4 +1,4 @@
-"""What every variational family is: variables, a draw as a function of noise, an entropy, and a KL."""
+"""What every variational family is: variables, a draw as a function of noise, a density, and a KL."""
 
 from __future__ import annotations
 
@@ -10,36 +10,18 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from varbump.core.checks import check_number
-from varbump.core.fan_in import count_inputs
+from varbump.core.distributions import over_weights
 from varbump.core.keras import keras
-from varbump.core.random import host_seed
-from varbump.forward.passes import value_of
+from varbump.forward.elbo import exact_kl
 
-__all__ = ["DrawsOnConversion", "Posterior", "PosteriorFactory", "softplus_inverse"]
+__all__ = ["Noise", "Posterior"]
 
 Noise = Callable[[int, tf.DType], tf.Tensor]
-"""Hands out so many standard normal numbers."""
-
-
-class DrawsOnConversion:
-    """Mixin: `tf.convert_to_tensor` gives one cached draw, which the stock TFP layer relies on."""
-
-    _draw: tf.Tensor | None = None
-
-    def as_tensor(self, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> tf.Tensor:
-        """The draw."""
-        del name, as_ref
-        if self._draw is None:
-            self._draw = self.sample()  # type: ignore[attr-defined]
-        return self._draw if dtype is None else tf.cast(self._draw, dtype)
-
-
-tf.register_tensor_conversion_function(DrawsOnConversion, DrawsOnConversion.as_tensor)
+"""Hands out as many standard normal numbers as it is asked for."""
 
 
 class Posterior(keras.layers.Layer):
-    """Variables of q(w) for the n weights of one layer: loc and, below the diagonal or not, the scale.
+    """Variables of q(w) for the n weights of one layer. A subclass has two methods, `transform` and `distribution`.
 
     A Keras layer, so that whichever layer holds it tracks and saves its variables. Calling it, with
     anything, gives the distribution.
@@ -47,59 +29,74 @@ class Posterior(keras.layers.Layer):
     Parameters
     ----------
     loc : ndarray (n,)
-        Means at the start.
-    scale : float or ndarray (n,)
-        Diagonal of the Cholesky factor at the start.
+        Where the weights are at the start, as the factory draws them.
     dtype : DType
         Type of the variables.
 
     Attributes
     ----------
     loc : tf.Variable (n,)
-        Means of the weights.
+        Starts at `loc`; the first of the variables. Further ones come from `add_variable`.
+    num_weights : int
+        n.
     num_noise : int
-        Standard normal numbers that a draw takes, beside those of `preceding` layers.
+        Standard normal numbers that a draw takes, beside those of `preceding` layers; n unless a subclass says so.
     preceding : tuple of int or None
         Sizes of the layers on whose noise a draw depends too; None where a layer stands for itself.
     independent : bool
-        Whether the weights are independent of each other.
+        Whether the weights are independent of each other, and each symmetric about its mean.
+
+    See Also
+    --------
+    PosteriorFactory : Has an example of a family of one's own.
     """
 
     preceding: tuple[int, ...] | None = None
     independent = False
 
-    def __init__(self, loc: np.ndarray, scale: Any, dtype: tf.DType, **kwargs: Any) -> None:
+    def __init__(self, loc: np.ndarray, dtype: tf.DType, **kwargs: Any) -> None:
         super().__init__(dtype=dtype, **kwargs)
         self.num_weights = self.num_noise = len(loc)
-        self.loc = self._variable("loc", loc)
-        self._raw_scale = self._variable("raw_scale", softplus_inverse(np.broadcast_to(scale, np.shape(loc))))
+        self.loc = self.add_variable("loc", loc)
         self.built = True
 
-    def _variable(self, name: str, start: np.ndarray) -> tf.Variable:
+    def add_variable(self, name: str, start: Any) -> tf.Variable:
+        """A trainable variable that starts at `start`, an array or a number; keep it as an attribute."""
+        start = np.asarray(start)
         return self.add_weight(name=name, shape=start.shape, initializer=keras.initializers.Constant(start))
 
-    @property
-    def mean(self) -> tf.Tensor:
-        """E[w], shape (n,): the variable `loc`."""
-        return value_of(self.loc)
+    def transform(self, noise: tf.Tensor) -> tf.Tensor:
+        """The draw w, shape (n,), of standard normal noise: that of preceding layers, then `num_noise` of its own.
 
-    @property
-    def diag(self) -> tf.Tensor:
-        """Diagonal of the Cholesky factor, softplus(raw_scale), shape (n,)."""
-        return tf.nn.softplus(value_of(self._raw_scale))
+        Gradients go through it to the variables: no call of `sample` in it.
+        """
+        raise NotImplementedError
 
-    @property
-    def num_covariances(self) -> int:
-        """How many of the trainable parameters stand for dependence between weights."""
-        return 0
+    def distribution(self) -> tfd.Distribution:
+        """q(w), of which `transform` gives the draws: over (n,) weights, or n independent ones over a weight each."""
+        raise NotImplementedError
 
     def __call__(self, inputs: Any = None) -> tfd.Distribution:
         """Return q(w); `inputs` are taken, as in TFP, and not looked at."""
-        raise NotImplementedError
+        del inputs
+        return over_weights(self.distribution(), f"{type(self).__name__}.distribution")
 
-    def transform(self, noise: tf.Tensor) -> tf.Tensor:
-        """The draw w, shape (n,), of standard normal noise: that of preceding layers, then `num_noise` of its own."""
-        raise NotImplementedError
+    @property
+    def mean(self) -> tf.Tensor:
+        """E[w], shape (n,): the variable `loc`; a family whose mean is elsewhere says so."""
+        return tf.convert_to_tensor(self.loc)
+
+    def variances(self) -> tf.Tensor:
+        """Var[w_i], shape (n,)."""
+        return self().variance()
+
+    def log_prob(self, noise: tf.Tensor) -> tf.Tensor:
+        """Log density of q, in nats, at the draw that `transform` makes of `noise`; given any preceding layers."""
+        return self().log_prob(self.transform(noise))
+
+    def entropy(self) -> tf.Tensor:
+        """Entropy in nats; given the preceding layers, if any."""
+        return self().entropy()
 
     def affine(self, inputs: tf.Tensor, num_units: int, noise: Noise) -> tf.Tensor:
         """``inputs @ kernel + bias`` (B, num_units) with a draw of its own for each row; None where not possible.
@@ -117,32 +114,10 @@ class Posterior(keras.layers.Layer):
         """Whether the family can draw outputs row by row."""
         return type(self).affine is not Posterior.affine
 
-    def variances(self) -> tf.Tensor:
-        """Var[w_i], shape (n,)."""
-        raise NotImplementedError
-
-    def weighted_variance(self, precision: tf.Tensor) -> tf.Tensor:
-        """sum_i precision_i Var[w_i], a scalar, for precisions (n,)."""
-        return tf.reduce_sum(precision * self.variances())
-
-    def log_det(self) -> tf.Tensor:
-        """Logarithm of the determinant of the Cholesky factor of the covariance, given what precedes."""
-        return tf.reduce_sum(tf.math.log(self.diag))
-
-    def entropy(self) -> tf.Tensor:
-        r"""Entropy in nats, :math:`\log\det L + \tfrac n2 (1 + \log 2\pi)`; given the preceding layers, if any.
-
-        Entropies of layers that depend on each other add up by the chain rule.
-        """
-        return self.log_det() + 0.5 * self.num_weights * (1.0 + math.log(2.0 * math.pi))
-
-    def log_prob(self, noise: tf.Tensor) -> tf.Tensor:
-        r"""Log density of q, in nats, at the draw that `transform` makes of `noise`; given any preceding layers.
-
-        With as many numbers of noise z as weights, :math:`-\tfrac12 z^T z - \tfrac n2 \log 2\pi - \log\det L`.
-        """
-        own = noise[-self.num_noise :]
-        return -0.5 * (tf.reduce_sum(tf.square(own)) + self.num_weights * math.log(2.0 * math.pi)) - self.log_det()
+    @property
+    def num_covariances(self) -> int:
+        """How many of the trainable parameters stand for dependence between weights."""
+        return 0
 
     def assign(self, loc: Any, covariance: Any) -> None:
         """Set mean (n,) and covariance (n, n), as far as the family can hold it."""
@@ -150,111 +125,31 @@ class Posterior(keras.layers.Layer):
 
     def kl(self, p: tfd.Distribution) -> tf.Tensor | None:
         """KL(q || p) in nats, of a joint q the layer's share; None where p has no closed form."""
-        if isinstance(p, tfd.MultivariateNormalDiag):
+        known = exact_kl(self(), p)
+        if known is not None or not isinstance(p, tfd.MultivariateNormalDiag):
+            return known
+        try:
             return self.kl_to_normal(p)
-        if isinstance(p, tfd.Independent) and isinstance(p.distribution, tfd.Laplace):
-            return self.kl_to_laplace(p.distribution)
-        return None
+        except NotImplementedError:  # no closed form of the entropy or of the moments
+            return None
 
     def kl_to_normal(self, p: tfd.MultivariateNormalDiag) -> tf.Tensor:
-        r"""KL(q || p) in nats to a diagonal normal p with means m and standard deviations s.
+        r"""KL(q || p) in nats to a diagonal normal p with means m and standard deviations s, of any q with moments.
 
-        .. math:: \tfrac12 \sum_i \left[ (\mathrm{Var}[w_i] + (\mathrm{loc}_i - m_i)^2) / s_i^2 - 1 + \log s_i^2 \right]
-                  - \log \det L
+        .. math:: \tfrac12 \sum_i \left[ (\mathrm{Var}[w_i] + (\operatorname{E}[w_i] - m_i)^2) / s_i^2
+                  + \log 2 \pi s_i^2 \right] - \mathrm{H}(q)
         """
         s = p.stddev()
-        precision = 1.0 / tf.square(s)
-        fit = self.weighted_variance(precision) + tf.reduce_sum(precision * tf.square(self.mean - p.mean()))
-        return 0.5 * (fit - float(self.num_weights)) + tf.reduce_sum(tf.math.log(s)) - self.log_det()
-
-    def kl_to_laplace(self, p: tfd.Laplace) -> tf.Tensor:
-        r"""KL(q || p) in nats to independent Laplace distributions with locations m and scales b.
-
-        .. math:: \sum_i \left[ \log 2 b_i + \operatorname{E}|w_i - m_i| / b_i \right] - \mathrm{H}(q)
-
-        with :math:`\operatorname{E}|d + s z| = s \sqrt{2/\pi}\, e^{-d^2 / 2 s^2} + d \operatorname{erf}(d / s \sqrt 2)`
-        for standard normal z.
-        """
-        variance, d = self.variances(), self.mean - p.loc
-        s = tf.sqrt(variance)
-        expected = s * math.sqrt(2 / math.pi) * tf.exp(-0.5 * tf.square(d / s)) + d * tf.math.erf(d / s / math.sqrt(2))
-        return tf.reduce_sum(tf.math.log(2.0 * p.scale) + expected / p.scale) - self.entropy()
-
-
-def softplus_inverse(value: np.ndarray) -> np.ndarray:
-    """log(exp(value) - 1) without overflow, for positive values."""
-    return value + np.log(-np.expm1(-value))
-
-
-class PosteriorFactory:
-    """Configuration of a family; subclasses name it.
-
-    Parameters
-    ----------
-    scale : float, default=0.05
-        Standard deviation of every weight at the start. The 0.69 at which a stock
-        `MultivariateNormalTriL` starts compounds over layers until the loss overflows.
-    loc_scale : float, default=1.0
-        The means start as independent normal draws with standard deviation ``loc_scale / sqrt(fan_in)``.
-
-    Raises
-    ------
-    ValueError
-        If `scale` is not positive and finite, or `loc_scale` is negative or not finite.
-    """
-
-    def __init__(self, *, scale: float = 0.05, loc_scale: float = 1.0) -> None:
-        self.scale = check_number(scale, "scale, a standard deviation,", strict=True)
-        self.loc_scale = check_number(loc_scale, "loc_scale")
-
-    def __call__(
-        self,
-        kernel_size: int,
-        bias_size: int = 0,
-        dtype: Any = None,
-        *,
-        num_inputs: int | None = None,
-        seed: int | None = None,
-    ) -> Posterior:
-        """The posterior over the ``kernel_size + bias_size`` weights of one layer, kernel first.
-
-        Parameters
-        ----------
-        kernel_size, bias_size : int
-            ``bias_size`` is 0 for a layer without bias.
-        dtype : DType or str, default="float32"
-            Type of the variables.
-        num_inputs : int, optional
-            Fan-in of the layer; worked out from the sizes where it is not told.
-        seed : int, optional
-            Seed of the means at the start; without it, TensorFlow's global seed decides.
-        """
-        size = kernel_size + bias_size
-        self.check_size(size)
-        scale = self.loc_scale / np.sqrt(count_inputs(kernel_size, bias_size, num_inputs))
-        loc = np.random.default_rng(self._seed(host_seed(seed))).normal(scale=scale, size=size)
-        return self._make(loc, tf.as_dtype(dtype or tf.float32))
-
-    def _seed(self, seed: int) -> Any:
-        """Seed of the means of this layer."""
-        return seed
-
-    def _make(self, loc: np.ndarray, dtype: tf.DType) -> Posterior:
-        raise NotImplementedError
-
-    def check_size(self, size: int) -> None:
-        """Raise a ValueError for a layer that is too large for the family."""
-
-    def after(self, size: int) -> PosteriorFactory:
-        """The factory of the next layer, after one of `size` weights; itself where layers are independent."""
-        del size
-        return self
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object."""
-        return {"scale": self.scale, "loc_scale": self.loc_scale}
+        fit = (self.variances() + tf.square(self.mean - p.mean())) / tf.square(s)
+        cross_entropy = 0.5 * tf.reduce_sum(fit + math.log(2.0 * math.pi)) + tf.reduce_sum(tf.math.log(s))
+        return cross_entropy - self.entropy()
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> PosteriorFactory:
-        """Make an object from what `get_config` returned."""
-        return cls(**config)
+    def check_definition(cls) -> None:
+        """Raise a TypeError that names the method that a subclass lacks."""
+        if cls.transform is Posterior.transform:
+            raise TypeError(
+                f"{cls.__name__} lacks the method transform(self, noise), which returns a draw (n,) of q(w)"
+            )
+        if cls.distribution is Posterior.distribution:
+            raise TypeError(f"{cls.__name__} lacks the method distribution(self), which returns q(w)")

@@ -11,9 +11,9 @@ from tensorflow_probability import distributions as tfd
 
 from varbump.core.checks import check_count
 from varbump.core.registry import register_builtin
-from varbump.forward.passes import value_of
 from varbump.posteriors import triangles
-from varbump.posteriors.base import DrawsOnConversion, Posterior, PosteriorFactory, softplus_inverse
+from varbump.posteriors.factory import PosteriorFactory
+from varbump.posteriors.normal import DrawsOnConversion, NormalPosterior, softplus_inverse
 
 __all__ = ["FullCovarianceNormal", "JointNormal", "posterior"]
 
@@ -22,7 +22,7 @@ class _NormalTriL(DrawsOnConversion, tfd.MultivariateNormalTriL):
     pass
 
 
-class _FullCovariance(Posterior):
+class _FullCovariance(NormalPosterior):
     r"""Cholesky factor :math:`L = \operatorname{diag}(s) (I + U / \sqrt n)`, U strictly lower triangular.
 
     Optimisers such as Adam move every parameter by about the learning rate a step. Relative to s, and divided by
@@ -43,21 +43,21 @@ class _FullCovariance(Posterior):
         self._unit = 1.0 / float(np.sqrt(self.num_weights + self._num_preceding))
         self._rectangle = self._block = None
         if self.num_weights > 1:
-            self._rectangle = self._variable("triangle", np.zeros(triangles.rectangle_shape(self.num_weights)))
+            self._rectangle = self.add_variable("triangle", np.zeros(triangles.rectangle_shape(self.num_weights)))
         if self._num_preceding:
-            self._block = self._variable("block", np.zeros((self.num_weights, self._num_preceding)))
+            self._block = self.add_variable("block", np.zeros((self.num_weights, self._num_preceding)))
 
     @property
     def num_covariances(self) -> int:
         return self.num_weights * (self.num_weights - 1) // 2 + self.num_weights * self._num_preceding
 
-    def __call__(self, inputs: Any = None) -> _NormalTriL:
+    def distribution(self) -> _NormalTriL:
         scale_tril = tf.linalg.diag(self.diag)
         if self._rectangle is not None:
-            strict = triangles.to_dense(tf.convert_to_tensor(value_of(self._rectangle)), self.num_weights)
+            strict = triangles.to_dense(tf.convert_to_tensor(self._rectangle), self.num_weights)
             scale_tril += self._unit * self.diag[:, None] * strict
         if self._block is not None:  # the marginal of this layer
-            rows = tf.concat([self._unit * self.diag[:, None] * value_of(self._block), scale_tril], 1)
+            rows = tf.concat([self._unit * self.diag[:, None] * self._block, scale_tril], 1)
             scale_tril = tf.linalg.cholesky(tf.matmul(rows, rows, transpose_b=True))
         return _NormalTriL(loc=tf.convert_to_tensor(self.mean), scale_tril=scale_tril)
 
@@ -65,9 +65,9 @@ class _FullCovariance(Posterior):
         before, noise = noise[: self._num_preceding], noise[self._num_preceding :]
         total = noise
         if self._rectangle is not None:
-            total += self._unit * triangles.matvec(value_of(self._rectangle), noise)
+            total += self._unit * triangles.matvec(self._rectangle, noise)
         if self._block is not None:
-            total += self._unit * tf.linalg.matvec(value_of(self._block), before)
+            total += self._unit * tf.linalg.matvec(self._block, before)
         return self.mean + self.diag * total
 
     def assign(self, loc: Any, covariance: Any) -> None:
@@ -84,9 +84,9 @@ class _FullCovariance(Posterior):
         relative = tf.ones([self.num_weights], self.diag.dtype)
         if self._rectangle is not None:
             ones = tf.ones([self.num_weights], self.diag.dtype)
-            relative += self._unit**2 * triangles.matvec(tf.square(value_of(self._rectangle)), ones)
+            relative += self._unit**2 * triangles.matvec(tf.square(self._rectangle), ones)
         if self._block is not None:
-            relative += self._unit**2 * tf.reduce_sum(tf.square(value_of(self._block)), 1)
+            relative += self._unit**2 * tf.reduce_sum(tf.square(self._block), 1)
         return tf.square(self.diag) * relative
 
     def weighted_variance(self, precision: tf.Tensor) -> tf.Tensor:
@@ -94,10 +94,10 @@ class _FullCovariance(Posterior):
         weights = precision * tf.square(self.diag)
         total = tf.reduce_sum(weights)
         if self._rectangle is not None:
-            squares = tf.square(value_of(self._rectangle))
+            squares = tf.square(self._rectangle)
             total += self._unit**2 * tf.reduce_sum(triangles.by_row(weights) * squares)
         if self._block is not None:
-            total += self._unit**2 * tf.reduce_sum(weights[:, None] * tf.square(value_of(self._block)))
+            total += self._unit**2 * tf.reduce_sum(weights[:, None] * tf.square(self._block))
         return total
 
 
@@ -113,13 +113,16 @@ class FullCovarianceNormal(PosteriorFactory):
     Other parameters are those of `PosteriorFactory`.
     """
 
+    short_name, best_estimator = "full_covariance", "flipout"
+
     _whose = "the {size:,} weights of one layer"
 
     def __init__(self, *, scale: float = 0.05, loc_scale: float = 1.0, max_parameters: int = 100_000_000) -> None:
         super().__init__(scale=scale, loc_scale=loc_scale)
         self.max_parameters = int(max_parameters)
 
-    def _make(self, loc: np.ndarray, dtype: tf.DType) -> _FullCovariance:
+    def make(self, loc: np.ndarray, dtype: tf.DType) -> _FullCovariance:
+        """The posterior of one layer."""
         return _FullCovariance(loc, self.scale, dtype)
 
     def check_size(self, size: int) -> None:
@@ -133,9 +136,10 @@ class FullCovarianceNormal(PosteriorFactory):
                 f"varbump.posteriors.MeanFieldNormal() ({2 * size:,} parameters), fewer units, or raise max_parameters."
             )
 
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object."""
-        return {**super().get_config(), "max_parameters": self.max_parameters}
+    def variable_shapes(self, num_weights: int) -> list[tuple[int, ...]]:
+        """Means, scales and, of more than one weight, the triangle below the diagonal."""
+        triangle = [triangles.rectangle_shape(num_weights)] if num_weights > 1 else []
+        return [(num_weights,), (num_weights,), *triangle]
 
 
 @register_builtin("JointNormal")
@@ -155,6 +159,8 @@ class JointNormal(FullCovarianceNormal):
     Other parameters are those of `FullCovarianceNormal`; `max_parameters` bounds the whole network.
     """
 
+    short_name, shares_noise = "joint", True
+
     _whose = "the {size:,} weights of the network so far"
 
     def __init__(
@@ -168,11 +174,13 @@ class JointNormal(FullCovarianceNormal):
         super().__init__(scale=scale, loc_scale=loc_scale, max_parameters=max_parameters)
         self.preceding = tuple(check_count(size, "preceding") for size in preceding)
 
-    def _make(self, loc: np.ndarray, dtype: tf.DType) -> _FullCovariance:
+    def make(self, loc: np.ndarray, dtype: tf.DType) -> _FullCovariance:
+        """The posterior of one layer."""
         return _FullCovariance(loc, self.scale, dtype, self.preceding)
 
-    def _seed(self, seed: int) -> Any:
-        return (seed, len(self.preceding))  # all layers have the same seed, that of the noise that they share
+    def start_seed(self, seed: int) -> Any:
+        """The place of the layer tells it from others: all have one seed, that of the noise that they share."""
+        return (seed, len(self.preceding))
 
     def check_size(self, size: int) -> None:
         """Raise a ValueError where the layers so far would need more than `max_parameters`."""
@@ -180,11 +188,12 @@ class JointNormal(FullCovarianceNormal):
 
     def after(self, size: int) -> JointNormal:
         """The factory of the next layer."""
-        return JointNormal(**{**self.get_config(), "preceding": [*self.preceding, size]})
+        return type(self).from_config({**self.get_config(), "preceding": [*self.preceding, size]})
 
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object."""
-        return {**super().get_config(), "preceding": list(self.preceding)}
+    def variable_shapes(self, num_weights: int) -> list[tuple[int, ...]]:
+        """As without preceding layers, then the block of covariances with their weights."""
+        block = [(num_weights, sum(self.preceding))] if self.preceding else []
+        return [*super().variable_shapes(num_weights), *block]
 
 
 posterior = FullCovarianceNormal()

@@ -10,9 +10,10 @@ from tensorflow_probability import distributions as tfd
 
 from varbump.core.checks import check_count
 from varbump.core.registry import register_builtin
-from varbump.forward.passes import value_of
-from varbump.posteriors.base import DrawsOnConversion, Noise, Posterior, PosteriorFactory
+from varbump.posteriors.base import Noise
+from varbump.posteriors.factory import PosteriorFactory
 from varbump.posteriors.mean_field import row_noise
+from varbump.posteriors.normal import DrawsOnConversion, NormalPosterior
 
 __all__ = ["LowRankNormal"]
 
@@ -24,7 +25,7 @@ class _NormalLowRank(DrawsOnConversion, tfd.MultivariateNormalDiagPlusLowRankCov
     family: _LowRank  # whose distribution it is
 
 
-class _LowRank(Posterior):
+class _LowRank(NormalPosterior):
     r"""Draws :math:`w = m + s \odot (\epsilon + V \eta / \sqrt r)` with noise epsilon (n,) and eta (r,).
 
     The directions V (n, r) start small and at random: at zero the ELBO has a saddle in them.
@@ -36,31 +37,31 @@ class _LowRank(Posterior):
         start = np.random.default_rng(seed).normal(scale=0.1, size=(len(loc), self.rank))
         super().__init__(loc, scale / np.sqrt(1.0 + self._unit**2 * np.sum(start**2, 1)), dtype, **kwargs)
         self.num_noise = self.num_weights + self.rank
-        self._directions = self._variable("directions", start)
+        self._directions = self.add_variable("directions", start)
 
     @property
     def num_covariances(self) -> int:
         return self.num_weights * self.rank
 
-    def __call__(self, inputs: Any = None) -> _NormalLowRank:
+    def distribution(self) -> _NormalLowRank:
         q = _NormalLowRank(
             loc=tf.convert_to_tensor(self.mean),
             cov_diag_factor=tf.square(self.diag),
-            cov_perturb_factor=self.diag[:, None] * self._unit * value_of(self._directions),
+            cov_perturb_factor=self.diag[:, None] * self._unit * self._directions,
         )
         q.family = self
         return q
 
     def transform(self, noise: tf.Tensor) -> tf.Tensor:
         n = self.num_weights
-        along = self._unit * tf.linalg.matvec(value_of(self._directions), noise[n:])
+        along = self._unit * tf.linalg.matvec(self._directions, noise[n:])
         return self.mean + self.diag * (noise[:n] + along)
 
     def affine(self, inputs: tf.Tensor, num_units: int, noise: Noise) -> tf.Tensor:
         outputs = row_noise(inputs, self.mean, tf.square(self.diag), num_units, noise)
         rows = inputs.shape[0] if inputs.shape[0] is not None else tf.shape(inputs)[0]
         eta = tf.reshape(noise(rows * self.rank, outputs.dtype), [rows, 1, self.rank])
-        directions = self.diag[:, None] * self._unit * value_of(self._directions)
+        directions = self.diag[:, None] * self._unit * self._directions
         kernel_size = inputs.shape[-1] * num_units
         kernel = tf.reshape(directions[:kernel_size], [-1, num_units * self.rank])
         moved = tf.reshape(tf.matmul(inputs, kernel), [rows, num_units, self.rank])
@@ -73,12 +74,12 @@ class _LowRank(Posterior):
         return self(None).log_prob(self.transform(noise))
 
     def variances(self) -> tf.Tensor:
-        along = self._unit**2 * tf.reduce_sum(tf.square(value_of(self._directions)), 1)
+        along = self._unit**2 * tf.reduce_sum(tf.square(self._directions), 1)
         return tf.square(self.diag) * (1.0 + along)
 
     def log_det(self) -> tf.Tensor:
         r"""By the determinant lemma, :math:`\sum_i \log s_i + \tfrac12 \log\det(I_r + V^T V / r)`."""
-        directions = self._unit * value_of(self._directions)
+        directions = self._unit * self._directions
         small = tf.eye(self.rank, dtype=directions.dtype) + tf.matmul(directions, directions, transpose_a=True)
         return super().log_det() + 0.5 * _log_det(small)
 
@@ -122,14 +123,17 @@ class LowRankNormal(PosteriorFactory):
     Ong, Nott and Smith (2018), "Gaussian Variational Approximation with a Factor Covariance Structure".
     """
 
+    short_name, best_estimator = "low_rank", "local"
+
     def __init__(self, *, rank: int = 4, scale: float = 0.05, loc_scale: float = 1.0) -> None:
         super().__init__(scale=scale, loc_scale=loc_scale)
         self.rank = check_count(rank, "rank")
 
-    def _make(self, loc: np.ndarray, dtype: tf.DType) -> _LowRank:
+    def make(self, loc: np.ndarray, dtype: tf.DType) -> _LowRank:
+        """The posterior of one layer."""
         seed = np.abs(loc).view(np.uint64)[:1].tolist()  # a function of the seed of the means
         return _LowRank(loc, self.scale, dtype, self.rank, seed)
 
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object."""
-        return {"rank": self.rank, **super().get_config()}
+    def variable_shapes(self, num_weights: int) -> list[tuple[int, ...]]:
+        """Means, scales and directions."""
+        return [(num_weights,), (num_weights,), (num_weights, min(self.rank, num_weights))]

@@ -9,7 +9,9 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from varbump.core.registry import register_builtin
-from varbump.posteriors.base import DrawsOnConversion, Noise, Posterior, PosteriorFactory, softplus_inverse
+from varbump.posteriors.base import Noise
+from varbump.posteriors.factory import PosteriorFactory
+from varbump.posteriors.normal import DrawsOnConversion, NormalPosterior, softplus_inverse
 
 __all__ = ["MeanFieldNormal", "row_noise"]
 
@@ -21,10 +23,10 @@ class _NormalDiag(DrawsOnConversion, tfd.MultivariateNormalDiag):
     pass
 
 
-class _MeanField(Posterior):
+class _MeanField(NormalPosterior):
     independent = True
 
-    def __call__(self, inputs: Any = None) -> _NormalDiag:
+    def distribution(self) -> _NormalDiag:
         return _NormalDiag(loc=tf.convert_to_tensor(self.mean), scale_diag=self.diag)
 
     def transform(self, noise: tf.Tensor) -> tf.Tensor:
@@ -58,5 +60,12 @@ def row_noise(inputs: tf.Tensor, loc: tf.Tensor, variances: tf.Tensor, num_units
 class MeanFieldNormal(PosteriorFactory):
     r"""Independent normals, :math:`q(w) = \prod_i N(w_i; m_i, s_i^2)`: 2n parameters for n weights."""
 
-    def _make(self, loc: np.ndarray, dtype: tf.DType) -> _MeanField:
+    short_name, best_estimator = "mean_field", "local"
+
+    def make(self, loc: np.ndarray, dtype: tf.DType) -> _MeanField:
+        """The posterior of one layer."""
         return _MeanField(loc, self.scale, dtype)
+
+    def variable_shapes(self, num_weights: int) -> list[tuple[int, ...]]:
+        """Means and scales."""
+        return [(num_weights,), (num_weights,)]

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from varbump.core.checks import check_number
 from varbump.core.registry import register_builtin
-from varbump.priors.base import PriorFactory
+from varbump.priors.base import Prior
 
-__all__ = ["FixedPrior", "Laplace", "Normal", "ScaleMixtureNormal", "prior"]
-
-
-class FixedPrior:
-    """A prior without variables; calling it, with anything, gives the distribution.
-
-    Parameters
-    ----------
-    make : type of distribution
-    arguments : dict of str to ndarray
-        Its parameters.
-    dtype : DType
-    """
-
-    def __init__(self, make: Any, arguments: dict[str, np.ndarray], dtype: tf.DType) -> None:
-        self._make, self._arguments, self._dtype = make, arguments, dtype
-
-    def __call__(self, inputs: Any = None) -> tfd.Distribution:
-        """The distribution over the weights of the layer."""
-        del inputs  # the convention of TFP's layers: a prior may, but need not, look at the inputs
-        return self._make(**{name: tf.constant(value, self._dtype) for name, value in self._arguments.items()})
+__all__ = ["Laplace", "Normal", "ScaleMixtureNormal", "prior"]
 
 
 @register_builtin("NormalPrior")
-class Normal(PriorFactory):
+class Normal(Prior):
     r"""Independent, fixed normal prior: :math:`p(w) = \prod_i N(w_i; \mathrm{loc}, \mathrm{scale}^2)`.
 
     Parameters
@@ -54,23 +32,19 @@ class Normal(PriorFactory):
         If `scale` is not a positive finite number, or `loc` is not finite.
     """
 
+    short_name = "normal"
+
     def __init__(self, scale: float = 1.0, *, loc: float = 0.0, fan_in: bool = False) -> None:
         super().__init__(scale=scale, fan_in=fan_in)
         self.loc = check_number(loc, "loc", minimum=-np.inf)
 
-    def _make(
-        self, factor: np.ndarray, sizes: tuple[int, int], num_inputs: int, dtype: tf.DType, posterior: Any
-    ) -> FixedPrior:
-        arguments = {"loc": np.full(len(factor), self.loc), "scale_diag": self.scale * factor}
-        return FixedPrior(tfd.MultivariateNormalDiag, arguments, dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object."""
-        return {**super().get_config(), "loc": self.loc}
+    def distribution(self, scale: tf.Tensor) -> tfd.Distribution:
+        """Independent normals."""
+        return tfd.MultivariateNormalDiag(tf.constant(self.loc, scale.dtype, scale.shape), scale)
 
 
 @register_builtin("LaplacePrior")
-class Laplace(PriorFactory):
+class Laplace(Prior):
     r"""Independent Laplace prior, :math:`p(w) = \prod_i e^{-|w_i - \mathrm{loc}| / b} / 2b`; its KL is in closed form.
 
     Parameters
@@ -82,26 +56,19 @@ class Laplace(PriorFactory):
         Divide the scale of the kernel by the square root of the number of inputs.
     """
 
+    short_name = "laplace"
+
     def __init__(self, scale: float = 1.0, *, loc: float = 0.0, fan_in: bool = False) -> None:
         super().__init__(scale=scale, fan_in=fan_in)
         self.loc = check_number(loc, "loc", minimum=-np.inf)
 
-    def _make(
-        self, factor: np.ndarray, sizes: tuple[int, int], num_inputs: int, dtype: tf.DType, posterior: Any
-    ) -> FixedPrior:
-        return FixedPrior(_laplace, {"loc": np.full(len(factor), self.loc), "scale": self.scale * factor}, dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object."""
-        return {**super().get_config(), "loc": self.loc}
-
-
-def _laplace(loc: tf.Tensor, scale: tf.Tensor) -> tfd.Distribution:
-    return tfd.Independent(tfd.Laplace(loc, scale), reinterpreted_batch_ndims=1)
+    def distribution(self, scale: tf.Tensor) -> tfd.Distribution:
+        """Independent Laplace distributions."""
+        return tfd.Laplace(tf.constant(self.loc, scale.dtype, scale.shape), scale)
 
 
 @register_builtin("ScaleMixtureNormal")
-class ScaleMixtureNormal(PriorFactory):
+class ScaleMixtureNormal(Prior):
     r"""Mixture of a wide and a narrow normal for each weight; its KL is estimated from the draw.
 
     .. math:: p(w) = \prod_i \left[ \pi N(w_i; 0, s_1^2) + (1 - \pi) N(w_i; 0, s_2^2) \right]
@@ -120,6 +87,8 @@ class ScaleMixtureNormal(PriorFactory):
     Blundell, Cornebise, Kavukcuoglu and Wierstra (2015), "Weight Uncertainty in Neural Networks", eq. 7.
     """
 
+    short_name = "scale_mixture"
+
     def __init__(
         self, scale: float = 1.0, *, narrow_scale: float = 0.05, weight: float = 0.5, fan_in: bool = False
     ) -> None:
@@ -129,22 +98,15 @@ class ScaleMixtureNormal(PriorFactory):
         if self.weight >= 1.0:
             raise ValueError(f"weight must lie between 0 and 1, got {weight!r}")
 
-    def _make(
-        self, factor: np.ndarray, sizes: tuple[int, int], num_inputs: int, dtype: tf.DType, posterior: Any
-    ) -> FixedPrior:
-        logits = np.log([self.weight, 1.0 - self.weight])
-        scales = factor[:, None] * [self.scale, self.narrow_scale]
-        return FixedPrior(_scale_mixture, {"logits": logits, "scales": scales}, dtype)
+    def scales(self, factor: np.ndarray) -> np.ndarray:
+        """Both scales of each weight, (n, 2)."""
+        return factor[:, None] * [self.scale, self.narrow_scale]
 
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object."""
-        return {**super().get_config(), "narrow_scale": self.narrow_scale, "weight": self.weight}
-
-
-def _scale_mixture(logits: tf.Tensor, scales: tf.Tensor) -> tfd.Distribution:
-    components = tfd.Normal(tf.zeros_like(scales), scales)
-    mixture = tfd.MixtureSameFamily(tfd.Categorical(logits=tf.broadcast_to(logits, scales.shape)), components)
-    return tfd.Independent(mixture, reinterpreted_batch_ndims=1)
+    def distribution(self, scale: tf.Tensor) -> tfd.Distribution:
+        """Independent mixtures of two normals, of scales (n, 2)."""
+        logits = tf.constant(np.log([self.weight, 1.0 - self.weight]), scale.dtype)
+        weights = tfd.Categorical(logits=tf.broadcast_to(logits, scale.shape))
+        return tfd.MixtureSameFamily(weights, tfd.Normal(tf.zeros_like(scale), scale))
 
 
 prior = Normal()

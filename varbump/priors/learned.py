@@ -10,7 +10,7 @@ from tensorflow_probability import distributions as tfd
 
 from varbump.core.keras import keras
 from varbump.core.registry import register_builtin
-from varbump.priors.base import PriorFactory
+from varbump.priors.base import Prior, WeightsOfLayer
 
 __all__ = ["ARDNormal", "TrainableNormal"]
 
@@ -19,7 +19,7 @@ SMALLEST_VARIANCE = 1e-8
 
 
 @register_builtin("TrainableNormal")
-class TrainableNormal(PriorFactory):
+class TrainableNormal(Prior):
     r"""Normal prior whose scale is learned, one for each layer (empirical Bayes).
 
     .. math:: p(w) = \prod_i N(w_i; 0, c_i^2 t^2), \quad
@@ -40,13 +40,15 @@ class TrainableNormal(PriorFactory):
     Graves (2011), "Practical Variational Inference for Neural Networks", eq. 18.
     """
 
-    def _make(
-        self, factor: np.ndarray, sizes: tuple[int, int], num_inputs: int, dtype: tf.DType, posterior: Any
-    ) -> LearnedScales | OptimalScales:
-        groups = Groups(self._blocks(*sizes, num_inputs), factor.astype(dtype.as_numpy_dtype))
+    short_name = "trainable"
+
+    def make(self, weights: WeightsOfLayer, posterior: Any) -> LearnedScales | OptimalScales:
+        """Scales that follow q, or that are variables where there is none."""
+        blocks = self.blocks(weights.kernel_size, weights.bias_size, weights.num_inputs)
+        groups = Groups(blocks, weights.factor.astype(weights.dtype.as_numpy_dtype))
         return LearnedScales(groups, self.scale) if posterior is None else OptimalScales(groups, posterior)
 
-    def _blocks(self, kernel_size: int, bias_size: int, num_inputs: int) -> list[tuple[int, int]]:
+    def blocks(self, kernel_size: int, bias_size: int, num_inputs: int) -> list[tuple[int, int]]:
         """Number and size of the groups of weights that share a scale, in the order of the weights."""
         del num_inputs
         return [(1, kernel_size + bias_size)]
@@ -72,7 +74,10 @@ class ARDNormal(TrainableNormal):
     MacKay (1994), "Bayesian Nonlinear Modeling for the Prediction Competition"; Neal (1996), section 1.2.3.
     """
 
-    def _blocks(self, kernel_size: int, bias_size: int, num_inputs: int) -> list[tuple[int, int]]:
+    short_name = "ard"
+
+    def blocks(self, kernel_size: int, bias_size: int, num_inputs: int) -> list[tuple[int, int]]:
+        """A group for each row of the kernel and one for the bias."""
         rows = num_inputs if kernel_size % num_inputs == 0 else 1  # a fan-in that was guessed may not divide it
         return [(rows, kernel_size // rows), *([(1, bias_size)] if bias_size else [])]
 
@@ -118,6 +123,11 @@ class OptimalScales:
         moments = self._posterior.variances() + tf.square(self._posterior.mean)
         return tf.stop_gradient(tf.sqrt(self.groups.means(moments) + SMALLEST_VARIANCE))
 
+    @property
+    def relevance(self) -> np.ndarray | None:
+        """Scale of each input (D,), where there is one for each."""
+        return self.groups.by_input(self.scales)
+
     def __call__(self, inputs: Any = None) -> tfd.MultivariateNormalDiag:
         return self.groups.normal(self.scales)
 
@@ -136,6 +146,11 @@ class LearnedScales(keras.layers.Layer):
     def scales(self) -> tf.Tensor:
         """Learned scale of each group (G,)."""
         return tf.exp(self._log_scales)
+
+    @property
+    def relevance(self) -> np.ndarray | None:
+        """Scale of each input (D,), where there is one for each."""
+        return self.groups.by_input(self.scales)
 
     def __call__(self, inputs: Any = None) -> tfd.MultivariateNormalDiag:
         return self.groups.normal(self.scales)

@@ -1,77 +1,53 @@
 """Which classes an archive may name, each where it belongs, and what their configurations may hold.
 
-A file gives keys of the tables below, never a module: what is imported, and so what is run, is decided here.
+A file gives keys, never a module: nothing that it says is imported. The keys are those of `varbump.core.registry` and
+of the tables below.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
-from varbump import likelihoods, posteriors, priors
 from varbump.core.keras import deserialize, keras
-from varbump.layers import Bump, DenseVariational, GaussianBump
+from varbump.core.registry import NAME as CLASS_NAME, by_short_name, registered
+from varbump.layers import TrainableActivation, VariationalLayer
+from varbump.likelihoods import Likelihood
+from varbump.posteriors import PosteriorFactory
+from varbump.priors import Prior
 
 __all__ = [
-    "ACTIVATIONS",
-    "LAYERS",
-    "LIKELIHOODS",
     "Refused",
+    "activations",
     "built",
     "checked_activation",
     "decoded",
     "encoded",
     "key_of",
+    "layers",
+    "parameters",
     "table_for",
 ]
 
-ACTIVATIONS = {
+KERAS_ACTIVATIONS = {
     "elu", "exponential", "gelu", "hard_sigmoid", "linear", "mish", "relu", "selu", "sigmoid", "softmax",
-    "softplus", "softsign", "swish", "tanh", "bump", "gaussian_bump",
+    "softplus", "softsign", "swish", "tanh",
 }  # fmt: skip
 
-BUMPS = {"varbump>Bump": Bump, "varbump>GaussianBump": GaussianBump}
-
-LAYERS: dict[str, type] = {
-    **BUMPS,
-    "varbump>DenseVariational": DenseVariational,
-    **{
-        f"layers.{name}": getattr(keras.layers, name)
-        for name in (
-            "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "BatchNormalization",
-            "Concatenate", "Dense", "Dropout", "ELU", "Flatten", "GaussianDropout", "GaussianNoise", "InputLayer",
-            "LayerNormalization", "LeakyReLU", "Maximum", "Minimum", "Multiply", "Normalization", "PReLU", "ReLU",
-            "Rescaling", "Reshape", "Softmax", "Subtract", "UnitNormalization",
-        )
-    },
+KERAS_LAYERS: dict[str, type] = {
+    f"layers.{name}": getattr(keras.layers, name)
+    for name in (
+        "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "BatchNormalization",
+        "Concatenate", "Dense", "Dropout", "ELU", "Flatten", "GaussianDropout", "GaussianNoise", "InputLayer",
+        "LayerNormalization", "LeakyReLU", "Maximum", "Minimum", "Multiply", "Normalization", "PReLU", "ReLU",
+        "Rescaling", "Reshape", "Softmax", "Subtract", "UnitNormalization",
+    )
 }  # fmt: skip
 """Layers that compute nothing but numbers from numbers; no Lambda, and nothing that reads files."""
-
-POSTERIORS: dict[str, type] = {
-    "varbump>FullCovarianceNormal": posteriors.FullCovarianceNormal,
-    "varbump>JointNormal": posteriors.JointNormal,
-    "varbump>LowRankNormal": posteriors.LowRankNormal,
-    "varbump>MeanFieldNormal": posteriors.MeanFieldNormal,
-}
-
-PRIORS: dict[str, type] = {
-    "varbump>ARDNormal": priors.ARDNormal,
-    "varbump>LaplacePrior": priors.Laplace,
-    "varbump>NormalPrior": priors.Normal,
-    "varbump>ScaleMixtureNormal": priors.ScaleMixtureNormal,
-    "varbump>TrainableNormal": priors.TrainableNormal,
-}
-
-LIKELIHOODS: dict[str, type] = {
-    "varbump>HeteroscedasticNormalLikelihood": likelihoods.HeteroscedasticNormal,
-    "varbump>LearnedNormalLikelihood": likelihoods.LearnedNormal,
-    "varbump>NormalLikelihood": likelihoods.Normal,
-    "varbump>StudentTLikelihood": likelihoods.StudentT,
-}
 
 INITIALIZERS: dict[str, type] = {
     f"initializers.{name}": getattr(keras.initializers, name)
@@ -90,12 +66,19 @@ WORDS = {
     "data_format": {"channels_first", "channels_last"},
     "distribution": {"normal", "truncated_normal", "uniform", "untruncated_normal"},
     "dtype": {"float32", "float64"},
-    "estimator": {"flipout", "local", "shared"},
     "mode": {"fan_avg", "fan_in", "fan_out"},
     "reduction": {"auto", "none", "sum", "sum_over_batch_size"},
-    "support": {"smooth", "threshold"},
 }
-"""Keys of configurations whose values are words, beside names and activations."""
+"""Keys of configurations whose values are words, beside names, activations and what classes of ours say themselves."""
+
+PLAIN_WORD = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
+"""What else the configuration of a user's class may hold: it goes to `__init__` and nowhere else."""
+
+USER = "custom>"
+"""Of the keys of users' classes."""
+
+MAX_NUMBERS = 1_000_000
+"""Learned by a likelihood: it makes them as soon as it is made, whatever the file holds."""
 
 NAME = re.compile(r"[\w.\-/ ]{1,200}")
 
@@ -108,14 +91,38 @@ class Refused(ValueError):
     """Something that an archive must not hold; the text says what and where."""
 
 
+def layers() -> dict[str, type]:
+    """Layers of a network: those of tf_keras above, ours and registered ones of the user."""
+    return KERAS_LAYERS | registered(VariationalLayer) | registered(TrainableActivation)
+
+
+def activations() -> set[str]:
+    """Names of activations."""
+    return KERAS_ACTIVATIONS | set(by_short_name(TrainableActivation))
+
+
+def parameters() -> dict[str, type]:
+    """Objects that an argument of a regressor or of a user's class may be."""
+    return {
+        key: cls
+        for base in (TrainableActivation, Likelihood, PosteriorFactory, Prior)
+        for key, cls in registered(base).items()
+    }
+
+
 def table_for(key: str) -> dict[str, type]:
     """Classes that may stand under a key of a configuration."""
-    if key == "activation":
-        return dict(BUMPS)
-    tables = {"make_posterior_fn": POSTERIORS, "make_prior_fn": PRIORS, "likelihood": LIKELIHOODS}
     if key.endswith("_initializer"):
         return INITIALIZERS
-    return REGULARIZERS if key.endswith("_regularizer") else tables.get(key, {})
+    if key.endswith("_regularizer"):
+        return REGULARIZERS
+    bases: dict[str, type] = {
+        "activation": TrainableActivation,
+        "make_posterior_fn": PosteriorFactory,
+        "make_prior_fn": Prior,
+        "likelihood": Likelihood,
+    }
+    return registered(bases[key]) if key in bases else {}
 
 
 def key_of(serialized: Mapping[str, Any]) -> str:
@@ -164,17 +171,47 @@ def decoded(value: Any, table: Mapping[str, type], where: str) -> dict[str, Any]
         raise Refused(f"{_short(where)} is nested too deeply")
     key = value["class"]
     if key not in table:
+        _refuse_unregistered(key, where)
         what = "a function" if key in ("function", "__lambda__") else _short(key.split(">")[-1].split(".")[-1])
-        raise Refused(f"{where} is {what}, which cannot be saved or loaded; it must be one of {_names(table)}")
+        raise Refused(
+            f"{where} is {what}, which cannot be saved or loaded; it must be one of {_names(table)}, or a class that "
+            f"varbump.register has given a name"
+        )
     config, cls = value.get("config"), table[key]
     if not isinstance(config, dict):
         raise Refused(f"{where} has no configuration")
-    checked = {name: _checked(entry, name, f"{where}, {name}") for name, entry in config.items()}
-    if key.startswith("varbump>"):
+    users = key.startswith(USER)
+    words = WORDS | getattr(cls, "words", {})
+    checked = {
+        name: _checked(entry, name, words.get(name, ()), users, f"{where}, {name}") for name, entry in config.items()
+    }
+    if issubclass(cls, Likelihood):
+        _check_numbers(cls, checked, where)
+    if ">" in key:
         names = {"module": cls.__module__, "registered_name": key}
     else:
         names = {"module": f"keras.{key.split('.')[0]}", "registered_name": None}
     return {"class_name": cls.__name__, "config": checked, **names}
+
+
+def _refuse_unregistered(key: str, where: str) -> None:
+    """Say which name is missing, where a file was written by someone who had registered it."""
+    name = key.removeprefix(USER)
+    if key.startswith(USER) and CLASS_NAME.fullmatch(name) and key not in registered(object):
+        raise Refused(
+            f"{where} is of a class that was registered as {name!r}, which is not known here: register it before you "
+            f"load, with @varbump.register({name!r}) above the class"
+        )
+
+
+def _check_numbers(cls: Any, config: dict[str, Any], where: str) -> None:
+    """Refuse a likelihood that would learn more numbers than anyone has targets."""
+    try:
+        numbers = sum(math.prod(shape) for shape in cls.variable_shapes(config))
+    except ValueError as error:
+        raise Refused(f"{where}, {error}") from error
+    if numbers > MAX_NUMBERS:
+        raise Refused(f"{where} learns {numbers:,} numbers, more than {MAX_NUMBERS:,}: it has too many targets")
 
 
 def built(value: Any, table: Mapping[str, type], where: str) -> Any:
@@ -194,32 +231,35 @@ def built(value: Any, table: Mapping[str, type], where: str) -> Any:
 
 def checked_activation(value: Any, where: str) -> Any:
     """The name of an activation, None, or a serialised bump."""
-    if value is None or (isinstance(value, str) and value in ACTIVATIONS):
+    if value is None or (isinstance(value, str) and value in activations()):
         return value
-    if isinstance(value, dict) and value.get("class") in BUMPS:
-        return decoded(value, BUMPS, where)
+    table = table_for("activation")
+    if isinstance(value, dict) and value.get("class") in table.keys():
+        return decoded(value, table, where)
+    if isinstance(value, dict) and isinstance(value.get("class"), str):
+        _refuse_unregistered(value["class"], where)
     what = "is a function without a name"
     if isinstance(value, str):
         what = f"is {_short(value)}"
     elif isinstance(value, dict) and value.get("class") not in (None, "__lambda__"):
         what = f"is {_short(value['config'] if value['class'] == 'function' else value['class'])}"
     raise Refused(
-        f"{where} {what}, which cannot be saved or loaded; it must be the name of one of {sorted(ACTIVATIONS)}, or a "
+        f"{where} {what}, which cannot be saved or loaded; it must be the name of one of {sorted(activations())}, or a "
         f"bump of varbump.layers"
     )
 
 
-def _checked(value: Any, key: str, where: str) -> Any:
+def _checked(value: Any, key: str, words: Collection[str], users: bool, where: str) -> Any:
+    """A value of a configuration; `words` may stand under its key, and plain ones where the class is a user's."""
     if key == "activation":
         return checked_activation(value, where)
     if isinstance(value, str):
-        if key == "name" and NAME.fullmatch(value):
-            return value
-        if value in WORDS.get(key, ()):
+        plain = users and PLAIN_WORD.fullmatch(value)
+        if plain or value in words or (key == "name" and NAME.fullmatch(value)):
             return value
         raise Refused(f"{where} must not be {_short(value)}")
     if isinstance(value, dict):
-        return decoded(value, table_for(key), where)
+        return decoded(value, table_for(key) or (parameters() if users else {}), where)
     return _numbers(value, where)
 
 

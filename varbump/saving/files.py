@@ -54,7 +54,7 @@ def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
         If `model` is none of these, or `path` is no path.
     ValueError
         If it has not been built or fitted, or holds what has no name that could be saved, such as a lambda as
-        activation or a factory of your own; nothing is written.
+        activation or a class of your own that `varbump.register` has not named; nothing is written.
     OSError
         If the file cannot be written: no such folder, no permission, no space. What was there before stays.
     """
@@ -81,6 +81,8 @@ def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
 
 def load(path: Any) -> Any:
     """Read what `varbump.save` wrote. Nothing in the file is run; only classes that varbump knows by name are made.
+
+    Those of your own must have been registered under the same names, see `varbump.register`.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from varbump.core.checks import check_number
 from varbump.core.keras import Functional, keras
 from varbump.core.temperature import note_temperature, temperature_of
 from varbump.model.checks import check_network
-from varbump.saving.allowed import LAYERS, NAME, Refused, decoded, encoded
+from varbump.saving.allowed import NAME, Refused, decoded, encoded, layers as known_layers
 from varbump.saving.shapes import Shape, layer_shapes
 
 __all__ = ["assign", "make_network", "network_configuration", "network_shapes", "network_weights"]
@@ -82,7 +82,7 @@ def network_shapes(configuration: dict[str, Any]) -> dict[str, Shape]:
     if len(set(names)) != len(names):
         raise Refused("two layers of the network have one name")
     for layer, name in zip(layers, names, strict=True):
-        decoded({key: layer.get(key) for key in ("class", "config")}, LAYERS, f"layer {name!r}")
+        decoded({key: layer.get(key) for key in ("class", "config")}, known_layers(), f"layer {name!r}")
     flow = _sequential if configuration["class"] == "Sequential" else _functional
     of = flow(configuration, layers, names)
     inner = [name for layer, name in zip(layers, names, strict=True) if layer["class"] != "layers.InputLayer"]
@@ -95,7 +95,7 @@ def make_network(configuration: dict[str, Any]) -> keras.Model:
     """The network of a configuration that `network_shapes` has checked, with weights that are yet to be assigned."""
     layers = [
         {
-            **decoded({key: layer[key] for key in ("class", "config")}, LAYERS, "layer"),
+            **decoded({key: layer[key] for key in ("class", "config")}, known_layers(), "layer"),
             **{key: layer[key] for key in ("name", "inbound_nodes") if key in layer},
         }
         for layer in configuration["layers"]

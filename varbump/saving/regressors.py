@@ -14,8 +14,8 @@ from varbump.core.archive import Archive
 from varbump.estimator import VariationalRegressor
 from varbump.estimator.state import TrainedEnsemble
 from varbump.likelihoods.checks import outputs_needed
-from varbump.saving.allowed import LIKELIHOODS, Refused, built
-from varbump.saving.shapes import Shape, activation_shapes, posterior_shapes, whole_number
+from varbump.saving.allowed import Refused, built, table_for
+from varbump.saving.shapes import Shape, activation_shapes, whole_number
 from varbump.saving.values import (
     decode_value,
     encode_value,
@@ -112,7 +112,7 @@ def _trained_likelihood(shapes: dict[str, Shape]) -> list[Shape]:
 def _network_shapes(configuration: dict[str, Any]) -> list[Shape]:
     """Of the trainable variables of the network that the arguments build, in their order; nothing is built."""
     arguments = {key: decode_value(value, f"the argument {key}") for key, value in configuration["arguments"].items()}
-    likelihood = built(configuration["likelihood"], LIKELIHOODS, "the likelihood")
+    likelihood = built(configuration["likelihood"], table_for("likelihood"), "the likelihood")
     try:
         hidden, activation = list(arguments["hidden_units"]), arguments["activation"]
         widths = [*hidden, outputs_needed(likelihood, arguments["num_outputs"])]
@@ -125,7 +125,7 @@ def _network_shapes(configuration: dict[str, Any]) -> list[Shape]:
             if is_hidden and getattr(activation, "trainable", True):
                 shapes += activation_shapes(activation, units)
             size = (fan_in + 1) * units
-            shapes += posterior_shapes(factory, size)
+            shapes += factory.variable_shapes(size)
             factory, fan_in = factory.after(size), units
     except (KeyError, TypeError, AttributeError) as error:
         raise Refused(f"its arguments do not describe a network ({error})") from error

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from varbump.layers import Bump, GaussianBump
-from varbump.posteriors import FullCovarianceNormal, JointNormal, LowRankNormal, triangles
-from varbump.saving.allowed import BUMPS, POSTERIORS, Refused, built
+from varbump.layers import TrainableActivation
+from varbump.layers.by_name import resolve_activation
+from varbump.saving.allowed import Refused, built, layers, table_for
 
-__all__ = ["Shape", "activation_shapes", "layer_shapes", "likelihood_shapes", "posterior_shapes", "whole_number"]
+__all__ = ["Shape", "activation_shapes", "layer_shapes", "likelihood_shapes", "whole_number"]
 
 Shape = tuple[int, ...]
 """Of a tensor without its batch axis, or of a weight."""
@@ -26,35 +26,16 @@ def whole_number(config: dict[str, Any], key: str, where: str, minimum: int = 1)
     return value
 
 
-def posterior_shapes(factory: Any, num_weights: int) -> list[Shape]:
-    """Of the variables of q(w)."""
-    shapes: list[Shape] = [(num_weights,), (num_weights,)]
-    if isinstance(factory, LowRankNormal):
-        shapes.append((num_weights, min(factory.rank, num_weights)))
-    if isinstance(factory, FullCovarianceNormal) and num_weights > 1:
-        shapes.append(triangles.rectangle_shape(num_weights))
-    if isinstance(factory, JointNormal) and factory.preceding:
-        shapes.append((num_weights, sum(factory.preceding)))
-    return shapes
-
-
 def activation_shapes(activation: Any, num_features: int) -> list[Shape]:
     """Of the weights of an activation, which is a name, None or a layer."""
-    if activation in ("bump", "gaussian_bump"):
-        return [()]
-    if not isinstance(activation, (Bump, GaussianBump)):
-        return []
-    count = 1 + activation.trainable_height + activation.trainable_center
-    return [() if activation.shared else (num_features,)] * count
+    found = resolve_activation(activation)
+    return found.weight_shapes((None, num_features)) if isinstance(found, TrainableActivation) else []
 
 
-def likelihood_shapes(value: dict[str, Any], where: str) -> list[Shape]:
-    """Of the weights of a likelihood, from its encoded configuration."""
-    config = value["config"]
-    if "num_targets" not in config:
-        return []
-    targets = whole_number(config, "num_targets", where)
-    return [(targets,) if targets > 1 else (), *([()] if config.get("learn_df") is True else [])]
+def likelihood_shapes(value: dict[str, Any]) -> list[Shape]:
+    """Of the weights of a likelihood, from its encoded configuration, which has been checked."""
+    cls: Any = table_for("likelihood")[value["class"]]
+    return cls.variable_shapes(value["config"])
 
 
 def layer_shapes(key: str, config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
@@ -63,7 +44,7 @@ def layer_shapes(key: str, config: dict[str, Any], inputs: Sequence[Shape], wher
     Parameters
     ----------
     key : str
-        In `varbump.saving.allowed.LAYERS`.
+        Of `varbump.saving.allowed.layers`.
     config : dict
         As an archive holds it, with objects encoded.
     inputs : sequence of tuple of int
@@ -75,7 +56,16 @@ def layer_shapes(key: str, config: dict[str, Any], inputs: Sequence[Shape], wher
         raise Refused(f"{where} takes one input, got {len(inputs)}")
     if not inputs or any(not shape for shape in inputs):
         raise Refused(f"{where} has no inputs with features")
+    if ">" in key:
+        return _registered(key, config, inputs[0], where)
     return RULES.get(key, _same)(config, inputs, where)
+
+
+def _registered(key: str, config: dict[str, Any], shape: Shape, where: str) -> tuple[Shape, list[Shape]]:
+    """Of a layer that says it itself. A layer that has not been built holds no weights, so it may be made."""
+    layer = built({"class": key, "config": config}, layers(), where)
+    outputs = layer.compute_output_shape((None, *shape))
+    return tuple(outputs)[1:], [tuple(weight) for weight in layer.weight_shapes((None, *shape))]
 
 
 def _same(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
@@ -84,15 +74,7 @@ def _same(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[
 
 def _activation_of(config: dict[str, Any], where: str) -> Any:
     value = config.get("activation")
-    return built(value, BUMPS, f"{where}, activation") if isinstance(value, dict) else value
-
-
-def _variational(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
-    units = whole_number(config, "units", where)
-    num_weights = units * (inputs[0][-1] + (config.get("use_bias") is True))
-    factory = built(config.get("make_posterior_fn"), POSTERIORS, f"{where}, make_posterior_fn")
-    shapes = activation_shapes(_activation_of(config, where), units)
-    return (*inputs[0][:-1], units), shapes + posterior_shapes(factory, num_weights)
+    return built(value, table_for("activation"), f"{where}, activation") if isinstance(value, dict) else value
 
 
 def _dense(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
@@ -100,11 +82,6 @@ def _dense(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple
     bias: list[Shape] = [(units,)] if config.get("use_bias") is True else []
     activation = activation_shapes(_activation_of(config, where), units)
     return (*inputs[0][:-1], units), [(inputs[0][-1], units), *bias, *activation]
-
-
-def _bump(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
-    count = 1 + (config.get("trainable_height") is True) + (config.get("trainable_center") is True)
-    return inputs[0], [() if config.get("shared") is True else (inputs[0][-1],)] * count
 
 
 def _activation(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
@@ -175,9 +152,6 @@ MERGING: dict[str, Rule] = {
 
 RULES: dict[str, Rule] = {
     **MERGING,
-    "varbump>Bump": _bump,
-    "varbump>DenseVariational": _variational,
-    "varbump>GaussianBump": _bump,
     "layers.Activation": _activation,
     "layers.BatchNormalization": _normalized,
     "layers.Dense": _dense,

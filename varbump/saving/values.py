@@ -11,21 +11,15 @@ import numpy as np
 
 from varbump.core.keras import keras, serialize
 from varbump.inference.vi.history import History
-from varbump.layers import Bump, GaussianBump
-from varbump.likelihoods.base import Likelihood
-from varbump.posteriors import PosteriorFactory
-from varbump.priors import PriorFactory
 from varbump.saving.allowed import (
-    ACTIVATIONS,
-    BUMPS,
-    LIKELIHOODS,
-    POSTERIORS,
-    PRIORS,
     Refused,
+    activations,
     built,
     checked_activation,
     decoded,
     encoded,
+    parameters,
+    table_for,
 )
 from varbump.saving.shapes import Shape, likelihood_shapes
 
@@ -42,10 +36,6 @@ __all__ = [
     "make_likelihood",
 ]
 
-MAX_TARGETS = 1_000_000
-
-OBJECTS: dict[str, type] = {**BUMPS, **LIKELIHOODS, **POSTERIORS, **PRIORS}
-
 
 def encoded_likelihood(likelihood: Any) -> dict[str, Any]:
     """What an archive says of a likelihood; its weights are arrays beside it.
@@ -55,11 +45,15 @@ def encoded_likelihood(likelihood: Any) -> dict[str, Any]:
     Refused
         If it is not one of varbump's.
     """
-    if type(likelihood) not in LIKELIHOODS.values():
-        names = ", ".join(sorted(cls.__name__ for cls in LIKELIHOODS.values()))
-        raise Refused(f"the likelihood is a {type(likelihood).__name__}, but only {names} can be saved")
+    known = table_for("likelihood")
+    if type(likelihood) not in known.values():
+        names = ", ".join(sorted(cls.__name__ for cls in known.values()))
+        raise Refused(
+            f"the likelihood is a {type(likelihood).__name__}, but only {names}, and classes that varbump.register has "
+            f"given a name, can be saved"
+        )
     value = encoded(serialize(likelihood), "the likelihood")
-    decoded(value, LIKELIHOODS, "the likelihood")
+    decoded(value, known, "the likelihood")
     return value
 
 
@@ -70,13 +64,13 @@ def likelihood_weights(likelihood: Any, prefix: str) -> dict[str, np.ndarray]:
 
 def likelihood_shapes_of(value: Any, prefix: str) -> dict[str, Shape]:
     """Names and shapes of its arrays, once the configuration has been checked."""
-    decoded(value, LIKELIHOODS, "the likelihood")
-    return {f"{prefix}/{i}": shape for i, shape in enumerate(likelihood_shapes(value, "the likelihood"))}
+    decoded(value, table_for("likelihood"), "the likelihood")
+    return {f"{prefix}/{i}": shape for i, shape in enumerate(likelihood_shapes(value))}
 
 
 def make_likelihood(value: Any, prefix: str, array: Callable[[str], np.ndarray]) -> Any:
     """The likelihood of a configuration that has been checked, with its weights."""
-    likelihood = built(value, LIKELIHOODS, "the likelihood")
+    likelihood = built(value, table_for("likelihood"), "the likelihood")
     for index, variable in enumerate(getattr(likelihood, "variables", [])):
         stored = array(f"{prefix}/{index}")
         if stored.dtype.name != variable.dtype.name:
@@ -133,12 +127,12 @@ def encode_value(value: Any, where: str) -> Any:
     if isinstance(value, np.random.RandomState):
         _, words, *rest = value.get_state(legacy=True)
         return {"RandomState": [np.asarray(words).tolist(), *rest]}
-    if isinstance(value, (PosteriorFactory, PriorFactory, Likelihood, Bump, GaussianBump)):
+    if hasattr(value, "get_config"):
         coded = encoded(serialize(value), where)
-        decoded(coded, OBJECTS, where)
+        decoded(coded, parameters(), where)
         return coded
     name = getattr(value, "__name__", None)
-    if callable(value) and name in ACTIVATIONS and keras.activations.get(name) is value:
+    if callable(value) and name in activations() and keras.activations.get(name) is value:
         return {"activation": name}
     raise Refused(f"{where} is {value!r:.60}, which has no name that could be saved")
 
@@ -154,11 +148,7 @@ def decode_value(value: Any, where: str) -> Any:
     if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, dict) and "class" in value:
-        if value["class"] in LIKELIHOODS.keys() and isinstance(value.get("config"), dict):
-            sizes = [math.prod(shape) for shape in likelihood_shapes(value, where)]
-            if sum(sizes) > MAX_TARGETS:
-                raise Refused(f"{where} has more than {MAX_TARGETS:,} targets")
-        return built(value, OBJECTS, where)
+        return built(value, parameters(), where)
     if isinstance(value, dict) and len(value) == 1:
         kind, entry = next(iter(value.items()))
         if kind in ("list", "tuple") and isinstance(entry, list):

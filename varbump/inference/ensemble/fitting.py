@@ -17,7 +17,8 @@ from varbump.inference.vi.fitting import fit
 from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.options import Options, takes_options_of
 from varbump.inference.vi.training import checked_data, run_seed, train
-from varbump.layers import Bump, DenseVariational, GaussianBump
+from varbump.layers import VariationalLayer
+from varbump.layers.activation import TrainableActivation
 from varbump.model.checks import check_network
 
 __all__ = ["fit_ensemble"]
@@ -103,17 +104,17 @@ def _start(loss: NetworkLoss, seed: int, member: int) -> list[np.ndarray]:
     return [values[variable.ref()] for variable in loss.trainable]
 
 
-def _variational(network: keras.Model) -> list[DenseVariational]:
-    return [layer for layer in network._flatten_layers() if isinstance(layer, DenseVariational)]
+def _variational(network: keras.Model) -> list[VariationalLayer]:
+    return [layer for layer in network._flatten_layers() if isinstance(layer, VariationalLayer)]
 
 
 def _check_layers(network: keras.Model) -> None:
     """Every variable must be one that a pass can give another value."""
     known = set()
     for layer in network._flatten_layers():
-        if isinstance(layer, (Bump, GaussianBump)):
+        if isinstance(layer, TrainableActivation):
             known |= {variable.ref() for variable in layer.variables}
-        if isinstance(layer, DenseVariational) and layer.can_be_one_of_many:
+        if isinstance(layer, VariationalLayer) and layer.can_be_one_of_many:
             held: Any = layer.posterior
             known |= {variable.ref() for variable in held.variables}
     foreign = [variable.name for variable in network.variables if variable.ref() not in known]

@@ -1,0 +1,19 @@
+"""The examples in the docstrings of the bases that users derive from are run."""
+
+import doctest
+
+import pytest
+
+import varbump as vb
+from varbump.core import registry as core_registry
+
+DOCUMENTED = [vb.priors.Prior, vb.posteriors.PosteriorFactory]
+
+
+@pytest.mark.parametrize("documented", DOCUMENTED, ids=lambda cls: cls.__name__)
+def test_examples_run(documented, monkeypatch):
+    monkeypatch.setattr(core_registry, "_classes", dict(core_registry._classes))
+    (example,) = [found for found in doctest.DocTestFinder(recurse=False).find(documented, globs={})]
+    assert example.examples
+    results = doctest.DocTestRunner(verbose=False).run(example)
+    assert results.failed == 0
