@@ -11,6 +11,7 @@ import tf_keras
 
 import varbump as vb
 from varbump.inference.vi import checkpoint as module
+from varbump.inference.vi.state import TrainState
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(40, 2)).astype("float32")
@@ -164,10 +165,7 @@ def test_a_full_disk_is_heard_of_before_training(tmp_path, monkeypatch):
 
 
 def test_writing_waits_until_it_is_a_small_share_of_the_time(tmp_path, monkeypatch):
-    class Loop:
-        def snapshot(self):
-            return {"keep": [np.zeros(3)]}
-
+    state = TrainState([np.zeros(3)], [], [], np.float32(np.inf), np.int32(0))
     now = [0.0]
     monkeypatch.setattr(module.time, "perf_counter", lambda: now[0])
     written = []
@@ -180,7 +178,7 @@ def test_writing_waits_until_it_is_a_small_share_of_the_time(tmp_path, monkeypat
     saved, began = module.Checkpoint(tmp_path, {}, 0), 0.0
     for _ in range(1000):
         now[0] += 0.25
-        saved.after_chunk(Loop(), vb.History(), 1)
+        saved.after_chunk(state, vb.History(), 1)
     share = 0.1 * len(written) / (now[0] - began)
     assert 0.015 < share < 0.021
 
@@ -213,9 +211,9 @@ def test_every_kind_of_run_goes_on_to_the_same_bits(tmp_path, monkeypatch, short
 
 SCRIPT = textwrap.dedent("""
     import sys, numpy as np, varbump as vb
-    from varbump.training import checkpoint, run
+    from varbump.inference.vi import checkpoint, loop
     checkpoint.MAX_SHARE = float("inf")  # as many writes to be killed in as possible
-    run._epochs_a_call = lambda loop: 5
+    loop.Loop._epochs_a_call = lambda loop: 5
     x, y = vb.datasets.cubic(200, seed=0)
     model = vb.build_network(hidden_units=(8,), seed=1)
     likelihood = vb.likelihoods.LearnedNormal()

@@ -13,7 +13,7 @@ import tf_keras
 from registry import first_fast, flatten, name
 
 import varbump as vb
-from varbump.forward.passes import compiled
+from varbump.forward.programs import compiled
 
 each = pytest.mark.parametrize("likelihood", flatten(registry.LIKELIHOODS), ids=name)
 one_of_each = pytest.mark.parametrize("likelihood", first_fast(flatten(registry.LIKELIHOODS)), ids=name)

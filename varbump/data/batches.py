@@ -45,10 +45,10 @@ class BatchPlan:
 
     @property
     def row_weights(self) -> np.ndarray:
-        """Weight of each row of each batch, (steps, width) float32: 1 / size of the batch, or 0."""
+        """Weight of each row of each batch, (steps, width): 1 / size of the batch, or 0."""
         larger = np.arange(self.steps)[:, None] < self.num_larger
         counts = np.where((np.arange(self.width) < self.width - 1) | larger, 1.0, 0.0)
-        return (counts / counts.sum(1, keepdims=True)).astype(np.float32)
+        return counts / counts.sum(1, keepdims=True)
 
     def padded(self, array: np.ndarray) -> np.ndarray:
         """The rows of an array, and as many repetitions of the first as make up `capacity`."""

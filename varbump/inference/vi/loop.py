@@ -191,7 +191,7 @@ class Loop:
         x, y, sample_weight = windows
         weights = row_weights[i]
         if sample_weight is not None:
-            weights = tf.cast(weights, x.dtype) * sample_weight
+            weights *= sample_weight
         return Batch(x, y, weights)
 
     def block_noise(self, seed: Any, start: Any) -> tf.Tensor:

@@ -46,7 +46,8 @@ def run_epochs(
     failed = False
     with progress:
         try:
-            loop.run(state, seed, range(first, first), controls[:0], 0)  # compiles, where nobody has yet
+            if first < epochs:  # compiles, where nobody has yet
+                loop.run(state, seed, range(first, first), controls[:0], 0)
             for start in range(first, epochs, a_call):
                 chunk = range(start, min(start + a_call, epochs))
                 block = controls[start : chunk.stop]

@@ -130,7 +130,7 @@ def train(
         plan.padded(x),
         plan.padded(y),
         None if weights is None else plan.padded(weights),
-        plan.row_weights,
+        plan.row_weights.astype(x.dtype),
         None if validation is None else _watched(*validation),
     )
     loop = Loop(members, stepper, data, plan, total_weight, options.patience)
