@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,7 @@ def _stacked(variable: tf.Variable, num_members: int) -> tf.Variable:
 def _structure(optimizer: Any) -> Hashable:
     """What the update computes, but for the learning rate, which is a variable unless it is a schedule."""
     configuration = dict(optimizer.get_config())
-    if isinstance(configuration.get("learning_rate"), (int, float)):
+    if isinstance(configuration.get("learning_rate"), Real):
         del configuration["learning_rate"]
     try:
         if type(optimizer).__module__.startswith("tf_keras."):
