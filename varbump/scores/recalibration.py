@@ -178,7 +178,7 @@ def recalibrate(
     target = target_of(model, x, y, likelihood, num_draws, seed)
     if len(target.y) < MIN_ROWS:
         raise ValueError(f"y has {len(target.y)} rows; recalibration needs at least {MIN_ROWS}, better hundreds")
-    pit = target.predictive.cdf(target.x, (target.y - target.shift) / target.unit)
+    pit = target.predictive.pit(target.x, (target.y - target.shift) / target.unit)
     maps = tuple(QuantileRecalibration(column) for column in pit.T)
     affine = (target.shift, target.unit)
     return RecalibratedModel(model, target.predictive, affine, maps, single_target=np.ndim(y) == 1)
