@@ -192,6 +192,14 @@ class Likelihood(keras.losses.Loss):
         f = tf.convert_to_tensor(f)
         return tf.cast(self._checked(f).sample(seed=tf.convert_to_tensor(seed, tf.int32)), f.dtype)
 
+    def cdf(self, y: Any, f: Any) -> Any:
+        """P(Y_q <= y_q | f), shape (..., Q), for predictions, which call it eagerly; NumPy will do.
+
+        Override it where that of the distribution is missing, slow or inexact.
+        """
+        made = self._checked(tf.convert_to_tensor(f))
+        return made.cdf(tf.cast(y, made.dtype))
+
     def noise(self) -> Noise | None:
         """The distribution of (y - mean) / stddev, where it is the same for all f; None otherwise.
 

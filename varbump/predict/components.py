@@ -63,7 +63,7 @@ class Components:
     def cdf(self, y: np.ndarray) -> np.ndarray:
         """F(y) = P(Y <= y), (B, Q)."""
         inside = np.clip(y, self._low, self._high)
-        values = np.clip(self._of_components("cdf", inside).mean(axis=0), 0.0, 1.0)
+        values = np.clip(self._cdf_of_components(inside).mean(axis=0), 0.0, 1.0)
         return np.where(y < self._low, 0.0, np.where(y >= self._high, 1.0, values))
 
     def mass(self, y: np.ndarray) -> np.ndarray:
@@ -87,7 +87,7 @@ class Components:
 
     def log_components(self, y: np.ndarray) -> np.ndarray:
         """Log density or, for counts, log probability of each component at y (B, Q), nats, (S, B, Q)."""
-        values = self._of_components("log_prob", np.clip(y, self._low, self._high))
+        values = self._log_prob_of_components(np.clip(y, self._low, self._high))
         return np.where((y < self._low) | (y > self._high), -np.inf, values)
 
     def log_density(self, y: np.ndarray) -> np.ndarray:
@@ -125,17 +125,19 @@ class Components:
             result[index :: len(self._likelihoods)] = part
         return result
 
-    def _of_components(self, what: str, y: np.ndarray) -> np.ndarray:
-        """A function of the distributions, such as "cdf", at y (B, Q): (S, B, Q)."""
+    def _cdf_of_components(self, y: np.ndarray) -> np.ndarray:
+        try:
+            return self._in_turn([np.asarray(like.cdf(y, made[1]), float) for like, made in self._pairs()])
+        except NotImplementedError as error:
+            raise TypeError(
+                f"the distribution of {type(self._likelihoods[0]).__name__} has no cdf, which quantiles and scores "
+                f"need; define cdf(self, y, f)"
+            ) from error
+
+    def _log_prob_of_components(self, y: np.ndarray) -> np.ndarray:
         parts = []
-        for like, (made, _) in self._pairs():
-            try:
-                parts.append(np.asarray(getattr(made, what)(tf.cast(y, made.dtype)), float))
-            except NotImplementedError as error:
-                raise TypeError(
-                    f"the distribution of {type(like).__name__}, {type(made).__name__}, has no {what}, which quantiles "
-                    f"and scores need"
-                ) from error
+        for _, (made, _) in self._pairs():
+            parts.append(np.asarray(made.log_prob(tf.cast(y, made.dtype)), float))
         return self._in_turn(parts)
 
 

@@ -20,7 +20,7 @@ TOLERANCE = 1e-6
 class DensityMixture(Components):
     """The predictive distribution of a continuous y, which may have atoms at the ends of its support.
 
-    The distribution function goes into a table of 192 nodes; quantiles are then found by Newton's method in its cells,
+    The distribution function goes into a table of 128 nodes; quantiles are then found by Newton's method in its cells,
     to 1e-6 sd or better, and the CRPS is its integral, to about 1e-5 of the result. Positive y are in the table by
     their logarithm.
     """

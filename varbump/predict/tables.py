@@ -21,7 +21,7 @@ TAIL = 1e-9
 WIDTHS = 40
 """At most, doublings of the search for the ends."""
 
-NUM_COARSE, NUM_FINE = 64, 128
+NUM_COARSE, NUM_FINE = 32, 96
 """Nodes where F is looked at first, and nodes that are then put where it rises."""
 
 
