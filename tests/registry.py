@@ -34,6 +34,7 @@ LIKELIHOODS = {
         likelihoods.HeteroscedasticNormal(beta=1.0),
         likelihoods.HeteroscedasticNormal(faithful=True),
     ],
+    "Poisson": [likelihoods.Poisson(), likelihoods.Poisson(offset=2.5)],
     "StudentT": [
         likelihoods.StudentT(),
         likelihoods.StudentT(0.07, df=2.5),
