@@ -29,8 +29,9 @@ __all__ = ["fit"]
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of split and training.")
 @click.option("--drop-missing", is_flag=True, help="Leave out rows with empty or infinite cells.")
 @click.option("--delimiter", help="Of a text table, such as ';' or the word tab.")
-@click.option("--likelihood", type=click.Choice(["normal", "heteroscedastic", "student_t"]), default="normal",
-              show_default=True, help="Noise: the same in all rows, other in each, or heavy-tailed.")  # fmt: skip
+@click.option("--likelihood", default="normal", show_default=True, metavar="NAME",
+              help="Of y: normal, heteroscedastic (other noise in each row), student_t (heavy tails), poisson or "
+              "negative_binomial (counts), gamma or log_normal (positive), censored_normal.")  # fmt: skip
 @click.option("--posterior", type=click.Choice(["mean_field", "low_rank", "full_covariance", "joint"]),
               default="mean_field", show_default=True, help="Family of distributions over weights.")  # fmt: skip
 @click.option("--prior", type=click.Choice(["ard", "normal", "laplace", "trainable"]), default="ard", show_default=True,
@@ -53,6 +54,14 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
         rows = read_rows(table, columns, drop_missing=options["drop_missing"])
     with screen.waiting("starting TensorFlow"), without_noise():
         from varbump.cli.fitting import Fitted, fit_rows
+        from varbump.core.registry import by_short_name
+        from varbump.likelihoods import Likelihood
+    # the likelihoods know their names, and with them comes TensorFlow: too late for click to check, but before training
+    names = by_short_name(Likelihood)
+    if options["likelihood"] not in names:
+        raise click.BadParameter(
+            f"{options['likelihood']!r} is not one of {', '.join(names)}", param_hint="'--likelihood'"
+        )
     with without_noise():
         fitted: Fitted = fit_rows(columns, rows, options, verbose=int(screen.talks))
         info = fitted.info | {"data": _about(data, rows, table.columns), "arguments": _arguments(columns, out, options)}

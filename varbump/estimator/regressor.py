@@ -16,7 +16,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from varbump.core.checks import check_shares, interval_tails
-from varbump.core.registry import by_short_name
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
 from varbump.estimator.settings import (
@@ -26,11 +25,13 @@ from varbump.estimator.settings import (
     architecture,
     auto_batch_size,
     auto_max_iter,
+    likelihood_of,
     make_likelihood,
 )
 from varbump.estimator.state import TrainedEnsemble
 from varbump.inference.ensemble.fitting import fit_ensemble
 from varbump.likelihoods import Likelihood
+from varbump.likelihoods.checks import check_likelihood, standardises
 from varbump.model.assembly import build_network
 from varbump.posteriors import PosteriorFactory
 from varbump.predict.predictive import Predictive
@@ -72,9 +73,11 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         Family of q(w), see `varbump.posteriors`.
     prior : {"ard", "normal", "laplace", "trainable"} or PriorFactory, default="ard"
         p(w), see `varbump.priors`. "ard" learns a scale for each input: how relevant it is.
-    likelihood : {"normal", "heteroscedastic", "student_t"} or likelihood, default="normal"
-        Noise of one learned sd; of an sd that depends on X; with heavy tails. One of `varbump.likelihoods` is taken
-        as it is, its scales in sds of y.
+    likelihood : str or likelihood, default="normal"
+        Of y given the function. "normal" has noise of one learned sd, "heteroscedastic" of an sd that depends on X,
+        "student_t" with heavy tails; "poisson" and "negative_binomial" are for counts, "gamma" and "log_normal" for
+        positive y, "censored_normal" for y with limits; and whatever was registered with a `short_name`. A likelihood
+        is copied as it is, its scales in sds of y where y is standardised.
     n_members : int, default=4
         Networks in the ensemble, trained at once from different starts.
     max_iter : int, default=None
@@ -108,8 +111,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     history_ : History
         Loss, nll and KL of every epoch, of standardised y, averaged over members.
     noise_std_ : float or ndarray (Q,)
-        Standard deviation of the noise, units of y, root mean square over members and, where it depends on X, over
-        the training rows.
+        Standard deviation of y given the function, units of y, root mean square over members and, where it depends on
+        X, over the training rows.
     network_ : tf_keras.Model
         The first member, a map of standardised X to standardised y.
     ensemble_ : Ensemble
@@ -119,6 +122,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     parameter_report_ : ParameterReport
         Counts and relevance of the inputs, first member; printed, a table.
     x_scaler_, y_scaler_ : StandardScaler
+        That of y has mean 0 and scale 1 where the likelihood does not allow for other units, as for counts.
 
     See Also
     --------
@@ -149,7 +153,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         "activation": [StrOptions(ACTIVATIONS), callable],
         "posterior": [StrOptions(set(POSTERIORS)), PosteriorFactory],
         "prior": [StrOptions(set(PRIORS)), PriorFactory],
-        "likelihood": [StrOptions(set(by_short_name(Likelihood))), Likelihood],
+        "likelihood": [str, Likelihood],  # names are those of the registry at the time of the fit
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [None, Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -229,11 +233,18 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         weights, targets = check_weights(sample_weight, len(X)), check_targets(y)
         check_range(X, "X")
         check_range(targets, "y")
+        likelihood = likelihood_of(self.likelihood)
+        check_likelihood(likelihood)
+        likelihood.check_observations(targets)
         X, targets, weights = merged(X, targets, weights)
         generator = check_random_state(self.random_state)
         seed, draw_seed, split_seed = (int(generator.randint(LARGEST_SEED)) for _ in range(3))
         self.x_scaler_ = StandardScaler().fit(X, sample_weight=weights)
         self.y_scaler_ = StandardScaler().fit(targets, sample_weight=weights)
+        if not standardises(likelihood):  # counts have no other units
+            num_targets = targets.shape[1]
+            scaler, self.y_scaler_.mean_ = self.y_scaler_, np.zeros(num_targets)
+            scaler.var_, scaler.scale_ = np.ones(num_targets), np.ones(num_targets)
         x, z = self.x_scaler_.transform(X), self.y_scaler_.transform(targets)
 
         arguments = architecture(
@@ -449,7 +460,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     def _noise_std(self, x: np.ndarray, weights: np.ndarray) -> Any:
         """Root mean square sd of the noise, units of y."""
         likelihoods = self._trained.likelihoods
-        if likelihoods[0].scale_varies:
+        if likelihoods[0].scale_varies or likelihoods[0].noise() is None:
             squares = [
                 np.mean(mixture.scale[:, : len(weights[rows])] ** 2, axis=0)
                 for rows, mixture in self._predictive().blocks(x)

@@ -25,8 +25,17 @@ class DensityMixture(Components):
     their logarithm.
     """
 
+    def cdf(self, y: np.ndarray) -> np.ndarray:
+        """F(y) = P(Y <= y), (B, Q)."""
+        return super().cdf(self._snapped(y))
+
+    def log_components(self, y: np.ndarray) -> np.ndarray:
+        """Log density of each component at y (B, Q), nats, (S, B, Q); at an atom, log probability."""
+        return super().log_components(self._snapped(y))
+
     def mass(self, y: np.ndarray) -> np.ndarray:
         """P(Y = y), (B, Q): zero but at atoms, where `log_prob` is the log of a probability."""
+        y = self._snapped(y)
         is_atom = self._is_atom(y)
         return np.where(is_atom, np.exp(self.log_components(y)).mean(axis=0) if is_atom.any() else 0.0, 0.0)
 
@@ -51,6 +60,12 @@ class DensityMixture(Components):
     @property
     def _narrowest(self) -> np.ndarray:
         return np.maximum(self.scale.min(axis=0), 1e-12 * self.moments()[1])
+
+    def _snapped(self, y: np.ndarray) -> np.ndarray:
+        """Numbers that are an atom but for their rounding in float32, as that atom."""
+        for atom in {atom for like in self._likelihoods for atom in like.atoms}:
+            y = np.where(np.abs(y - atom) <= 1e-6 * abs(atom), atom, y)
+        return y
 
     def _is_atom(self, y: np.ndarray) -> np.ndarray:
         atoms: list[Any] = [atom for like in self._likelihoods for atom in like.atoms]
