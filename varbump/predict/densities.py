@@ -45,6 +45,7 @@ class DensityMixture(Components):
         low, high, start = table.cell(level)
         at_low, at_high = level <= table.values[0], level >= table.values[-1]
         tolerance = TOLERANCE * (np.ones_like(start) if self._is_positive else self._narrowest)
+        tolerance = np.where(at_low | at_high, np.inf, tolerance)  # known already: no step is needed
         found = bracketed_newton(level, low, high, start, self._cdf_of_v, self._slope_of_v, tolerance)
         found = np.where(at_low, table.v[0], np.where(at_high, table.v[-1], found))
         return table.y_of_v(found)
