@@ -172,8 +172,24 @@ def test_draws_have_the_distribution_and_their_pit_is_uniform(make):
         assert stats.kstest(halves, "uniform").pvalue < 1e-6
 
 
+def test_change_of_units():
+    f = draws()
+    made, shift, unit = DensityMixture([OwnStudent()], f), np.array([7.0, -1.0]), np.array([1000.0, 1e-3])
+    other, y = made.affine(np.zeros(2), np.full(2, 2.0)).affine(shift, unit), np.full((4, 2), 0.3)
+    at, unit = shift + 2.0 * unit * y, 2.0 * unit
+    np.testing.assert_allclose(other.cdf(at), made.cdf(y), rtol=1e-9)
+    np.testing.assert_allclose(other.crps(at), unit * made.crps(y), rtol=1e-9)
+    np.testing.assert_allclose(other.log_density(at), made.log_density(y) - np.log(unit).sum(), rtol=1e-9)
+    np.testing.assert_allclose(other.log_components(at), made.log_components(y) - np.log(unit), rtol=1e-9)
+    np.testing.assert_allclose(other.ladder([0.1, 0.8]), shift + unit * made.ladder([0.1, 0.8]), rtol=1e-9)
+    np.testing.assert_allclose(other.first(2).moments()[1], unit * made.moments()[1][:2], rtol=1e-9)
+    draw, expected = other.sample(np.random.default_rng(0)), made.sample(np.random.default_rng(0))
+    np.testing.assert_allclose(draw, shift + unit * expected, rtol=1e-9)
+
+
 def test_other_units_are_refused():
     made = CountMixture([Poisson()], draws())
     assert made.affine(np.zeros(2), np.ones(2)) is made
+    assert made.first(2).affine(np.zeros(2), np.ones(2)).loc.shape == (15, 2, 2)
     with pytest.raises(ValueError, match="Poisson cannot be had in other units"):
         made.affine(np.zeros(2), np.full(2, 3.0))

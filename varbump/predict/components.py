@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import logsumexp
 
+from varbump.predict.affine import AffineMixture
+
 __all__ = ["Components"]
 
 
@@ -39,17 +41,9 @@ class Components:
         ends = [like.support for like in self._likelihoods]
         self._low, self._high = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
 
-    def affine(self, shift: np.ndarray, unit: np.ndarray) -> Components:
-        """The distribution of ``shift + unit * y``, both (Q,); only that of y itself.
-
-        Raises
-        ------
-        ValueError
-            If shift is not 0 or unit is not 1: counts and y of a fixed origin cannot be had in other units.
-        """
-        if np.any(np.asarray(shift) != 0.0) or np.any(np.asarray(unit) != 1.0):
-            raise ValueError(f"{type(self._likelihoods[0]).__name__} cannot be had in other units of y")
-        return self
+    def affine(self, shift: np.ndarray, unit: np.ndarray) -> Any:
+        """The distribution of ``shift + unit * y``, both (Q,)."""
+        return self if _is_identity(shift, unit) else AffineMixture(self, shift, unit)
 
     def first(self, num: int) -> Components:
         """That of the first `num` rows."""
@@ -149,6 +143,10 @@ def _distribution(likelihood: Any, f: np.ndarray) -> tuple[Any, tf.Tensor]:
     except (TypeError, ValueError, tf.errors.InvalidArgumentError):
         narrow = tf.convert_to_tensor(f)
         return likelihood.distribution(narrow), narrow
+
+
+def _is_identity(shift: np.ndarray, unit: np.ndarray) -> bool:
+    return not np.any(np.asarray(shift) != 0.0) and not np.any(np.asarray(unit) != 1.0)
 
 
 def _numbers(of: Any, f: tf.Tensor) -> np.ndarray:

@@ -25,6 +25,21 @@ class CountMixture(Components):
     Otherwise F is tabulated and interpolated; quantiles are still exact, by looking at F itself.
     """
 
+    def affine(self, shift: np.ndarray, unit: np.ndarray) -> CountMixture:
+        """The distribution itself.
+
+        Raises
+        ------
+        ValueError
+            If shift is not 0 or unit is not 1: whole numbers cannot be had in other units.
+        """
+        made = super().affine(shift, unit)
+        if made is not self:
+            raise ValueError(
+                f"{type(self._likelihoods[0]).__name__} cannot be had in other units of y: they are counts"
+            )
+        return self
+
     def cdf(self, y: np.ndarray) -> np.ndarray:
         """F(y) = P(Y <= y), (B, Q)."""
         return super().cdf(np.floor(y))

@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 from scoringrules import interval_score
 
 from varbump.core.checks import check_shares
+from varbump.predict.affine import AffineMixture
 from varbump.predict.components import Components
 from varbump.predict.mixture import Mixture
 from varbump.predict.predictive import uniform_of
@@ -114,7 +115,7 @@ class _Sums:
 
     def add(
         self,
-        mixture: Mixture | Components,
+        mixture: Mixture | Components | AffineMixture,
         y: np.ndarray,
         uniform: np.ndarray,
         levels: tuple[float, ...],
