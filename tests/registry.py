@@ -34,6 +34,18 @@ LIKELIHOODS = {
         likelihoods.HeteroscedasticNormal(beta=1.0),
         likelihoods.HeteroscedasticNormal(faithful=True),
     ],
+    "NegativeBinomial": [
+        likelihoods.NegativeBinomial(),
+        likelihoods.NegativeBinomial(0.8, offset=2.5, min_dispersion=0.01, dtype="float64"),
+    ],
+    "Gamma": [likelihoods.Gamma(), likelihoods.Gamma(0.05, offset=2.5, min_dispersion=0.01, dtype="float64")],
+    "LogNormal": [likelihoods.LogNormal(0.5), likelihoods.LogNormal(0.1, offset=2.5, dtype="float64")],
+    "CensoredNormal": [
+        likelihoods.CensoredNormal(lower=0.0),
+        likelihoods.CensoredNormal(-1.5, 4.0, 0.5, offset=1.0, unit=2.0, dtype="float64"),
+        likelihoods.CensoredNormal(upper=2.0),
+    ],
+    "Poisson": [likelihoods.Poisson(), likelihoods.Poisson(offset=2.5)],
     "StudentT": [
         likelihoods.StudentT(),
         likelihoods.StudentT(0.07, df=2.5),

@@ -107,7 +107,7 @@ CASES = {
     "no data": (None, None, SMALL, 2, ["DATA"]),
     "test size": ("data.csv", GOOD, [*SMALL, "--test-size", "1.5"], 2, ["--test-size", "1.5"]),
     "negative seed": ("data.csv", GOOD, [*SMALL, "--seed", "-1"], 2, ["--seed"]),
-    "unknown likelihood": ("data.csv", GOOD, [*SMALL, "--likelihood", "poisson"], 2, ["poisson", "student_t"]),
+    "unknown likelihood": ("data.csv", GOOD, [*SMALL, "--likelihood", "binomial"], 2, ["binomial", "student_t"]),
     "unknown family": ("data.csv", GOOD, [*SMALL, "--posterior", "cauchy"], 2, ["--posterior", "cauchy", "low_rank"]),
     "unknown prior": ("data.csv", GOOD, [*SMALL, "--prior", "flat"], 2, ["--prior", "flat", "laplace"]),
     "unknown option": ("data.csv", GOOD, [*SMALL, "--epoch", "3"], 2, ["--epoch"]),

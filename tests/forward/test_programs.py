@@ -136,6 +136,24 @@ def test_a_tensor_that_is_no_argument_is_not_shared():
     assert np.abs(first - second).max() > 0.1
 
 
+class Shifted(vb.likelihoods.Normal):
+    """A likelihood that somebody gives an attribute after it is made."""
+
+    shift = 0.0
+
+    def nll(self, y, f):
+        return super().nll(y, f + self.shift)
+
+
+def test_attributes_of_ones_own_likelihood_are_seen():
+    losses = []
+    for shift in (0.0, 5.0):
+        likelihood = Shifted(0.3)
+        likelihood.shift = shift
+        losses.append(train(likelihood=likelihood)[1].history["nll"][-1])
+    assert abs(losses[0] - losses[1]) > 1.0
+
+
 def test_the_least_recently_used_goes(monkeypatch):
     monkeypatch.setattr(module, "MAX_PROGRAMS", 2)
     vb.predict_f(network(), X, num_draws=2, seed=0)

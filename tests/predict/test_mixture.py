@@ -6,8 +6,8 @@ import scoringrules
 from scipy import integrate, stats
 
 from varbump.likelihoods import HeteroscedasticNormal, LearnedNormal, Normal, StudentT
+from varbump.likelihoods.noise import NormalNoise, StudentTNoise
 from varbump.predict.mixture import Mixture
-from varbump.predict.noise import NormalNoise, StudentTNoise, noise_of
 
 GENERATOR = np.random.default_rng(0)
 NOISES = {"normal": [NormalNoise()], "t": [StudentTNoise(4.5)], "both": [NormalNoise(), StudentTNoise(3.0)]}
@@ -124,7 +124,5 @@ def test_the_table_of_a_t_is_its_distribution_function(df):
 
 def test_noise_of_likelihoods():
     for likelihood in (Normal(0.3), LearnedNormal(0.3), HeteroscedasticNormal()):
-        assert isinstance(noise_of(likelihood), NormalNoise)
-    assert noise_of(StudentT(df=7.0)).df == 7.0
-    with pytest.raises(TypeError, match="likelihood must be one of varbump.likelihoods"):
-        noise_of("normal")
+        assert isinstance(likelihood.noise(), NormalNoise)
+    assert StudentT(df=7.0).noise().df == 7.0

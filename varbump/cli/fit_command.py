@@ -31,8 +31,9 @@ __all__ = ["fit"]
 )
 @click.option("--drop-missing", is_flag=True, help="Leave out rows with empty or infinite cells.")
 @click.option("--delimiter", help="Delimiter of a text table, such as ';' or the word tab.")
-@click.option("--likelihood", type=click.Choice(["normal", "heteroscedastic", "student_t"]), default="normal",
-              show_default=True, help="Noise: equal for all rows, different for each, or heavy-tailed.")  # fmt: skip
+@click.option("--likelihood", default="normal", show_default=True, metavar="NAME",
+              help="Distribution of y: normal, heteroscedastic (noise differs by row), student_t (heavy tails), "
+              "poisson or negative_binomial (counts), gamma or log_normal (positive), censored_normal.")  # fmt: skip
 @click.option("--posterior", metavar="[full_covariance|joint|low_rank|mean_field]", default="mean_field",
               show_default=True, help="Family of distributions over weights.")  # fmt: skip
 @click.option("--prior", metavar="[ard|laplace|normal|scale_mixture|trainable]", default="ard", show_default=True,

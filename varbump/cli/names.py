@@ -1,4 +1,4 @@
-"""Names of families and priors: shown in the help before TensorFlow is there, checked once it is."""
+"""Names of likelihoods, families and priors: shown in the help before TensorFlow is there, checked once it is."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import click
 
 from varbump.cli.errors import listed
 from varbump.core.registry import by_short_name
+from varbump.likelihoods import Likelihood
 from varbump.posteriors import PosteriorFactory
 from varbump.priors import Prior
 
 __all__ = ["check_names"]
 
-BASES: dict[str, type] = {"posterior": PosteriorFactory, "prior": Prior}
+BASES: dict[str, type] = {"likelihood": Likelihood, "posterior": PosteriorFactory, "prior": Prior}
 
 
 def check_names(options: dict[str, Any]) -> None:

@@ -25,11 +25,13 @@ from varbump.estimator.settings import (
     architecture,
     auto_batch_size,
     auto_max_iter,
+    likelihood_of,
     make_likelihood,
 )
 from varbump.estimator.state import TrainedEnsemble
 from varbump.inference.ensemble.fitting import fit_ensemble
 from varbump.likelihoods import Likelihood
+from varbump.likelihoods.checks import check_likelihood, standardises
 from varbump.model.assembly import build_network
 from varbump.posteriors import PosteriorFactory
 from varbump.predict.predictive import Predictive
@@ -72,9 +74,11 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     prior : {"ard", "normal", "laplace", "scale_mixture", "trainable"} or Prior, default="ard"
         p(w), see `varbump.priors`; or the `short_name` of a registered one of your own. "ard" learns a scale for each
         input, its relevance.
-    likelihood : {"normal", "heteroscedastic", "student_t"} or likelihood, default="normal"
-        Noise with one learned sd, with an sd that depends on X, or with heavy tails. An instance from
-        `varbump.likelihoods` is used as it is, with scales in sds of y.
+    likelihood : str or likelihood, default="normal"
+        Distribution of y given the function. "normal" has noise with one learned sd, "heteroscedastic" with an sd that
+        depends on X, "student_t" with heavy tails; "poisson" and "negative_binomial" are for counts, "gamma" and
+        "log_normal" for positive y, "censored_normal" for y with limits; or the `short_name` of a registered one of
+        your own. An instance is copied as it is, with scales in sds of y if y is standardised.
     n_members : int, default=4
         Networks in the ensemble, trained together from different initial values.
     max_iter : int, default=None
@@ -108,8 +112,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     history_ : History
         Loss, nll and KL of every epoch, of standardised y, averaged over members.
     noise_std_ : float or ndarray (Q,)
-        Standard deviation of the noise, units of y, root mean square over members and, where it depends on X, over
-        the training rows.
+        Standard deviation of y given the function, units of y, root mean square over members and, where it depends on
+        X, over the training rows.
     network_ : tf_keras.Model
         The first member, a map of standardised X to standardised y.
     ensemble_ : Ensemble
@@ -119,6 +123,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     parameter_report_ : ParameterReport
         Counts and relevance of the inputs, for the first member; prints as a table.
     x_scaler_, y_scaler_ : StandardScaler
+        That of y has mean 0 and scale 1 where the likelihood does not allow for other units, as for counts.
 
     See Also
     --------
@@ -229,11 +234,18 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         weights, targets = check_weights(sample_weight, len(X)), check_targets(y)
         check_range(X, "X")
         check_range(targets, "y")
+        likelihood = likelihood_of(self.likelihood)
+        check_likelihood(likelihood)
+        likelihood.check_observations(targets)
         X, targets, weights = merged(X, targets, weights)
         random_state = check_random_state(self.random_state)
         seed, draw_seed, split_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(3))
         self.x_scaler_ = StandardScaler().fit(X, sample_weight=weights)
         self.y_scaler_ = StandardScaler().fit(targets, sample_weight=weights)
+        if not standardises(likelihood):  # counts have no other units
+            num_targets = targets.shape[1]
+            scaler, self.y_scaler_.mean_ = self.y_scaler_, np.zeros(num_targets)
+            scaler.var_, scaler.scale_ = np.ones(num_targets), np.ones(num_targets)
         x, z = self.x_scaler_.transform(X), self.y_scaler_.transform(targets)
 
         arguments = architecture(
@@ -449,7 +461,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     def _noise_std(self, x: np.ndarray, weights: np.ndarray) -> Any:
         """Return the root mean square sd of the noise, units of y."""
         likelihoods = self._trained.likelihoods
-        if likelihoods[0].scale_varies:
+        if likelihoods[0].scale_varies or likelihoods[0].noise() is None:
             squares = [
                 np.mean(mixture.scale[:, : len(weights[rows])] ** 2, axis=0)
                 for rows, mixture in self._predictive().blocks(x)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from varbump.core.registry import by_short_name
 from varbump.estimator.rows import spacing
 from varbump.layers import TrainableActivation
 from varbump.likelihoods import Likelihood
+from varbump.likelihoods.checks import standardises
 from varbump.posteriors import PosteriorFactory
 from varbump.priors import Prior
 
@@ -22,6 +22,7 @@ __all__ = [
     "architecture",
     "auto_batch_size",
     "auto_max_iter",
+    "likelihood_of",
     "make_likelihood",
 ]
 
@@ -73,16 +74,27 @@ def auto_max_iter(num_rows: int, batch_size: int) -> int:
     return max(round(NUM_STEPS / -(-num_rows // batch_size)), MIN_EPOCHS)
 
 
+def likelihood_of(likelihood: Any) -> Any:
+    """The likelihood that a name stands for, as it is before it has seen y; or what was passed."""
+    if not isinstance(likelihood, str):
+        return likelihood
+    named = by_short_name(Likelihood)
+    if likelihood not in named:
+        raise ValueError(f"likelihood must be one of {', '.join(named)}, or an object, got {likelihood!r}")
+    return named[likelihood]()
+
+
 def make_likelihood(likelihood: Any, y: np.ndarray) -> Any:
-    r"""Make the likelihood for standardised y (N, Q); an instance is copied.
+    r"""Make the likelihood for y (N, Q), standardised if the likelihood allows it; an instance is copied.
 
     The floor of its scale is the sd of rounding, :math:`\Delta / \sqrt{12}` for y recorded in steps of
     :math:`\Delta`, and at least `SMALLEST_SCALE`. Without it the density at the recorded values grows without bound
     once a network learns that they lie on a grid.
     """
+    sd = float(np.min(y.std(axis=0))) if not standardises(likelihood_of(likelihood)) else 1.0
+    floor = max(SMALLEST_SCALE * sd, min(spacing(column) for column in y.T) / np.sqrt(12.0))
     if not isinstance(likelihood, str):
-        return copy.deepcopy(likelihood)
-    floor = max(SMALLEST_SCALE, min(spacing(column) for column in y.T) / np.sqrt(12.0))
+        return likelihood.adapted(y, floor)
     return by_short_name(Likelihood)[likelihood].for_table(y, floor)
 
 

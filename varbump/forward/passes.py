@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["ForwardPass", "value_of"]
+__all__ = ["ForwardPass"]
 
 
 class ForwardPass:
@@ -117,8 +117,3 @@ class ForwardPass:
         """KL(q || p) in nats, summed over all layers that were called."""
         terms = list(self._kl.values())
         return tf.add_n([tf.cast(term, terms[0].dtype) for term in terms]) if terms else tf.zeros([])
-
-
-def value_of(variable: Any) -> Any:
-    """The variable."""
-    return variable

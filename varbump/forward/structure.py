@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
+import tensorflow as tf
+
 from varbump.core.keras import keras, serialize
 from varbump.core.registry import key_of_class
 
@@ -57,7 +59,8 @@ def _described(network: keras.Model) -> Hashable:
         configuration = network.get_config()
     except NotImplementedError as error:
         raise Undescribable from error
-    return frozen(configuration, numbers), variables
+    parts = [getattr(layer, name, None) for layer in layers for name in ("make_posterior_fn", "make_prior_fn")]
+    return frozen(configuration, numbers), variables, tuple(_attributes(part) for part in parts)
 
 
 def _layers(network: keras.Model) -> Iterator[Any]:
@@ -80,12 +83,19 @@ def _describes_itself(cls: type) -> bool:
 def likelihood_structure(likelihood: Any) -> Hashable:
     """The same for a likelihood."""
     try:
-        configuration = likelihood.structure() if hasattr(likelihood, "structure") else None
-        if configuration is None:
-            return ("a likelihood of its own", likelihood)
-        return type(likelihood), frozen(configuration)
+        if hasattr(likelihood, "structure"):
+            return type(likelihood), frozen(likelihood.structure()), _attributes(likelihood)
+        return ("a likelihood of its own", likelihood)
     except Undescribable:
         return ("a likelihood of its own", likelihood)
+
+
+def _attributes(part: Any) -> Hashable:
+    """What an object of a user's class holds besides its configuration: methods may compute with all of it."""
+    if type(part).__module__.startswith(("varbump.", "builtins")):
+        return None
+    held = {name: value for name, value in vars(part).items() if not isinstance(value, tf.Variable)}
+    return frozen({name: value for name, value in held.items() if name not in ("_name", "name", "reduction")})
 
 
 def frozen(value: Any, numbers: Mapping[str, str] | None = None) -> Hashable:

@@ -1,12 +1,15 @@
-"""Whether something is a likelihood, and how many outputs it needs of a network."""
+"""Whether something is a likelihood, how many outputs it needs of a network, and whether its y are counts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from varbump.core.keras import refuse_keras3
+import tensorflow as tf
 
-__all__ = ["check_likelihood", "outputs_needed"]
+from varbump.core.keras import refuse_keras3
+from varbump.likelihoods.base import Likelihood
+
+__all__ = ["check_likelihood", "is_discrete", "outputs_needed", "standardises"]
 
 
 def check_likelihood(likelihood: Any, *also: str) -> None:
@@ -17,9 +20,32 @@ def check_likelihood(likelihood: Any, *also: str) -> None:
         raise TypeError(
             f"likelihood must be one of varbump.likelihoods, such as Normal(scale=0.3), got {likelihood!r}{made}"
         )
+    if isinstance(likelihood, Likelihood):
+        type(likelihood).check_definition()
 
 
 def outputs_needed(likelihood: Any, num_targets: int) -> int:
     """Network outputs for so many columns of y: as many, unless the likelihood says otherwise."""
     check_likelihood(likelihood)
     return likelihood.num_outputs(num_targets) if hasattr(likelihood, "num_outputs") else num_targets
+
+
+def is_discrete(likelihood: Any) -> bool:
+    """Whether y are whole numbers: the class says so, or TensorFlow Probability does of its distribution.
+
+    A continuous distribution of TFP has a bijector from all numbers onto its support, a discrete one has none.
+    """
+    if getattr(likelihood, "discrete", False):
+        return True
+    if not hasattr(likelihood, "distribution") or likelihood.noise() is not None:
+        return False
+    try:
+        made = likelihood.distribution(tf.zeros([1, likelihood.num_outputs(getattr(likelihood, "num_targets", 1))]))
+        return made.dtype.is_integer or made.experimental_default_event_space_bijector() is None
+    except (AttributeError, NotImplementedError, TypeError, ValueError, tf.errors.InvalidArgumentError):
+        return False  # what is wrong with it is found where it is used
+
+
+def standardises(likelihood: Any) -> bool:
+    """Whether y may be standardised for a likelihood, which is not so for counts."""
+    return getattr(likelihood, "standardises_y", True) and not is_discrete(likelihood)

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from varbump.core.checks import check_number
 from varbump.core.random import standard_normal
 from varbump.core.registry import register_builtin
 from varbump.likelihoods.base import Likelihood
+from varbump.likelihoods.constants import Constant
+from varbump.likelihoods.noise import NormalNoise
 from varbump.likelihoods.normal_nll import normal_nll
 from varbump.likelihoods.scales import check_min_scale, log_scale
 
@@ -54,7 +57,7 @@ class HeteroscedasticNormal(Likelihood):
     "Faithful Heteroscedastic Regression with Neural Networks", section 3 (faithful).
     """
 
-    short_name, scale_varies = "heteroscedastic", True
+    short_name, scale_varies, constant_keys = "heteroscedastic", True, ("min_scale",)
 
     def __init__(
         self,
@@ -66,7 +69,7 @@ class HeteroscedasticNormal(Likelihood):
         name: str = "heteroscedastic_normal_nll",
     ) -> None:
         super().__init__(reduction=reduction, name=name)
-        self.min_scale = check_min_scale(min_scale)
+        self._floor = Constant(check_min_scale(min_scale), "likelihood_min_scale")
         self.beta, self.faithful = check_number(beta, "beta"), bool(faithful)
         if self.beta > 1.0:
             raise ValueError(f"beta must lie between 0 and 1, got {beta!r}")
@@ -78,6 +81,16 @@ class HeteroscedasticNormal(Likelihood):
         """With the resolution of y as the floor of the scale."""
         return cls(resolution)
 
+    @property
+    def min_scale(self) -> float:
+        """Floor of the scale, units of y."""
+        return self._floor.value
+
+    @property
+    def constants(self) -> list[tf.Variable]:
+        """The floor of the scale."""
+        return [self._floor.variable]
+
     def num_detached(self, num_targets: int) -> int:
         """With `faithful` the raw scales."""
         return num_targets if self.faithful else 0
@@ -85,6 +98,14 @@ class HeteroscedasticNormal(Likelihood):
     def num_outputs(self, num_targets: int) -> int:
         """Network outputs for so many columns of y: two for each, its location and its raw scale."""
         return 2 * num_targets
+
+    def distribution(self, f: Any) -> Any:
+        """Distribution of y given f, batch shape (..., Q)."""
+        return tfp.distributions.Normal(self.mean(f), self.stddev(f))
+
+    def noise(self) -> NormalNoise:
+        """Normal."""
+        return NormalNoise()
 
     def nll(self, y: Any, f: Any) -> tf.Tensor:
         r"""Negative log-likelihood of each observation, in nats, summed over targets.
@@ -109,7 +130,7 @@ class HeteroscedasticNormal(Likelihood):
             raise ValueError(
                 f"y has {y.shape[-1]} columns, which need twice as many outputs; f has {2 * loc.shape[-1]}"
             )
-        nll = normal_nll(y - loc, log_scale(raw, self.min_scale), beta=self.beta, faithful=self.faithful)
+        nll = normal_nll(y - loc, self._log_scale(raw), beta=self.beta, faithful=self.faithful)
         return tf.reduce_sum(nll, axis=-1)
 
     def mean(self, f: Any) -> tf.Tensor:
@@ -118,17 +139,15 @@ class HeteroscedasticNormal(Likelihood):
 
     def stddev(self, f: Any) -> tf.Tensor:
         """Standard deviation of y given f, shape (..., Q), units of y."""
-        return tf.exp(log_scale(self._split(f)[1], self.min_scale))
+        return tf.exp(self._log_scale(self._split(f)[1]))
 
     def sample(self, f: Any, seed: Any) -> tf.Tensor:
         """One draw of y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
         loc = self.mean(f)
         return loc + self.stddev(f) * standard_normal(tf.shape(loc), seed, loc.dtype)
 
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object."""
-        own = {"min_scale": self.min_scale, "beta": self.beta, "faithful": self.faithful}
-        return {**super().get_config(), **own}
+    def _log_scale(self, raw: tf.Tensor) -> tf.Tensor:
+        return log_scale(raw, self._floor.read(raw.dtype))
 
     @staticmethod
     def _split(f: Any) -> tuple[tf.Tensor, tf.Tensor]:

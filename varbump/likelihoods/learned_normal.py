@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from varbump.core.keras import keras
 from varbump.core.random import standard_normal
 from varbump.core.registry import register_builtin
-from varbump.likelihoods.base import Likelihood
+from varbump.likelihoods.learned_scale import LearnedScaleLikelihood
+from varbump.likelihoods.noise import NormalNoise
 from varbump.likelihoods.normal_nll import normal_nll
 from varbump.likelihoods.scales import LearnedScale
 
@@ -18,7 +20,7 @@ __all__ = ["LearnedNormal"]
 
 
 @register_builtin("LearnedNormalLikelihood")
-class LearnedNormal(Likelihood):
+class LearnedNormal(LearnedScaleLikelihood):
     r"""Normal noise of a scale that is learned with the network, :math:`p(y | f) = N(y; f, \mathrm{scale}^2)`.
 
     :math:`\mathrm{scale} = \mathrm{min\_scale} + \mathrm{softplus}(raw)` with the weight `raw`, which this object
@@ -70,24 +72,17 @@ class LearnedNormal(Likelihood):
         return self._scale.value
 
     @property
-    def learned(self) -> tuple[str, ...]:
-        """The scale."""
-        return ("scale",)
+    def min_scale(self) -> float:
+        """Floor of the scale, units of y."""
+        return self._scale.floor.value
 
-    @property
-    def variables(self) -> list[tf.Variable]:
-        """The weight `raw`, () or (Q,)."""
-        return [self._scale.variable]
+    def distribution(self, f: Any) -> Any:
+        """Distribution of y given f, batch shape (..., Q)."""
+        return tfp.distributions.Normal(tf.convert_to_tensor(f), self.stddev(f))
 
-    @property
-    def trainable_variables(self) -> list[tf.Variable]:
-        """What `varbump.fit` trains beside the network."""
-        return self.variables
-
-    def num_outputs(self, num_targets: int) -> int:
-        """Network outputs for so many columns of y: as many."""
-        self._scale.check_targets(num_targets)
-        return num_targets
+    def noise(self) -> NormalNoise:
+        """Normal."""
+        return NormalNoise()
 
     def nll(self, y: Any, f: Any) -> tf.Tensor:
         r"""Negative log-likelihood of each observation, in nats, summed over targets.
@@ -121,7 +116,3 @@ class LearnedNormal(Likelihood):
         """One draw of y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
         f = tf.convert_to_tensor(f)
         return f + self.stddev(f) * standard_normal(tf.shape(f), seed, f.dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object: `scale` is the present one."""
-        return {**super().get_config(), **self._scale.get_config(), "dtype": self.dtype}

@@ -6,11 +6,13 @@ import math
 from typing import Any
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from varbump.core.checks import check_number
 from varbump.core.random import standard_normal
 from varbump.core.registry import register_builtin
 from varbump.likelihoods.base import Likelihood
+from varbump.likelihoods.noise import NormalNoise
 
 __all__ = ["Normal"]
 
@@ -38,6 +40,15 @@ class Normal(Likelihood):
     def __init__(self, scale: float = 1.0, *, reduction: str = "auto", name: str = "normal_nll") -> None:
         super().__init__(reduction=reduction, name=name)
         self.scale = check_number(scale, "scale, a standard deviation,", strict=True)
+
+    def distribution(self, f: Any) -> Any:
+        """Distribution of y given f, batch shape (..., Q)."""
+        f = tf.convert_to_tensor(f)
+        return tfp.distributions.Normal(f, tf.cast(self.scale, f.dtype))
+
+    def noise(self) -> NormalNoise:
+        """Normal."""
+        return NormalNoise()
 
     def nll(self, y: Any, f: Any) -> tf.Tensor:
         r"""Negative log-likelihood of each observation, in nats, summed over targets.
@@ -70,7 +81,3 @@ class Normal(Likelihood):
         """One draw of y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
         f = tf.convert_to_tensor(f)
         return f + self.scale * standard_normal(tf.shape(f), seed, f.dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object."""
-        return {**super().get_config(), "scale": self.scale}

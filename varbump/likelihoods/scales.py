@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.core.checks import check_count, check_number
-from varbump.forward.passes import value_of
+from varbump.likelihoods.constants import Constant
 
 __all__ = ["LearnedScale", "check_min_scale", "log_scale"]
 
@@ -24,15 +24,17 @@ LOWEST_RAW = -50.0
 """Below it softplus adds nothing to any floor; its derivative there, 2e-22, is still above zero."""
 
 
-def check_min_scale(min_scale: Any) -> float:
-    """`min_scale` as a float between `SMALLEST` and `LARGEST`, or a ValueError."""
-    min_scale = check_number(min_scale, "min_scale, a standard deviation,", strict=True)
-    if not SMALLEST <= min_scale <= LARGEST:
-        raise ValueError(f"min_scale must lie between {SMALLEST:g} and {LARGEST:g}, got {min_scale!r}")
+def check_min_scale(
+    min_scale: Any, argument: str = "min_scale", what: str = ", a standard deviation,", smallest: float = SMALLEST
+) -> float:
+    """`min_scale` as a float between `smallest` and `LARGEST`, or a ValueError."""
+    min_scale = check_number(min_scale, f"{argument}{what}", strict=True)
+    if not smallest <= min_scale <= LARGEST:
+        raise ValueError(f"{argument} must lie between {smallest:g} and {LARGEST:g}, got {min_scale!r}")
     return min_scale
 
 
-def log_scale(raw: tf.Tensor, min_scale: float) -> tf.Tensor:
+def log_scale(raw: tf.Tensor, min_scale: tf.Tensor) -> tf.Tensor:
     r""":math:`\log(\mathrm{min\_scale} + \log(1 + e^{raw}))`, same shape.
 
     Finite for every finite `raw`, and so is its gradient, :math:`\mathrm{sigmoid}(raw) / \mathrm{scale} \le 1` for
@@ -40,11 +42,12 @@ def log_scale(raw: tf.Tensor, min_scale: float) -> tf.Tensor:
     """
 
     @tf.custom_gradient
-    def of(raw: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tf.Tensor]]:
-        scale = min_scale + tf.math.softplus(raw)
-        return tf.math.log(scale), lambda upstream: upstream * (tf.sigmoid(raw) / scale)
+    def of(raw: tf.Tensor, floor: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, tf.Tensor]]]:
+        scale = floor + tf.math.softplus(raw)
+        return tf.math.log(scale), lambda upstream: (upstream * (tf.sigmoid(raw) / scale), tf.zeros_like(floor))
 
-    return of(tf.clip_by_value(raw, LOWEST_RAW, LARGEST))  # a selection: its gradient multiplies nothing by zero
+    clipped = tf.clip_by_value(raw, LOWEST_RAW, LARGEST)  # a selection: its gradient multiplies nothing by zero
+    return of(clipped, tf.convert_to_tensor(min_scale, raw.dtype))
 
 
 class LearnedScale:
@@ -59,6 +62,10 @@ class LearnedScale:
     num_targets : int
         1 shares one scale among all targets.
     dtype : str
+    argument : str, default="scale"
+        What the likelihood calls it, for its configuration and for errors.
+    smallest : float
+        Least floor.
 
     Raises
     ------
@@ -66,37 +73,44 @@ class LearnedScale:
         If a scale lies below the floor or above `LARGEST`, or there are not as many as targets.
     """
 
-    def __init__(self, scale: Any, min_scale: Any, num_targets: Any, dtype: str) -> None:
-        self.min_scale, self.num_targets = check_min_scale(min_scale), check_count(num_targets, "num_targets")
-        values = np.asarray(scale, dtype=float) if np.ndim(scale) else check_number(scale, "scale", strict=True)
+    def __init__(
+        self,
+        scale: Any,
+        min_scale: Any,
+        num_targets: Any,
+        dtype: str,
+        *,
+        argument: str = "scale",
+        smallest: float = SMALLEST,
+    ) -> None:
+        self.argument = argument
+        what = ", a standard deviation," if argument == "scale" else ""
+        floor = check_min_scale(min_scale, f"min_{argument}", what, smallest)
+        self.num_targets = check_count(num_targets, "num_targets")
+        values = np.asarray(scale, dtype=float) if np.ndim(scale) else check_number(scale, argument, strict=True)
         shape = (self.num_targets,) if self.num_targets > 1 else ()
         if np.shape(values) not in {(), shape}:
-            raise ValueError(f"scale must be one number or one for each of {num_targets} targets, got {scale!r}")
-        if not np.all((values >= self.min_scale) & (values <= LARGEST)):
-            raise ValueError(f"scale must lie between min_scale, {self.min_scale:g}, and {LARGEST:g}, got {scale!r}")
-        above = np.broadcast_to(values, shape) - self.min_scale
+            raise ValueError(f"{argument} must be one number or one for each of {num_targets} targets, got {scale!r}")
+        if not np.all((values >= floor) & (values <= LARGEST)):
+            raise ValueError(f"{argument} must lie between min_{argument}, {floor:g}, and {LARGEST:g}, got {scale!r}")
+        above = np.broadcast_to(values, shape) - floor
         with np.errstate(divide="ignore"):  # a scale that was learned down to the floor
             raw = np.maximum(above + np.log(-np.expm1(-above)), LOWEST_RAW)  # the inverse of softplus
-        self.variable = tf.Variable(raw, dtype=dtype, name="likelihood_raw_scale")
+        self.variable = tf.Variable(raw, dtype=dtype, name=f"likelihood_raw_{argument}")
+        self.floor = Constant(floor, f"likelihood_min_{argument}")
 
     def log(self, dtype: tf.DType) -> tf.Tensor:
         """Log scale, () or (Q,)."""
-        return log_scale(tf.cast(value_of(self.variable), dtype), self.min_scale)
+        return log_scale(tf.cast(self.variable, dtype), self.floor.read(dtype))
 
     @property
     def value(self) -> float | np.ndarray:
         """Present scale, a float or an ndarray (Q,)."""
         raw = np.clip(self.variable.numpy().astype(float), LOWEST_RAW, LARGEST)
-        scale = self.min_scale + np.logaddexp(0.0, raw)
+        scale = self.floor.value + np.logaddexp(0.0, raw)
         return float(scale) if scale.ndim == 0 else scale
 
     def check_targets(self, num_targets: int) -> None:
         """Raise a ValueError unless there is a scale for each of so many targets."""
         if self.num_targets not in (1, num_targets):
-            raise ValueError(f"The likelihood has {self.num_targets} scales, but y has {num_targets} columns")
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object: `scale` is the present one."""
-        value = self.value
-        scale = value if isinstance(value, float) else value.tolist()
-        return {"scale": scale, "min_scale": self.min_scale, "num_targets": self.num_targets}
+            raise ValueError(f"The likelihood has {self.num_targets} {self.argument}s, but y has {num_targets} columns")

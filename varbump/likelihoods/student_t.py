@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from varbump.core.checks import check_number
 from varbump.core.keras import keras
 from varbump.core.random import standard_normal
 from varbump.core.registry import register_builtin
-from varbump.forward.passes import value_of
-from varbump.likelihoods.base import Likelihood
+from varbump.likelihoods.learned_scale import LearnedScaleLikelihood
+from varbump.likelihoods.noise import StudentTNoise
 from varbump.likelihoods.scales import LearnedScale
 
 __all__ = ["StudentT"]
@@ -27,7 +28,7 @@ RAW_DF = (-10.0, MAX_LEARNED_DF - 2.0)
 
 
 @register_builtin("StudentTLikelihood")
-class StudentT(Likelihood):
+class StudentT(LearnedScaleLikelihood):
     r"""Student's t noise: y = f + scale * t, t with `df` degrees of freedom; outliers pull less than with a normal.
 
     Scale and, with `learn_df`, degrees of freedom are weights that this object holds and `varbump.fit` trains, point
@@ -96,6 +97,11 @@ class StudentT(Likelihood):
         return self._scale.value
 
     @property
+    def min_scale(self) -> float:
+        """Floor of the scale, units of y."""
+        return self._scale.floor.value
+
+    @property
     def df(self) -> float:
         """Present degrees of freedom."""
         if not self.learn_df:
@@ -112,15 +118,15 @@ class StudentT(Likelihood):
         """The weights behind the scale, () or (Q,), and behind learned degrees of freedom, ()."""
         return [self._scale.variable, self._raw_df] if self.learn_df else [self._scale.variable]
 
-    @property
-    def trainable_variables(self) -> list[tf.Variable]:
-        """What `varbump.fit` trains beside the network."""
-        return self.variables
+    def distribution(self, f: Any) -> Any:
+        """Distribution of y given f, batch shape (..., Q)."""
+        f = tf.convert_to_tensor(f)
+        scale = tf.broadcast_to(tf.exp(self._scale.log(f.dtype)), tf.shape(f))
+        return tfp.distributions.StudentT(tf.cast(self._df64(), f.dtype), f, scale)
 
-    def num_outputs(self, num_targets: int) -> int:
-        """Network outputs for so many columns of y: as many."""
-        self._scale.check_targets(num_targets)
-        return num_targets
+    def noise(self) -> StudentTNoise:
+        """Student t of the present degrees of freedom."""
+        return StudentTNoise(self.df)
 
     def nll(self, y: Any, f: Any) -> tf.Tensor:
         r"""Negative log-likelihood of each observation, in nats, summed over targets.
@@ -175,15 +181,10 @@ class StudentT(Likelihood):
         s = tf.reduce_sum(tf.square(z), 0) / tf.cast(self._df64(), f.dtype)
         return f + tf.exp(self._scale.log(f.dtype)) * z[0] * tf.sqrt(tf.math.expm1(s) / s)
 
-    def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object: `scale` and `df` are the present ones."""
-        own = {"df": self.df, "learn_df": self.learn_df, "dtype": self.dtype}
-        return {**super().get_config(), **self._scale.get_config(), **own}
-
     def _df64(self) -> tf.Tensor:
         if not self.learn_df:
             return tf.constant(self._df, tf.float64)
-        return 2.0 + tf.math.softplus(tf.clip_by_value(tf.cast(value_of(self._raw_df), tf.float64), *RAW_DF))
+        return 2.0 + tf.math.softplus(tf.clip_by_value(tf.cast(self._raw_df, tf.float64), *RAW_DF))
 
 
 def _log1p_square(residual: tf.Tensor, log_width: tf.Tensor) -> tf.Tensor:

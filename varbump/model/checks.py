@@ -30,6 +30,8 @@ def check_data(network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = 
                 f"build_network(num_outputs={y.shape[-1]}, likelihood=...)"
             )
         raise ValueError(message)
+    if hasattr(likelihood, "check_observations"):
+        likelihood.check_observations(y, f"{of}y")
     return x, y
 
 

@@ -8,12 +8,10 @@ from functools import cached_property
 import numpy as np
 from scipy.special import logsumexp, ndtri
 
-from varbump.predict.noise import Noise
+from varbump.likelihoods.noise import Noise
+from varbump.predict.newton import bracketed_newton
 
 __all__ = ["Mixture"]
-
-NEWTON_STEPS = 50
-"""At most, for a quantile; from the cell of a grid three or four are the rule."""
 
 TOLERANCE = 1e-6
 """Last step of Newton's method, in sds of the narrowest component: as steps square the error, 1e-12 is left."""
@@ -68,6 +66,11 @@ class Mixture:
         z = (y - self.loc) / self.scale
         shares = [function(z[index :: len(functions)]).sum(axis=0) for index, function in enumerate(functions)]
         return np.sum(shares, axis=0) / len(z)
+
+    def pit(self, y: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        """F(y): no y has a probability of its own, and so `uniform` is not looked at; see `Components.pit`."""
+        del uniform
+        return self.cdf(y)
 
     def log_components(self, y: np.ndarray) -> np.ndarray:
         """Log density of each component at y (B, Q), nats, (S, B, Q)."""
@@ -164,23 +167,9 @@ class Mixture:
         return self._search(level, low, high, low + share * (high - low))
 
     def _search(self, level: float, low: np.ndarray, high: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Newton's method from y, each (B, Q), with bisection where it leaves the bracket or does not settle.
-
-        References
-        ----------
-        Press, Teukolsky, Vetterling and Flannery (2007), "Numerical Recipes", section 9.4.
-        """
         tolerance = TOLERANCE * self.scale.min(axis=0)
-        done, last = np.zeros(y.shape, bool), high - low
-        for _ in range(NEWTON_STEPS):
-            error = self._fast_cdf(y) - level
-            low, high = np.where(error < 0.0, y, low), np.where(error < 0.0, high, y)
-            density = np.exp(self.log_components(y)).mean(axis=0)
-            step = y - error / np.maximum(density, 1e-300)
-            settles = (step >= low) & (step <= high) & (np.abs(step - y) <= 0.5 * last)
-            step = np.where(settles, step, 0.5 * (low + high))
-            last = np.abs(step - y)
-            y, done = np.where(done, y, step), done | (last <= tolerance)
-            if done.all():
-                break
-        return y
+
+        def density(y: np.ndarray) -> np.ndarray:
+            return np.exp(self.log_components(y)).mean(axis=0)
+
+        return bracketed_newton(level, low, high, y, self._fast_cdf, density, tolerance)

@@ -2,8 +2,9 @@ r"""The predictive distribution of a trained model, row by row: a mixture over d
 
 .. math:: p(y | x) = \tfrac1S \sum_s p(y | f(x; w_s)), \quad w_s \sim q
 
-Every likelihood here is a location and a scale for each draw, so that moments, intervals and densities follow from
-the S of them without drawing noise. All rows go through one compiled program in blocks of one shape: a row's answer
+Moments, intervals and densities follow from the S distributions of y without drawing noise: where the likelihood is a
+location and a scale for each draw by one formula (`Mixture`), and otherwise from its `distribution` (`DensityMixture`,
+`CountMixture`). All rows go through one compiled program in blocks of one shape: a row's answer
 is the same whichever rows are asked for with it.
 """
 
@@ -16,19 +17,25 @@ import numpy as np
 
 from varbump.core.checks import check_count
 from varbump.core.keras import keras
-from varbump.likelihoods.checks import check_likelihood
+from varbump.likelihoods.checks import check_likelihood, is_discrete
+from varbump.likelihoods.noise import Noise
 from varbump.model.checks import check_network
+from varbump.predict.components import Components
+from varbump.predict.counts import CountMixture
+from varbump.predict.densities import DensityMixture
 from varbump.predict.mixture import Mixture
-from varbump.predict.noise import noise_of
 from varbump.predict.sampler import DrawSource, Sampler, sampler_of
 
-__all__ = ["BLOCK", "Predictive", "predictive_of"]
+__all__ = ["BLOCK", "Predictive", "predictive_of", "uniform_of"]
 
 LARGEST = 1e150
 """Of a draw of y: beyond it, variances overflow."""
 
 BLOCK = 256
 """Rows a compiled call; fewer are padded."""
+
+PIT_SEED = 41
+"""Of the uniform numbers in the PIT of counts: the same rows always get the same ones."""
 
 
 class Predictive:
@@ -51,7 +58,8 @@ class Predictive:
 
     def __init__(self, source: keras.Model | DrawSource, likelihoods: Sequence[Any], num_draws: int, seed: int) -> None:
         self.source, self._likelihoods, self._seed = source, likelihoods, seed
-        self._noises = [noise_of(likelihood) for likelihood in likelihoods]
+        self._noises = _noises_of(likelihoods)
+        self._is_discrete = self._noises is None and any(is_discrete(likelihood) for likelihood in likelihoods)
         self.num_draws = num_draws
 
     def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -84,6 +92,11 @@ class Predictive:
         parts = [mixture.cdf(_block_of(y, rows)) for rows, mixture in self.blocks(x)]
         return np.concatenate(parts)[: len(x)]
 
+    def pit(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Probability integral transform at y (N, Q), for each target, (N, Q): randomised for counts."""
+        parts = [mixture.pit(_block_of(y, rows), uniform_of(rows, y.shape[1])) for rows, mixture in self.blocks(x)]
+        return np.concatenate(parts)[: len(x)]
+
     def log_density(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Log of the predictive density at y, nats, (N,): jointly over targets."""
         parts = [mixture.log_density(_block_of(y, rows)) for rows, mixture in self.blocks(x)]
@@ -94,21 +107,27 @@ class Predictive:
         parts = [mixture.first(len(x[rows])).sample(generator) for rows, mixture in self.blocks(x)]
         return np.concatenate(parts, axis=1)
 
-    def blocks(self, x: np.ndarray) -> Iterator[tuple[slice, Mixture]]:
+    def blocks(self, x: np.ndarray) -> Iterator[tuple[slice, Mixture | Components]]:
         """Blocks of rows: which, and the mixture for BLOCK of them, padded ones among them."""
         padded = np.pad(x, [(0, -len(x) % BLOCK)] + [(0, 0)] * (x.ndim - 1))
         sampler = self.sampler(x)
         for start in range(0, len(padded), BLOCK):
             (_, f), *_ = sampler.chunks(padded[start : start + BLOCK])
-            mixture = Mixture(self._by_member(f, "mean"), self._by_member(f, "stddev"), self._noises)
+            mixture = self._mixture(f)
             _check_finite(mixture.loc[:, : len(x[start : start + BLOCK])], start)
             yield slice(start, start + BLOCK), mixture
+
+    def _mixture(self, f: np.ndarray) -> Mixture | Components:
+        """The distributions of y for draws f (S, B, K)."""
+        if self._noises is not None:
+            return Mixture(self._by_member(f, "mean"), self._by_member(f, "stddev"), self._noises)
+        return (CountMixture if self._is_discrete else DensityMixture)(self._likelihoods, f)
 
     def sampler(self, x: np.ndarray) -> Sampler:
         """What draws the functions, for rows like those of x."""
         return sampler_of(self.source, x.shape[1:], self.num_draws, self._seed, BLOCK)
 
-    def _of_rows(self, x: np.ndarray, of: Callable[[Mixture], np.ndarray], axis: int) -> np.ndarray:
+    def _of_rows(self, x: np.ndarray, of: Callable[[Mixture | Components], np.ndarray], axis: int) -> np.ndarray:
         parts = [of(mixture) for _, mixture in self.blocks(x)]
         return np.concatenate(parts, axis=axis)[:, : len(x)]
 
@@ -151,7 +170,7 @@ def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Pr
         if likelihood is None:
             raise TypeError("likelihood is missing: pass the one that the model was trained with")
     check_likelihood(likelihood, "mean", "stddev")
-    noise_of(likelihood)
+    _noises_of([likelihood])
     if hasattr(source, "likelihoods"):  # an ensemble, each of whose members has learned a noise of its own
         own = likelihood is getattr(source, "likelihood", None)
         likelihoods = source.likelihoods if own else [likelihood] * len(source.likelihoods)
@@ -160,6 +179,23 @@ def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Pr
     if stored:
         num_draws = min(num_draws, stored)
     return Predictive(source, [likelihood], num_draws, seed)
+
+
+def uniform_of(rows: slice, num_targets: int) -> np.ndarray:
+    """Uniform numbers for the PIT of counts in a block of rows, (BLOCK, Q)."""
+    return np.random.default_rng((PIT_SEED, rows.start)).uniform(size=(BLOCK, num_targets))
+
+
+def _noises_of(likelihoods: Sequence[Any]) -> list[Noise] | None:
+    """Noise of a fixed shape of each likelihood; None where y has another distribution."""
+    for likelihood in likelihoods:
+        if not hasattr(likelihood, "noise") or not hasattr(likelihood, "distribution"):
+            raise TypeError(
+                f"likelihood must be one of varbump.likelihoods, or a subclass of varbump.likelihoods.Likelihood with "
+                f"a distribution, got {likelihood!r}"
+            )
+    noises = [likelihood.noise() for likelihood in likelihoods]
+    return None if None in noises else noises
 
 
 def _check_finite(loc: np.ndarray, start: int) -> None:

@@ -39,18 +39,22 @@ class Evaluation(Printed):
     rmse : float
         Root mean square error of the predictive mean, units of y.
     log_likelihood : float
-        Mean log predictive density, nats per row, of a density in the units of y; jointly over targets.
+        Mean log predictive density, nats per row, of a density in the units of y, or log probability of counts; jointly
+        over targets.
     crps : float
         Mean continuous ranked probability score, units of y; smaller is better.
     interval_score : dict of float to float
         Mean interval score by level, units of y; smaller is better.
     coverage : dict of float to float
-        Fraction of y inside the equal-tailed interval of each level.
+        Fraction of y inside the equal-tailed interval of each level. For counts, by the randomised PIT, which
+        contains what the level says for a calibrated model; intervals that end in whole numbers contain as much or
+        more.
     coverage_interval : dict of float to (float, float)
         Exact binomial 95 % interval (Clopper-Pearson) of the coverage. With several targets, whose misses may be
         correlated, it is computed for N observations.
     pit : ndarray (N, Q)
-        Probability integral transform F(y | x): uniform on [0, 1] for a calibrated model.
+        Probability integral transform F(y | x): uniform on [0, 1] for a calibrated model. Randomised for counts and
+        at atoms, where F jumps: F(y) - (1 - u) P(y) with a uniform u that the row decides.
     sharpness : dict of float to float
         Mean width of the intervals by level, units of y.
     epistemic_share : float

@@ -178,7 +178,7 @@ def recalibrate(
     scored = scored_of(model, x, y, likelihood, num_draws, seed)
     if len(scored.y) < MIN_ROWS:
         raise ValueError(f"y has {len(scored.y)} rows; recalibration needs at least {MIN_ROWS}, better hundreds")
-    pit = scored.predictive.cdf(scored.x, (scored.y - scored.shift) / scored.unit)
+    pit = scored.predictive.pit(scored.x, (scored.y - scored.shift) / scored.unit)
     maps = tuple(QuantileRecalibration(column) for column in pit.T)
     affine = (scored.shift, scored.unit)
     return RecalibratedModel(model, scored.predictive, affine, maps, single_target=np.ndim(y) == 1)

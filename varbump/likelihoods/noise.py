@@ -1,17 +1,14 @@
-"""The noise of a likelihood in units of its sd: what a mixture needs to know of each component."""
+"""Noise of a fixed shape in units of its sd: what a mixture of locations and scales needs to know of each component."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 from scipy.special import gammaln, ndtr, ndtri, stdtr, stdtrit
 
-from varbump.likelihoods import HeteroscedasticNormal, LearnedNormal, Normal, StudentT
-
-__all__ = ["Noise", "NormalNoise", "StudentTNoise", "noise_of"]
+__all__ = ["Noise", "NormalNoise", "StudentTNoise"]
 
 CELLS, FARTHEST = 4000, 16.0
 """Of the table of a t distribution function, and the arsinh(t) that it ends at: t = 4e6."""
@@ -119,20 +116,3 @@ class StudentTNoise:
 
 
 Noise = NormalNoise | StudentTNoise
-
-
-def noise_of(likelihood: Any) -> Noise:
-    """The noise of a likelihood, in units of its sd.
-
-    Raises
-    ------
-    TypeError
-        If it is none of `varbump.likelihoods`: the form of its noise is then not known.
-    """
-    if isinstance(likelihood, StudentT):
-        return StudentTNoise(likelihood.df)
-    if isinstance(likelihood, (Normal, LearnedNormal, HeteroscedasticNormal)):
-        return NormalNoise()
-    raise TypeError(
-        f"likelihood must be one of varbump.likelihoods, the noise of which is known in closed form, got {likelihood!r}"
-    )

@@ -1,0 +1,44 @@
+"""What likelihoods with one learned scale, or one for each target, have in common."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import tensorflow as tf
+
+from varbump.likelihoods.base import Likelihood
+from varbump.likelihoods.scales import LearnedScale
+
+__all__ = ["LearnedScaleLikelihood"]
+
+
+class LearnedScaleLikelihood(Likelihood):
+    """A likelihood with a weight of its own behind a positive number, `_scale`; abstract."""
+
+    constant_keys: ClassVar[tuple[str, ...]] = ("min_scale",)
+    _scale: LearnedScale
+
+    @property
+    def num_targets(self) -> int:
+        """Scales that are learned: Q, or 1 for all targets."""
+        return self._scale.num_targets
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The scale."""
+        return (self._scale.argument,)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """The weight behind the scale, () or (Q,)."""
+        return [self._scale.variable]
+
+    @property
+    def constants(self) -> list[tf.Variable]:
+        """The floor of the scale."""
+        return [self._scale.floor.variable]
+
+    def num_outputs(self, num_targets: int) -> int:
+        """Network outputs for so many columns of y: as many."""
+        self._scale.check_targets(num_targets)
+        return num_targets

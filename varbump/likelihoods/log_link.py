@@ -1,0 +1,72 @@
+r"""From network outputs to positive numbers, :math:`\mu = \exp(\mathrm{offset} + f)`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from varbump.likelihoods.constants import Constant
+
+__all__ = ["LogLink", "offset_of"]
+
+LARGEST = 30.0
+"""Of abs(f): 1e13 times the offset's number, up or down. Beyond it the value stays and the gradient is zero."""
+
+LARGEST_OFFSET = 35.0
+"""log(1.6e15); with `LARGEST` the largest mean is 1e28, whose gradients still fit float32."""
+
+
+class LogLink:
+    r""":math:`\log \mu = \mathrm{offset} + f`.
+
+    f = 0 is where a network starts and where its prior lies. The offset puts the level of y there, so that y of the
+    order of 1e4 do not ask for f of 9.
+
+    Parameters
+    ----------
+    offset : float, sequence (Q,) or None
+        One for all targets or one each. None is 0, to be set from y by an estimator.
+
+    Raises
+    ------
+    ValueError
+        If the offset is not finite and between -35 and 35.
+    """
+
+    def __init__(self, offset: Any) -> None:
+        self._is_open = offset is None
+        try:
+            value = np.asarray(0.0 if offset is None else offset, float)
+        except (TypeError, ValueError):
+            value = np.asarray(np.nan)
+        if value.ndim > 1 or not value.size or not (np.abs(value) <= LARGEST_OFFSET).all():  # nan compares false
+            raise ValueError(
+                f"offset, the log of the level of y, must be a number between -{LARGEST_OFFSET:g} and "
+                f"{LARGEST_OFFSET:g}, or one for each target, got {offset!r}"
+            )
+        self.constant = Constant(value, "likelihood_offset")
+
+    @property
+    def offset(self) -> Any:
+        """What was given: None, a float or a list."""
+        return None if self._is_open else self.constant.value
+
+    def log(self, f: Any, dtype: Any) -> tf.Tensor:
+        """Log mean, of the shape of f; finite for every f."""
+        f = tf.convert_to_tensor(f)
+        return self.constant.read(dtype) + tf.cast(tf.clip_by_value(f, -LARGEST, LARGEST), dtype)
+
+    def check_targets(self, num_targets: int) -> None:
+        """Raise a ValueError unless there is an offset for each of so many targets."""
+        shape = self.constant.variable.shape
+        if shape.rank and shape[0] not in (1, num_targets):
+            raise ValueError(f"The likelihood has {shape[0]} offsets, but y has {num_targets} columns")
+
+
+def offset_of(levels: Any) -> Any:
+    """Offset that puts f = 0 at positive levels (Q,) of y: a float for one, otherwise a list."""
+    smallest, largest = np.exp(-LARGEST_OFFSET), np.exp(LARGEST_OFFSET)
+    offsets = np.log(np.clip(np.asarray(levels, float), smallest, largest)).tolist()
+    return offsets[0] if len(offsets) == 1 else offsets

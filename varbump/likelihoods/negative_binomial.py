@@ -1,0 +1,163 @@
+"""Counts that scatter more than those of a Poisson distribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from scipy.special import betainc
+
+from varbump.core.keras import keras
+from varbump.core.registry import register_builtin
+from varbump.likelihoods.learned_scale import LearnedScaleLikelihood
+from varbump.likelihoods.log_link import LogLink, offset_of
+from varbump.likelihoods.scales import LearnedScale
+
+__all__ = ["NegativeBinomial"]
+
+SMALLEST_DISPERSION = 1e-8
+"""Below it, differences of log gammas lose their digits in double precision too."""
+
+
+@register_builtin("NegativeBinomialLikelihood")
+class NegativeBinomial(LearnedScaleLikelihood):
+    r"""Counts of a mean that the network predicts and of a dispersion that is learned.
+
+    .. math:: p(y | f) = \frac{\Gamma(y + r)}{y!\, \Gamma(r)} \frac{r^r \mu^y}{(r + \mu)^{r + y}}, \quad
+              \mu = \exp(\mathrm{offset} + f), \quad r = 1 / \mathrm{dispersion}
+
+    The variance is :math:`\mu + \mathrm{dispersion}\, \mu^2`; without dispersion this is `Poisson`. The dispersion is a
+    weight that this object holds and `varbump.fit` trains, a point estimate as in `LearnedNormal`.
+
+    Parameters
+    ----------
+    dispersion : float or sequence (num_targets,), default=0.1
+        Where learning starts. No units: the square of the scatter of the rates, relative to their mean.
+    offset : float or sequence (Q,), optional
+        Log of the mean at f = 0, as in `Poisson`.
+    min_dispersion : float, default=1e-4
+        Floor of the dispersion, at least 1e-8.
+    num_targets : int, default=1
+        Q learns one dispersion for each column of y; 1 shares one among all.
+    dtype : str, optional
+        Of the weight, "float32" or "float64"; Keras' default otherwise.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range; of training, if y are not whole numbers of at least 0.
+
+    References
+    ----------
+    Cameron and Trivedi (2013), "Regression Analysis of Count Data", section 3.3.1 (NB2).
+    """
+
+    short_name, discrete = "negative_binomial", True
+    constant_keys = ("offset", "min_dispersion")
+
+    def __init__(
+        self,
+        dispersion: Any = 0.1,
+        *,
+        offset: Any = None,
+        min_dispersion: float = 1e-4,
+        num_targets: int = 1,
+        dtype: str | None = None,
+        reduction: str = "auto",
+        name: str = "negative_binomial_nll",
+    ) -> None:
+        super().__init__(reduction=reduction, name=name)
+        self.dtype, self._link = dtype or keras.backend.floatx(), LogLink(offset)
+        self._scale = LearnedScale(
+            dispersion,
+            min_dispersion,
+            num_targets,
+            self.dtype,
+            argument="dispersion",
+            smallest=SMALLEST_DISPERSION,
+        )
+
+    @classmethod
+    def for_table(cls, y: np.ndarray, resolution: float) -> NegativeBinomial:
+        """With the mean of y at f = 0, and a dispersion for each target."""
+        return cls(num_targets=y.shape[1]).adapted(y, resolution)
+
+    def adapted(self, y: np.ndarray, resolution: float) -> NegativeBinomial:
+        """A copy with the mean of y at f = 0, unless an offset was given."""
+        del resolution
+        mean = np.maximum(y.mean(axis=0), 0.5 / len(y))  # of no events at all
+        return type(self)(**{**self.get_config(), "offset": offset_of(mean) if self.offset is None else self.offset})
+
+    @property
+    def dispersion(self) -> float | np.ndarray:
+        """Present dispersion, a float or an ndarray (Q,)."""
+        return self._scale.value
+
+    @property
+    def min_dispersion(self) -> float:
+        """Floor of the dispersion."""
+        return self._scale.floor.value
+
+    @property
+    def offset(self) -> Any:
+        """Log of the mean at f = 0: None, a float, or a list of one for each target."""
+        return self._link.offset
+
+    @property
+    def constants(self) -> list[tf.Variable]:
+        """The offset and the floor of the dispersion."""
+        return [self._link.constant.variable, *super().constants]
+
+    def num_outputs(self, num_targets: int) -> int:
+        """Network outputs for so many columns of y: as many."""
+        self._link.check_targets(num_targets)
+        return super().num_outputs(num_targets)
+
+    def distribution(self, f: Any) -> Any:
+        """Distribution of y given f, batch shape (..., Q)."""
+        f = tf.convert_to_tensor(f)
+        log_r = -self._scale.log(f.dtype)
+        total = tf.broadcast_to(tf.exp(log_r), tf.shape(f))
+        return tfp.distributions.NegativeBinomial(total, logits=self._link.log(f, f.dtype) - log_r)
+
+    def cdf(self, y: Any, f: Any) -> np.ndarray:
+        """P(Y_q <= y_q | f), shape (..., Q); by SciPy's incomplete beta function."""
+        mean, r = np.exp(self._link.log(f, tf.float64).numpy()), np.exp(-self._scale.log(tf.float64).numpy())
+        y = np.floor(np.asarray(y, float))
+        return np.where(y < 0.0, 0.0, betainc(r, np.maximum(y, 0.0) + 1.0, r / (r + mean)))
+
+    def nll(self, y: Any, f: Any) -> tf.Tensor:
+        r"""Negative log-probability of each observation, in nats, summed over targets.
+
+        .. math:: \sum_q \log\Gamma(r) + \log y_q! - \log\Gamma(y_q + r) + r \log(1 + \mu_q / r)
+                  + y_q \log(1 + r / \mu_q)
+
+        Its terms are of the size of y log y and cancel, so they are taken in double precision.
+
+        Parameters
+        ----------
+        y, f : Tensor (..., Q)
+            Observations and network outputs.
+
+        Returns
+        -------
+        Tensor (...)
+        """
+        f = tf.convert_to_tensor(f)
+        log_r, y = -self._scale.log(tf.float64), tf.cast(tf.cast(y, f.dtype), tf.float64)
+        r, logits = tf.exp(log_r), self._link.log(f, tf.float64) - log_r
+        constant = tf.math.lgamma(r) + tf.math.lgamma(1.0 + y) - tf.math.lgamma(y + r)
+        nll = constant + r * tf.math.softplus(logits) + y * tf.math.softplus(-logits)
+        return tf.cast(tf.reduce_sum(nll, axis=-1), f.dtype)
+
+    def mean(self, f: Any) -> tf.Tensor:
+        """E[y | f], shape (..., Q)."""
+        f = tf.convert_to_tensor(f)
+        return tf.exp(self._link.log(f, f.dtype))
+
+    def stddev(self, f: Any) -> tf.Tensor:
+        """Standard deviation of y given f, shape (..., Q)."""
+        mean = self.mean(f)
+        return tf.sqrt(mean) * tf.sqrt(1.0 + tf.exp(self._scale.log(mean.dtype)) * mean)

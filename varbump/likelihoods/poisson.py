@@ -1,0 +1,103 @@
+"""Counts whose variance is their mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from scipy.special import pdtr
+
+from varbump.core.registry import register_builtin
+from varbump.likelihoods.base import Likelihood
+from varbump.likelihoods.log_link import LogLink, offset_of
+
+__all__ = ["Poisson"]
+
+
+@register_builtin("PoissonLikelihood")
+class Poisson(Likelihood):
+    r"""Counts of independent events, of a rate that the network predicts.
+
+    .. math:: p(y | f) = e^{-\mu} \mu^y / y!, \quad \mu = \exp(\mathrm{offset} + f), \quad y = 0, 1, 2, \dots
+
+    Mean and variance are both :math:`\mu`; for counts that scatter more than that see `NegativeBinomial`.
+
+    Parameters
+    ----------
+    offset : float or sequence (Q,), optional
+        Log of the count at f = 0, where a network starts. 0 if omitted; `VariationalRegressor` then sets it to the log
+        of the mean of y. For y of the order of 1e4 give ``np.log(y.mean())``.
+
+    Raises
+    ------
+    ValueError
+        If the offset is not finite and between -35 and 35; of training, if y are not whole numbers of at least 0.
+
+    References
+    ----------
+    McCullagh and Nelder (1989), "Generalized Linear Models", section 6.2.
+    """
+
+    short_name, discrete, constant_keys = "poisson", True, ("offset",)
+
+    def __init__(self, offset: Any = None, *, reduction: str = "auto", name: str = "poisson_nll") -> None:
+        super().__init__(reduction=reduction, name=name)
+        self._link = LogLink(offset)
+
+    @classmethod
+    def for_table(cls, y: np.ndarray, resolution: float) -> Poisson:
+        """With the mean of y at f = 0."""
+        return cls().adapted(y, resolution)
+
+    def adapted(self, y: np.ndarray, resolution: float) -> Poisson:
+        """A copy with the mean of y at f = 0, unless an offset was given."""
+        del resolution
+        mean = np.maximum(y.mean(axis=0), 0.5 / len(y))  # of no events at all
+        return type(self)(**{**self.get_config(), "offset": offset_of(mean) if self.offset is None else self.offset})
+
+    @property
+    def offset(self) -> Any:
+        """Log of the count at f = 0: None, a float, or a list of one for each target."""
+        return self._link.offset
+
+    @property
+    def constants(self) -> list[tf.Variable]:
+        """The offset."""
+        return [self._link.constant.variable]
+
+    def num_outputs(self, num_targets: int) -> int:
+        """Network outputs for so many columns of y: as many."""
+        self._link.check_targets(num_targets)
+        return num_targets
+
+    def distribution(self, f: Any) -> Any:
+        """Distribution of y given f, batch shape (..., Q)."""
+        f = tf.convert_to_tensor(f)
+        return tfp.distributions.Poisson(log_rate=self._link.log(f, f.dtype))
+
+    def cdf(self, y: Any, f: Any) -> np.ndarray:
+        """P(Y_q <= y_q | f), shape (..., Q); by SciPy, which is exact for large counts too."""
+        return pdtr(np.asarray(y, float), np.exp(self._link.log(f, tf.float64).numpy()))
+
+    def nll(self, y: Any, f: Any) -> tf.Tensor:
+        r"""Negative log-probability of each observation, in nats, summed over targets.
+
+        .. math:: \sum_q \mu_q - y_q \log \mu_q + \log y_q!
+
+        Its terms are of the size of y log y and cancel, so they are taken in double precision.
+
+        Parameters
+        ----------
+        y, f : Tensor (..., Q)
+            Observations and network outputs.
+
+        Returns
+        -------
+        Tensor (...)
+        """
+        f = tf.convert_to_tensor(f)
+        log_mean, y = self._link.log(f, tf.float64), tf.cast(tf.cast(y, f.dtype), tf.float64)
+        nll = tf.exp(log_mean) - y * log_mean + tf.math.lgamma(1.0 + y)
+        return tf.cast(tf.reduce_sum(nll, axis=-1), f.dtype)
