@@ -245,6 +245,16 @@ class Likelihood(keras.losses.Loss):
         return ()
 
     @property
+    def variables(self) -> list[tf.Variable]:
+        """Weights of its own."""
+        return []
+
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        """Those that `varbump.fit` trains beside the network."""
+        return self.variables
+
+    @property
     def constants(self) -> list[tf.Variable]:
         """Numbers of the configuration that compiled programs take as arguments, although they are not trained."""
         return []

@@ -39,9 +39,10 @@ def evaluate(
 
     The predictive distribution of each row is a mixture over draws of the weights,
     :math:`p(y | x) = \tfrac1S \sum_s p(y | f(x; w_s))`, and its scores are computed without drawing noise. Rows are
-    processed in blocks, so memory is bounded. A row takes about 1 ms at 400 draws (4 ms for Student t, 2 to 20 ms for
-    counts and other distributions): score a random sample of a very large set. For counts the log-likelihood is that of
-    probabilities, and coverage follows from the randomised PIT.
+    processed in blocks, so memory is bounded. A row takes about 1 ms at 400 draws (4 ms for Student t, 1 to 40 ms for
+    other distributions, most for counts of 1e4): score a random sample of a very large set.
+
+    For counts the log-likelihood is that of probabilities, and coverage follows from the randomised PIT.
 
     Parameters
     ----------
