@@ -221,7 +221,7 @@ VALUES = textwrap.dedent("""
         vb.predict_f(model, x[:50], num_draws=4, seed=seed)
 
     counts = []
-    for arguments in [(90, 0, 3, 0.01, 5, 0.1), (89, 1, 4, 0.02, 6, 0.01), (85, 2, 400, 0.03, 7, 0.03)]:
+    for arguments in [(90, 0, 3, 0.01, 5, 0.1), (89, 1, 4, 0.02, 6, 0.01), (88, 2, 400, 0.03, 7, 0.03)]:
         run(*arguments)
         counts.append(modules())
     print(json.dumps(counts))
