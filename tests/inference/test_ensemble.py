@@ -33,7 +33,7 @@ def test_step_is_that_of_each_member_by_itself(posterior, activation):
 
     @tf.function
     def gradient(values, noise):
-        return Members(loss, len(values[0])).gradient(values, [], fixed, batch, noise, seed, 60.0, 0.7)
+        return Members(loss, len(values[0])).gradient(values, [], fixed, batch, noise, seed, 0.7 / 60.0)
 
     both = gradient(values, tf.constant(noise))
     expected_nll, expected_kl = [], []

@@ -21,7 +21,7 @@ def test_the_step_averages_the_steps_of_its_draws():
 
     @tf.function
     def gradient(loss, part):
-        return Members(loss, 1).gradient(values, [], [], batch, part, tf.constant([1, 2]), 20.0, 0.5)
+        return Members(loss, 1).gradient(values, [], [], batch, part, tf.constant([1, 2]), 0.5 / 20.0)
 
     averaged, singles = gradient(three, noise), [gradient(one, part) for part in np.split(noise, 3)]
     assert float(averaged.nll) == pytest.approx(np.mean([float(s.nll) for s in singles]), rel=1e-5)

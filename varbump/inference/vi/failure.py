@@ -52,19 +52,18 @@ def first_culprit(
     """
     epochs = range(epoch, epoch + 1)
     order, of_epoch = loop.plan.shuffles(seed, epochs, 1)[0], loop.plan.seeds(seed, epochs, 1)[0]
-    rows, num_data, data = loop.rows(loop.data, order), np.float64(loop.num_data), loop.data
-    controls = np.asarray(controls, np.float32)
+    rows, data, shares = loop.rows(loop.data, order), loop.data, loop.shares(controls)
 
-    def step(i: Any, rows: Batch, noise_seed: Any, controls: Any, num_data: Any, fixed: Any, state: Any) -> Any:
+    def step(i: Any, rows: Batch, noise_seed: Any, controls: Any, fixed: Any, state: Any) -> Any:
         batch, noise = loop.batch(i, rows, data.row_weights), loop.step_noise(noise_seed, i)
         own_seed = noise_seed + tf.stack([1 + i, 0])
-        after, result = loop.step(TrainState(*state), batch, noise, own_seed, controls[i], num_data, fixed)
+        after, result = loop.step(TrainState(*state), batch, noise, own_seed, controls[i], fixed)
         return result.nll, result.kl, [tf.reduce_all(tf.math.is_finite(g)) for g in result.gradients], tuple(after)
 
     replay = compiled(step)
     for i in range(loop.plan.steps):
         with tracing():
-            result = replay(tf.constant(i), rows, of_epoch, controls, num_data, loop.fixed, tuple(state))
+            result = replay(tf.constant(i), rows, of_epoch, shares, loop.fixed, tuple(state))
         nll, kl, finite, after = result
         culprit = None
         if not np.isfinite(nll):

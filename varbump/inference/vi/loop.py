@@ -138,13 +138,17 @@ class Loop:
         size = self.epochs_a_call
         shuffles = self.plan.shuffles(seed, epochs, size)
         seeds = self.plan.seeds(seed, epochs, size)
-        controls = np.pad(controls, [(0, size - len(controls)), (0, 0), (0, 0)])
+        controls = np.pad(self.shares(controls), [(0, size - len(controls)), (0, 0), (0, 0)])
         counts = np.array([len(epochs), warming, self.patience or 0], np.int32)
         num_data = np.float64(self.num_data)
         after = self._program(self.data, shuffles, seeds, controls, counts, num_data, self.fixed, tuple(state))
         done, failed, history, *state_after = after
         nll, kl, val_nll = history.numpy().T
         return TrainState(*state_after), Epochs(int(done), bool(failed), nll, kl, val_nll)
+
+    def shares(self, controls: np.ndarray) -> np.ndarray:
+        """Controls with KL weights divided by N, in the precision of the network."""
+        return (controls / [1.0, self.num_data]).astype(self.members.loss.dtype.as_numpy_dtype)
 
     def _run(
         self, data: Data, shuffles: Any, seeds: Any, controls: Any, counts: Any, num_data: Any, fixed: Any, state: Any
@@ -154,7 +158,7 @@ class Loop:
         def epoch(e: Any, _: Any, history: Any, *parts: Any) -> tuple[Any, ...]:
             state = TrainState(*parts)
             rows = self.rows(data, shuffles[e])
-            nll, stepped = self._epoch(data, rows, seeds[e], controls[e], num_data, fixed, state)
+            nll, stepped = self._epoch(data, rows, seeds[e], controls[e], fixed, state)
             kl, val_nll = self._evaluate(data, rows, seeds[e], fixed, stepped)
             values = self.optimizer.values(stepped.optimizer)
             finite = [tf.math.is_finite(nll + kl), *(tf.reduce_all(tf.math.is_finite(v)) for v in values)]
@@ -203,16 +207,16 @@ class Loop:
         return self.block_noise(seed, i - i % self._block)[i % self._block]
 
     def step(
-        self, state: TrainState, batch: Batch, noise: Any, seed: Any, controls: Any, num_data: Any, fixed: Any
+        self, state: TrainState, batch: Batch, noise: Any, seed: Any, controls: Any, fixed: Any
     ) -> tuple[TrainState, Gradient]:
-        """The state after one step, and the gradients and terms before it; `controls` are step size and KL weight."""
+        """The state after one step, and the gradients and terms before it; `controls` are step size and KL share."""
         values = self.optimizer.values(state.optimizer)
-        result = self.members.gradient(values, state.moving, fixed, batch, noise, seed, num_data, controls[1])
+        result = self.members.gradient(values, state.moving, fixed, batch, noise, seed, controls[1])
         stepped = self.optimizer.step(state.optimizer, result.gradients, controls[0])
         return state._replace(optimizer=stepped, moving=result.moving), result
 
     def _epoch(
-        self, data: Data, rows: Batch, seed: Any, controls: Any, num_data: Any, fixed: Any, state: TrainState
+        self, data: Data, rows: Batch, seed: Any, controls: Any, fixed: Any, state: TrainState
     ) -> tuple[tf.Tensor, TrainState]:
         """Steps over the shuffled rows, up to the first loss that is not finite; the mean nll over them.
 
@@ -228,7 +232,7 @@ class Loop:
                     state._replace(optimizer=moved[0], moving=moved[1]),
                 )
                 own_seed = seed + tf.stack([1 + i, 0])
-                after, result = self.step(before, batch, noise[i - start], own_seed, controls[i], num_data, fixed)
+                after, result = self.step(before, batch, noise[i - start], own_seed, controls[i], fixed)
                 return i + 1, total + result.nll, after.optimizer, after.moving
 
             end = tf.minimum(start + self._block, self.plan.steps)

@@ -106,14 +106,17 @@ class NetworkLoss:
         return Terms(nll, tf.cast(applied.kl, nll.dtype), tf.cast(applied.penalty, nll.dtype), moving)
 
     def gradient(
-        self, values: dict[Any, tf.Tensor], batch: Batch, noise: Any, seed: Any, num_data: Any, kl_weight: Any
+        self, values: dict[Any, tf.Tensor], batch: Batch, noise: Any, seed: Any, kl_share: Any
     ) -> tuple[list[tf.Tensor], Terms]:
-        """Gradient of the loss with respect to `trainable`, zeros for what it does not use, and the terms."""
+        """Gradient of the loss with respect to `trainable`, zeros for what it does not use, and the terms.
+
+        `kl_share` is the KL weight of the step divided by N. Dividing here, XLA would do so for each parameter.
+        """
         at_values = [values[key(v)] for v in self.trainable]
         with tf.GradientTape() as tape:
             tape.watch(at_values)
             nll, kl, penalty, moving = self.averaged(values, batch, noise, seed)
-            loss = negative_elbo(nll + penalty, kl, tf.cast(num_data, nll.dtype), tf.cast(kl_weight, nll.dtype))
+            loss = negative_elbo(nll + penalty, kl, num_data=1.0, kl_weight=tf.cast(kl_share, nll.dtype))
         gradients = tape.gradient(loss, at_values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.convert_to_tensor(g) for g in gradients], Terms(nll, kl, penalty, moving)
 

@@ -47,13 +47,13 @@ class Members:
         self.loss, self.num_members = loss, num_members
 
     def gradient(
-        self, values: Any, moving: Any, fixed: Any, batch: Batch, noise: Any, seed: Any, num_data: Any, kl_weight: Any
+        self, values: Any, moving: Any, fixed: Any, batch: Batch, noise: Any, seed: Any, kl_share: Any
     ) -> Gradient:
         """Gradients of the members on one batch, each with noise of its own."""
 
         def one(own_values: Any, own_moving: Any, own_noise: Any, own_seed: Any) -> Any:
             taken = self._values(own_values, own_moving, fixed)
-            gradients, terms = self.loss.gradient(taken, batch, own_noise, own_seed, num_data, kl_weight)
+            gradients, terms = self.loss.gradient(taken, batch, own_noise, own_seed, kl_share)
             return gradients, terms.nll + terms.penalty, terms.kl, terms.moving
 
         gradients, nll, kl, moved = self._map(one, values, moving, noise, seed)
