@@ -13,6 +13,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
 
 import argparse
+import gc
 import platform
 import statistics
 import threading
@@ -63,6 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"Python {platform.python_version()}. Written by `python experiments/benchmark.py`.",
         "",
     ]
+    lines += sharing(x, y, options)
     for family in FAMILIES:
         lines += table(f"Training, {family}", "microseconds a step", training(family, x, y, options))
         guards = guard(family, x, y, options)
@@ -191,23 +193,88 @@ def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float
 
 
 def ours(family: str, x: np.ndarray, y: np.ndarray, epochs: int, num_members: int = 1) -> Callable[[], None]:
-    """The loop of varbump.fit, compiled once, so that only epochs are timed, as for the others."""
-    from varbump.inference.ensemble.step import EnsembleStep
-    from varbump.inference.vi.step import Step
-
+    """The loop of varbump.fit, without the checks and the start before it, so that only epochs are timed."""
     from varbump.data.batches import BatchPlan
-    from varbump.inference.vi.loop import CompiledLoop
+    from varbump.inference.vi.loop import Data, Loop
+    from varbump.inference.vi.loss import NetworkLoss
+    from varbump.inference.vi.members import Members
     from varbump.inference.vi.optimizers import make_optimizer
 
     network = vb.build_network(hidden_units=HIDDEN, make_posterior_fn=FAMILIES[family], seed=0)
-    step: Any = Step(network, vb.likelihoods.Normal(SCALE), NUM_DATA)
-    if num_members > 1:
-        step = EnsembleStep(step, [[v.numpy() for v in step.variables]] * num_members)
-    plan = BatchPlan(NUM_DATA, BATCH)
-    loop = CompiledLoop(step, make_optimizer(None, step.variables), (x, y, None), None, plan, None)
+    loss, plan = NetworkLoss(network, vb.likelihoods.Normal(SCALE), x.shape[1:]), BatchPlan(NUM_DATA, BATCH)
+    x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
+    data = Data(plan.padded(x), plan.padded(y), None, plan.row_weights.astype(np.float32), None)
+    optimizer = make_optimizer(None, loss.trainable, num_members)
+    loop = Loop(Members(loss, num_members), optimizer, data, plan, NUM_DATA, None)
+    state = loop.start([np.stack([v.numpy()] * num_members) for v in loss.trainable])
     controls = np.ones((epochs, plan.steps, 2), np.float32)
     controls[..., 0] = 0.001
-    return lambda: loop.run(plan.shuffles(0, range(epochs)), plan.seeds(0, range(epochs)), controls, epochs, 0)
+    calls = [range(start, min(start + loop.epochs_a_call, epochs)) for start in range(0, epochs, loop.epochs_a_call)]
+
+    def run() -> None:
+        after = state
+        for chunk in calls:
+            after, _ = loop.run(after, 0, chunk, controls[chunk.start : chunk.stop], 0)
+
+    return run
+
+
+def sharing(x: np.ndarray, y: np.ndarray, options: argparse.Namespace) -> list[str]:
+    """What a second fit and a first prediction cost, once a network of the same structure has been compiled."""
+
+    def fit(seed: int, num_data: int) -> tuple[Any, float]:
+        network = vb.build_network(hidden_units=HIDDEN, make_posterior_fn=FAMILIES["mean field"], seed=seed)
+        rows = np.random.default_rng(seed).permutation(NUM_DATA)[:num_data]
+        began = time.perf_counter()
+        history = vb.fit(network, vb.likelihoods.Normal(SCALE), x[rows], y[rows], epochs=20, seed=seed, verbose=0)
+        return network, time.perf_counter() - began - history.seconds
+
+    def regress(seed: int, num_data: int) -> tuple[Any, float]:
+        model = vb.VariationalRegressor(max_iter=10, random_state=seed)
+        rows = np.random.default_rng(seed).permutation(NUM_DATA)[:num_data]
+        began = time.perf_counter()
+        model.fit(x[rows], y[rows, 0])
+        return model, time.perf_counter() - began - model.history_.seconds
+
+    vb.clear_programs()
+    lines = ["| seconds without the steps | first | another | % |", "|---|---:|---:|---:|"]
+    for name, run, predict in [
+        ("varbump.fit, mean field", fit, lambda network: vb.predict_f(network, x, seed=0)),
+        ("VariationalRegressor.fit", regress, lambda model: model.predict(x)),
+    ]:
+        first, *others = [run(seed, NUM_DATA - seed) for seed in range(1 + options.repeats)]
+        predictions = [seconds(partial(predict, model)) for model, _ in (first, *others)]
+        for what, values in ((name, [t for _, t in (first, *others)]), ("first prediction of it", predictions)):
+            later = statistics.median(values[1:])
+            lines.append(f"| {what} | {values[0]:.2f} | {later:.3f} | {100 * later / values[0]:.1f} |")
+    return [*lines, "", *cross_validation(x, y), *memory(x, y)]
+
+
+def cross_validation(x: np.ndarray, y: np.ndarray) -> list[str]:
+    """Programs compiled for the training in 3-, 5- and 10-fold cross-validation of one table."""
+    from sklearn.model_selection import cross_val_score
+
+    vb.clear_programs()
+    for folds in (3, 5, 10):
+        cross_val_score(vb.VariationalRegressor(max_iter=2, random_state=0), x, y[:, 0], cv=folds)
+    compiled = sum(kind == "train" for kind, *_ in vb.programs().rows)
+    return [f"3-, 5- and 10-fold cross-validation of one table: {compiled} programs for 18 trainings.", ""]
+
+
+def memory(x: np.ndarray, y: np.ndarray, num_fits: int = 60) -> list[str]:
+    """What the process grows by from the tenth to the last of many fits and predictions of one structure."""
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        return []
+    sizes = []
+    for seed in range(num_fits):
+        network = vb.build_network(hidden_units=HIDDEN, make_posterior_fn=FAMILIES["mean field"], seed=seed)
+        vb.fit(network, vb.likelihoods.Normal(SCALE), x, y, epochs=2, seed=seed, verbose=0)
+        vb.predict_f(network, x, seed=seed)
+        gc.collect()
+        sizes.append(int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+    return [f"Memory after {num_fits} fits and predictions of one structure, less that after ten: "
+            f"{sizes[-1] - sizes[9]:+.0f} MB.", ""]  # fmt: skip
 
 
 def stock_model(family: str) -> tf_keras.Model:

@@ -67,7 +67,7 @@ def predict_f(
     for draws, rows, f in sampler.draws(x):
         f = f if likelihood is None else np.asarray(likelihood.mean(f))
         if f.shape[:2] == (num_draws, len(x)):
-            return np.ascontiguousarray(f)
+            return f
         if not result.size:
             result = np.empty((num_draws, len(x), *f.shape[2:]), f.dtype)
         result[draws, rows] = f

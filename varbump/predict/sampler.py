@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,6 +22,9 @@ __all__ = ["DrawSource", "Sampler", "StoredSampler", "sampler_of"]
 
 MAX_BYTES = 64 * 2**20
 """Bound on the result of one compiled call."""
+
+PART_BYTES, MAX_THREADS = 2**19, 8
+"""Results larger than this are computed by several threads, at most so many."""
 
 NOISE_BYTES = 64 * 2**20
 """Bound on the noise that is held at a time. Part of what defines draw s, so not a setting."""
@@ -129,7 +135,26 @@ class Sampler:
             if len(piece) < size:  # one shape, one compilation
                 piece = np.pad(piece, [(0, size - len(piece))] + [(0, 0)] * (x.ndim - 1))
             rows = slice(start, min(start + size, len(x)))
-            yield rows, self._programs.evaluate(piece, weights, self._values).numpy()[:, : rows.stop - start]
+            yield rows, self._evaluated(piece, weights, count, rows.stop - start)
+
+    def _evaluated(self, piece: np.ndarray, weights: Any, count: int, num_rows: int) -> np.ndarray:
+        """Values (count, num_rows, Q) at the first rows of a piece, the draws shared out among the cores."""
+        output = self._programs.output
+        values = np.empty((count, num_rows, *output.shape[1:]), output.dtype.as_numpy_dtype)
+        num_parts = min(os.cpu_count() or 1, MAX_THREADS, max(values.nbytes // PART_BYTES, 1), count)
+        bounds = [count * part // num_parts for part in range(num_parts + 1)]
+        rows = tf.constant(piece)
+
+        def evaluate(part: int) -> None:
+            own = slice(bounds[part], bounds[part + 1])
+            result = self._programs.evaluate(rows, tuple(w[own] for w in weights), self._values)
+            values[own] = np.asarray(memoryview(result))[:, :num_rows]  # without a copy in between
+
+        if num_parts == 1:
+            evaluate(0)
+        else:
+            list(_threads().map(evaluate, range(num_parts)))
+        return values
 
     def _default_chunk(self, count: int) -> int:
         return max(MAX_BYTES // (count * self._programs.bytes_a_value), 1)
@@ -160,6 +185,11 @@ class StoredSampler(Sampler):
         return (tf.range(which.stop - which.start), *(tf.constant(w[which]) for w in self._stored))
 
 
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(MAX_THREADS, "varbump-predict")
+
+
 def _rounded_up(size: int) -> int:
     """The next multiple of a sixteenth of the size, or so: few shapes to compile, little padding."""
     step = 2 ** max(size.bit_length() - 5, 0)
@@ -173,6 +203,7 @@ class _Programs:
         dtype = tf.as_dtype(float_dtype(network))
         rehearsal = rehearse(network, (1, *row_shape))
         self.bytes_a_draw = max(rehearsal.num_noise, 1) * dtype.size
+        self.output = rehearsal.output
         self.bytes_a_value = int(np.prod(rehearsal.output.shape[1:])) * dtype.size
 
         def run(values: Any, x: Any, **drawing: Any) -> Any:
