@@ -126,6 +126,21 @@ class KeepsATensor(tf_keras.layers.Layer):
         return inputs + self.kept[0]
 
 
+def test_names_of_layers_and_functions_are_not_what_is_computed():
+    def made(name, activation):
+        dense = tf_keras.layers.Dense(3, activation, kernel_initializer="ones", name=name)
+        return tf_keras.Sequential([tf_keras.Input((1,)), dense, tf_keras.layers.Dense(1, kernel_initializer="ones")])
+
+    def tanh(x):
+        return 2.0 * x
+
+    drawn = [
+        vb.predict_f(made(name, activation), X, num_draws=1, seed=0)[0, -1, 0]
+        for name, activation in [("tanh", "tanh"), ("relu", "relu"), ("tanh", tanh)]
+    ]
+    np.testing.assert_allclose(drawn, [3 * np.tanh(1.0), 3.0, 6.0], rtol=1e-6)
+
+
 def test_a_tensor_that_is_no_argument_is_not_shared():
     def made(start):
         layer = KeepsATensor()

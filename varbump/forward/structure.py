@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,9 @@ PURE = {
 }  # fmt: skip
 """Layers of tf_keras that compute a function of their configuration, their inputs and their variables, and nothing
 else. `Lambda` holds code, `Normalization` keeps tensors beside its variables: such networks compile for themselves."""
+
+CONNECTIONS = {"inbound_nodes", "input_layers", "output_layers"}
+"""Keys of configurations that hold names of layers."""
 
 NOT_COMPUTED = {"name", "seed", "build_config", "build_input_shape", "kl_weight", "trainable", "batch_input_shape"}
 """Keys of configurations that no program depends on."""
@@ -60,7 +64,9 @@ def _described(network: keras.Model) -> Hashable:
     except NotImplementedError as error:
         raise Undescribable from error
     parts = [getattr(layer, name, None) for layer in layers for name in ("make_posterior_fn", "make_prior_fn")]
-    return frozen(configuration, numbers), variables, tuple(_attributes(part) for part in parts)
+    # a function of one's own may have the name of one of Keras, which is all that a configuration says of it
+    functions = tuple(f for f in (getattr(layer, "activation", None) for layer in layers) if inspect.isfunction(f))
+    return frozen(configuration, numbers), variables, functions, tuple(_attributes(part) for part in parts)
 
 
 def _layers(network: keras.Model) -> Iterator[Any]:
@@ -99,24 +105,30 @@ def _attributes(part: Any) -> Hashable:
 
 
 def frozen(value: Any, numbers: Mapping[str, str] | None = None) -> Hashable:
-    """A configuration as a value that can be compared and hashed; layers' names become their `numbers`.
+    """A configuration as a value that can be compared and hashed.
+
+    Parameters
+    ----------
+    value : nested dict, list, str, number or registered object
+    numbers : mapping of str to str, optional
+        What stands for the name of each layer where layers are connected, whatever they are called.
 
     Raises
     ------
     Undescribable
         If it holds a function, or an object that is not registered.
     """
-    numbers = numbers or {}
     if isinstance(value, Mapping):
         kind = value.get("class_name")
         if kind in ("__lambda__", "function", "Lambda"):
             raise Undescribable
-        entries = [(str(k), frozen(v, numbers)) for k, v in value.items() if k not in NOT_COMPUTED and not _start(k)]
-        return tuple(sorted(entries, key=lambda entry: entry[0]))
+        entries = [(str(k), v) for k, v in value.items() if k not in NOT_COMPUTED and not _start(k)]
+        kept = [(k, _connected(v, numbers) if k in CONNECTIONS and numbers else frozen(v, numbers)) for k, v in entries]
+        return tuple(sorted(kept, key=lambda entry: entry[0]))
     if isinstance(value, (list, tuple)):
         return tuple(frozen(entry, numbers) for entry in value)
     if isinstance(value, str):
-        return numbers.get(value, value)
+        return value
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if hasattr(value, "tolist"):
@@ -124,6 +136,15 @@ def frozen(value: Any, numbers: Mapping[str, str] | None = None) -> Hashable:
     if key_of_class(type(value)) is not None:
         return frozen(serialize(value), numbers)
     raise Undescribable
+
+
+def _connected(value: Any, numbers: Mapping[str, str]) -> Hashable:
+    """How layers are connected, with their numbers in place of their names."""
+    if isinstance(value, Mapping):
+        return tuple(sorted((str(k), _connected(v, numbers)) for k, v in value.items()))
+    if isinstance(value, (list, tuple)):
+        return tuple(_connected(entry, numbers) for entry in value)
+    return numbers.get(value, value) if isinstance(value, str) else frozen(value)
 
 
 def _start(name: Any) -> bool:
