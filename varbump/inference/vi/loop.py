@@ -203,13 +203,13 @@ class Loop:
         return standard_normal([self._block, self._noise_size], seed + tf.stack([0, start]), self.members.loss.dtype)
 
     def step_noise(self, seed: Any, i: Any) -> tf.Tensor:
-        """Noise of step number `i` of an epoch, the row of its block."""
+        """Noise of step `i` of an epoch, a row of its block."""
         return self.block_noise(seed, i - i % self._block)[i % self._block]
 
     def step(
         self, state: TrainState, batch: Batch, noise: Any, seed: Any, controls: Any, fixed: Any
     ) -> tuple[TrainState, Gradient]:
-        """The state after one step, and the gradients and terms before it; `controls` are step size and KL share."""
+        """Take one step of size `controls[0]` with KL share `controls[1]`; return the new state, and the gradients."""
         values = self.optimizer.values(state.optimizer)
         result = self.members.gradient(values, state.moving, fixed, batch, noise, seed, controls[1])
         stepped = self.optimizer.step(state.optimizer, result.gradients, controls[0])
