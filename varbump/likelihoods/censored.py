@@ -116,7 +116,7 @@ class CensoredNormalDistribution(tfp.distributions.Distribution):
     Parameters
     ----------
     loc, scale : Tensor (..., Q)
-        Of the normal.
+        Parameters of the normal distribution.
     lower, upper : float
         May be infinite.
     """

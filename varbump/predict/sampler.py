@@ -64,7 +64,7 @@ class Sampler:
         S.
     seed : int
     chunk_size : int or None
-        Rows a compiled call.
+        Rows per compiled call.
     values : sequence of Tensor, optional
         Values of the variables of the network, in their order; by default their current values.
     """
@@ -147,7 +147,7 @@ class StoredSampler(Sampler):
     weights : sequence of ndarray (S, n)
         Weights of each variational layer, in the order in which they are called.
     chunk_size : int or None
-        Rows a compiled call.
+        Rows per compiled call.
     """
 
     def __init__(

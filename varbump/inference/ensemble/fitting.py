@@ -37,7 +37,7 @@ def fit_ensemble(
     r"""Train K networks of one architecture at once, as one vectorised XLA program.
 
     Each member minimises its own :math:`-\mathrm{ELBO} / N`, starting from its own means; the first starts from the
-    present values of the network. All members see the same batches. They share the random numbers of a step, too, but
+    current values of the network. All members see the same batches. They share the random numbers of a step, too, but
     no weight gets the same number in two members. The mixture :math:`\tfrac1K \sum_k q_k(w)` covers modes that a
     single normal cannot, and is wider where the data are uninformative.
 

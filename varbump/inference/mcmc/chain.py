@@ -44,7 +44,7 @@ class Stretch(NamedTuple):
     """Consecutive draws of a chain; only the first `num` rows of the arrays are valid."""
 
     z: np.ndarray  # (num, n)
-    gradient: np.ndarray  # (num, n), of the log density with respect to z
+    gradient: np.ndarray  # (num, n), gradient of the log density with respect to z
     accept: np.ndarray  # (num,)
     leapfrogs: np.ndarray
     divergent: np.ndarray
@@ -59,7 +59,7 @@ class ChainProgram:
     target : LogPosterior
     coordinates : Coordinates
     max_tree_depth : int
-        At most 2^max_tree_depth - 1 leapfrog steps a draw.
+        A draw takes at most 2^max_tree_depth - 1 leapfrog steps.
     target_accept : float
         Target of the mean acceptance probability.
     """
