@@ -47,6 +47,7 @@ def test_another_network_other_data_and_other_values_share_a_program():
     assert kinds() == ["train"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -68,6 +69,7 @@ def test_what_changes_the_computation_compiles_another(change):
     assert kinds() == ["train", "train"]
 
 
+@pytest.mark.slow
 def test_patience_and_learning_rates_of_optimizers_are_values():
     train(patience=2)
     train(patience=7)
@@ -84,6 +86,7 @@ def test_the_first_prediction_of_another_network_compiles_nothing():
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_a_shared_program_gives_what_one_of_its_own_gives():
     model, _ = train(network(seed=1))
     own = vb.predict_f(model, X, num_draws=5, seed=0)
@@ -160,6 +163,7 @@ class Shifted(vb.likelihoods.Normal):
         return super().nll(y, f + self.shift)
 
 
+@pytest.mark.slow
 def test_attributes_of_ones_own_likelihood_are_seen():
     losses = []
     for shift in (0.0, 5.0):
@@ -176,6 +180,7 @@ def test_the_least_recently_used_goes(monkeypatch):
     assert kinds() == ["evaluate draws", "train"]
 
 
+@pytest.mark.slow
 def test_threads_compile_once():
     models = [network(seed) for seed in range(4)]
     with ThreadPoolExecutor(4) as pool:
@@ -185,13 +190,20 @@ def test_threads_compile_once():
         np.testing.assert_array_equal(vb.predict_f(model, X, num_draws=3, seed=0), f)
 
 
+@pytest.mark.slow
 def test_it_prints_as_a_table():
     train()
     assert "train" in str(vb.programs())
     assert len(vb.programs()) == 1
 
 
-@pytest.mark.parametrize("layer", ["Dropout", "GaussianDropout", "AlphaDropout", "GaussianNoise"])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "Dropout",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("GaussianDropout", "AlphaDropout", "GaussianNoise")),
+    ],
+)
 def test_random_layers_of_keras_are_a_function_of_the_seed(layer):
     def fitted(seed):
         made = getattr(tf_keras.layers, layer)(0.2)

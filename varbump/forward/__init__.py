@@ -1,3 +1,3 @@
-"""One pass through a network."""
+"""One pass through a network, the ELBO, and compiled programs."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""What a pass knows while it is under way: private to this package.
+"""Context of the active pass; private to this package.
 
-Two things reach layers without being handed through every call: the pass, which gives noise and collects KL, and the
-values that variables are taken to have. Both are context variables, so that threads and nested passes do not meet.
+Two things reach layers without being passed as arguments: the pass, which supplies noise and collects KL, and the
+values that replace those of variables. Both are context variables, so threads and nested passes do not interfere.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _values: ContextVar[dict[Any, Any] | None] = ContextVar("varbump_values", defaul
 
 
 def active_pass() -> Any:
-    """The `ForwardPass` of the `apply` that is under way, or None outside of any."""
+    """Return the `ForwardPass` of the innermost active `apply`, or None outside of any."""
     return _pass.get()
 
 
 def active_values() -> dict[Any, Any] | None:
-    """What variables are taken to be, by reference, or None where they are what they hold."""
+    """Return the values that replace those of variables, by reference, or None if there are none."""
     return _values.get()
 
 
 @contextmanager
 def entered(forward: Any) -> Iterator[Any]:
-    """Inside the block, layers take their noise from this pass."""
+    """Have layers take their noise from this pass, inside the block."""
     token = _pass.set(forward)
     try:
         yield forward
@@ -40,7 +40,7 @@ def entered(forward: Any) -> Iterator[Any]:
 
 @contextmanager
 def taking(values: dict[Any, Any]) -> Iterator[None]:
-    """Inside the block, variables are what this dict says; what is assigned to them goes into it."""
+    """Have variables read their values from this dict, and assign to it, inside the block."""
     token = _values.set(values)
     try:
         yield

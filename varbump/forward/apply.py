@@ -1,4 +1,4 @@
-"""The one way through a network: a pure function of its inputs, its noise and the values of its variables."""
+"""One pass through a network, as a pure function of inputs, noise and the values of variables."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Applied(NamedTuple):
     kl : Tensor ()
         KL(q || p) of all layers that drew, nats.
     penalty : Tensor ()
-        What other layers add to a Keras loss, such as regularizers.
+        Losses that other layers add, such as regularizers.
     drawn : list of Tensor (n,)
         The weights of each variational layer, in the order in which they were called.
     values : dict
-        `values` after the pass: those that it moved, such as the averages of batch normalisation, are new.
+        `values` after the pass, with updates that it made, such as those of the averages of batch normalisation.
     """
 
     f: Any
@@ -54,27 +54,27 @@ def apply(
     exact_kl: bool = True,
     through: ForwardPass | None = None,
 ) -> Applied:
-    """One pass through a network, in which all variational layers draw their weights once.
+    """Run one pass through a network, in which all variational layers draw their weights once.
 
     Parameters
     ----------
     network : tf_keras.Model
-        Whose variables have been through `make_stateless`, if there are `values`.
+        If `values` are given, `make_stateless` must have been called on its variables.
     x : Tensor (B, D)
     noise : Tensor (P,), optional
-        Standard normal; how many numbers it takes says `rehearse`.
+        Standard normal numbers; `rehearse` says how many a pass takes.
     draws : sequence of Tensor (n,), optional
         Weights of the layers, which then take no noise and report no KL.
     seed : Tensor (2,), int32
-        Of whatever else is random: Dropout, and posteriors whose draws are not a function of normal noise.
+        Seed of everything else that is random: Dropout, and posteriors not drawn from normal noise.
     values : mapping, optional
-        What variables are taken to be, by `varbump.forward.stateless.key`; others are what they hold.
+        Values of variables, by `varbump.forward.stateless.key`; other variables keep their own.
     training : bool, default=False
         As in Keras.
     exact_kl : bool, default=True
-        False takes log q(w) - log p(w) of the draw, also where the KL has a closed form.
+        If False, the KL is estimated by log q(w) - log p(w) of the draw, even if it has a closed form.
     through : ForwardPass, optional
-        A pass of another kind, in place of one of `noise`, `draws`, `seed` and `exact_kl`.
+        A custom pass, used instead of one made from `noise`, `draws`, `seed` and `exact_kl`.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def apply(
 
 
 class Rehearsal(NamedTuple):
-    """What a pass takes and gives, without its having been run.
+    """Noise that a pass takes and shapes of what it returns, found without running it.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Rehearsal(NamedTuple):
         The weights of each variational layer, in the order in which they are called.
     output : TensorSpec
     moved : tuple of int
-        Which of the network's variables the pass assigns to.
+        Indices of the network's variables that the pass assigns to.
     """
 
     num_noise: int
@@ -109,7 +109,7 @@ class Rehearsal(NamedTuple):
 
 
 def rehearse(network: keras.Model, shape: Sequence[int], *, training: bool = False) -> Rehearsal:
-    """What the pass over rows x of this shape takes and gives; traced once for all networks of a structure."""
+    """Trace a pass over rows x of this shape, once for all networks of the same structure."""
     shape = tuple(int(size) for size in shape)
     dtype = tf.as_dtype(float_dtype(network))
 
@@ -123,15 +123,15 @@ def rehearse(network: keras.Model, shape: Sequence[int], *, training: bool = Fal
 
 
 def called_layers(network: keras.Model, shape: Sequence[int]) -> list[Any]:
-    """The variational layers of a network, in the order in which they are called on rows x of this shape."""
+    """List the variational layers of a network, in the order in which they are called on x of this shape."""
     spec = tf.TensorSpec(tuple(shape), tf.as_dtype(float_dtype(network)))
     return _trace(network, spec, training=False)[0].layers
 
 
 def _trace(network: keras.Model, spec: tf.TensorSpec, training: bool) -> tuple[ForwardPass, Applied, dict[Any, Any]]:
-    """The pass, traced and not run.
+    """Trace the pass without running it.
 
-    Twice: a Sequential that has not seen such a shape yet goes through its layers once more in the first.
+    It is traced twice: a Sequential calls its layers once more in the first trace with a new shape.
     """
     found: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""Where the likelihood meets the KL: the one objective of the package."""
+"""The ELBO, the only objective of the package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["exact_kl", "monte_carlo_kl", "negative_elbo"]
 
 
 def negative_elbo(nll: Any, kl: Any, num_data: Any, kl_weight: Any = 1.0) -> Any:
-    r"""The loss: the negative evidence lower bound, one observation's share of it.
+    r"""Compute the loss, the negative evidence lower bound (ELBO) per observation.
 
     .. math:: -\mathrm{ELBO} / N = \operatorname{mean}_n(-\log p(y_n | x_n, w)) + \mathrm{KL}(q || p) / N
 
@@ -22,9 +22,9 @@ def negative_elbo(nll: Any, kl: Any, num_data: Any, kl_weight: Any = 1.0) -> Any
     kl : Tensor ()
         KL(q || p) in nats, summed over all weights of all layers.
     num_data : int
-        N, the number of observations of the whole data set, never that of a batch.
+        N, the number of observations in the whole data set, not in a batch.
     kl_weight : Tensor (), default=1
-        Below 1 only while the KL warms up.
+        KL weight, below 1 during the warm-up; 1 for the ELBO.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def negative_elbo(nll: Any, kl: Any, num_data: Any, kl_weight: Any = 1.0) -> Any
 
 
 def exact_kl(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor | None:
-    """KL(q || p) in nats where `tfd.kl_divergence` knows the pair, otherwise None."""
+    """Compute KL(q || p) in nats if `tfd.kl_divergence` knows the pair, otherwise return None."""
     try:
         return tf.reduce_sum(tfd.kl_divergence(q, p))
     except NotImplementedError:
@@ -47,8 +47,8 @@ def exact_kl(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor | None:
 
 
 def monte_carlo_kl(log_q: tf.Tensor, p: tfd.Distribution, draw: tf.Tensor) -> tf.Tensor:
-    """Unbiased estimate log q(w) - log p(w) of KL(q || p) in nats, from one draw w ~ q.
+    """Estimate KL(q || p) in nats, unbiased, by log q(w) - log p(w) of one draw w ~ q.
 
-    With q the exact posterior, log p(y | w) less this is the log evidence for every draw.
+    If q is the exact posterior, log p(y | w) minus this estimate is the log evidence for every draw.
     """
     return log_q - tf.reduce_sum(p.log_prob(draw))  # p may be a batch of scalars

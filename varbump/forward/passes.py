@@ -1,8 +1,8 @@
-"""One forward pass: noise goes in to the layers, their KL comes out.
+"""Forward passes: layers take their noise from a pass and report their KL to it.
 
-Random numbers are what a small variational network spends its time on. The compiled loops draw them
-in bulk and supply each forward pass with one vector, which the layers take slices of in the order in
-which they are called. A layer that is called outside of such a loop draws its own.
+A small variational network spends most of its time on random numbers. Compiled programs draw them in
+bulk and give each forward pass one vector, of which the layers take slices in the order in which they
+are called. A layer that is called outside of a pass draws its own noise.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ __all__ = ["ForwardPass"]
 
 
 class ForwardPass:
-    """The noise that the layers of one forward pass take, and the KL that they report.
+    """Noise for the layers of one forward pass, and the KL that they report.
 
     Parameters
     ----------
     noise : Tensor (P,) or None
-        Standard normal. None hands out zeros and only counts what is asked for.
+        Standard normal numbers. If None, the pass returns zeros and only counts how many are taken.
     seed : Tensor (2,), int32
-        For distributions whose draws are not a function of standard normal noise.
+        Seed for distributions whose draws are not a function of standard normal noise.
     draws : sequence of Tensor, optional
-        What another pass has drawn: the layers take these instead, and no noise.
+        Draws of an earlier pass, which the layers use instead of noise.
     exact_kl : bool, default=True
-        False has every layer report the estimate of its KL from the draw.
+        If False, every layer reports the estimate of its KL from the draw.
 
     Attributes
     ----------
     taken : int
-        How many numbers have been handed out.
+        Number of noise numbers taken so far.
     drawn : list of Tensor
-        The weights that the layers drew, in the order in which they were called.
+        Weights that the layers drew, in the order in which they were called.
     layers : list of layer
-        Which layer drew, in the same order.
+        Layers that drew, in the same order.
     observed : list of (layer, Tensor)
-        Inputs of the layers that diagnostics want to see.
+        Inputs that layers recorded for diagnostics.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ForwardPass:
         return tf.cast(self._noise[start : self.taken], dtype)
 
     def take_after(self, preceding: tuple[int, ...], size: int, dtype: tf.DType) -> tf.Tensor:
-        """The noise of the joint layers before, then `size` numbers that the ones after will see too."""
+        """Noise of the preceding joint layers, then `size` new numbers, which later joint layers get too."""
         before = self._joint[: len(preceding)]
         if tuple(noise.shape[0] for noise in before) != preceding:
             raise ValueError(
@@ -89,9 +89,9 @@ class ForwardPass:
     def draw(
         self, make: Callable[[], tuple[tf.Tensor, Any]], layer: Any = None, inputs: Any = None
     ) -> tuple[tf.Tensor, Any]:
-        """The weights of the next layer, and what gives their log q(w): what `make` returns; given ones have None.
+        """Weights of the next layer and a function for log q(w), from `make`; for given weights, the latter is None.
 
-        Other passes may draw them otherwise, knowing the layer and its inputs.
+        Other kinds of passes may draw them differently, from the layer and its inputs.
         """
         del inputs
         w, log_q = (self._given[len(self.drawn)], None) if self._given else make()
@@ -99,17 +99,17 @@ class ForwardPass:
         return w, log_q
 
     def note(self, layer: Any, w: tf.Tensor) -> None:
-        """Keep what a layer drew."""
+        """Record the draw of a layer."""
         self.drawn.append(w)
         self.layers.append(layer)
 
     def take_seed(self) -> tf.Tensor:
-        """A stateless seed of its own for each call, shape (2,), int32."""
+        """Return a stateless seed, shape (2,), int32, a different one for each call."""
         self._num_seeds += 1
         return tf.convert_to_tensor(self._seed, tf.int32) + tf.constant([0, self._num_seeds], tf.int32)
 
     def report_kl(self, layer: object, kl: tf.Tensor) -> None:
-        """Note the KL of a layer; a layer that is called twice has one set of weights and counts once."""
+        """Record the KL of a layer. A layer that is called twice counts once."""
         self._kl[id(layer)] = kl
 
     @property

@@ -1,8 +1,9 @@
 """Compiled programs, shared by all networks of one structure.
 
-Compiling takes seconds and leaves memory behind that TensorFlow never frees; running takes milliseconds. A program
-here is a function of its arguments alone: data, seeds, and the values of all variables. So it serves any network of
-its structure, any member of an ensemble and any thread. The least recently used ones go when there are too many.
+Compiling takes seconds and uses memory that TensorFlow never frees; running takes milliseconds. A program here is a
+function of its arguments only: data, seeds, and the values of all variables. It can therefore be used by any network
+of its structure, any member of an ensemble and any thread. When there are too many programs, the least recently used
+ones are dropped.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from varbump.core.printed import Printed, Table
 __all__ = ["Programs", "clear_programs", "compiled", "program", "programs", "remembered", "tracing"]
 
 MAX_PROGRAMS = 128
-"""More are not held."""
+"""Largest number of programs that are kept."""
 
 _lock = threading.RLock()
 _held: OrderedDict[Hashable, _Program] = OrderedDict()
@@ -36,7 +37,7 @@ _facts: OrderedDict[Hashable, Any] = OrderedDict()
 
 @dataclass
 class _Program:
-    """A compiled function and what can be said of it."""
+    """Compiled function with statistics of its use."""
 
     kind: str
     of: str
@@ -48,12 +49,12 @@ class _Program:
 
 @dataclass(frozen=True)
 class Programs(Printed):
-    """Result of `varbump.programs`; printed, a table.
+    """Summary of the compiled programs, returned by `varbump.programs`; prints as a table.
 
     Attributes
     ----------
-    rows : tuple of (kind, what for, calls, seconds)
-        Of each program that is held, the most recently used one last; seconds of its first call, which compiled it.
+    rows : tuple of (kind, network, calls, seconds)
+        One row per program, the most recently used last; seconds are those of tracing and compiling it.
     """
 
     rows: tuple[tuple[str, str, int, float], ...]
@@ -73,15 +74,15 @@ class Programs(Printed):
 
 
 def programs() -> Programs:
-    """The compiled programs that this process holds, to be shared by networks of the same structure."""
+    """List the compiled programs of this process, which networks of the same structure share."""
     with _lock:
         return Programs(tuple((p.kind, p.of, p.calls, p.seconds) for p in _held.values()))
 
 
 def clear_programs() -> None:
-    """Forget all compiled programs: the next fits and predictions compile anew.
+    """Drop all compiled programs; later fits and predictions compile again.
 
-    TensorFlow keeps the machine code, so that little memory comes back.
+    TensorFlow keeps the machine code, so this frees little memory.
     """
     with _lock:
         _held.clear()
@@ -90,12 +91,12 @@ def clear_programs() -> None:
 
 
 def tracing() -> Any:
-    """Context manager: only one thread at a time goes through a network's layers to trace it."""
+    """Context manager that lets only one thread at a time trace a network."""
     return _lock
 
 
 def remembered(key: Hashable, make: Callable[[], Any]) -> Any:
-    """What `make` returns, made once for each key: facts that it takes a trace to know."""
+    """Return the result of `make`, computed once for each key; for facts that are found by tracing."""
     with _lock:
         if key not in _facts:
             _facts[key] = make()
@@ -106,29 +107,29 @@ def remembered(key: Hashable, make: Callable[[], Any]) -> Any:
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` as one XLA program, for what is compiled once and thrown away.
+    """Compile `function` as one XLA program that is not shared.
 
-    Wrapped in a partial, since TensorFlow warns of excessive retracing by line of code: for it, each network that is
-    trained or evaluated for the first time would be a retracing of the last one.
+    It is wrapped in a partial, since TensorFlow identifies functions by their code to warn of excessive retracing: it
+    would otherwise take each new network for a retracing of the last one.
     """
     return tf.function(partial(function), jit_compile=True, autograph=False)
 
 
 def program(kind: str, structure: Hashable, make: Callable[[], Callable[..., Any]], owner: Any) -> Callable[..., Any]:
-    """A function of tensors, compiled once for all that have the same structure and the same shapes of arguments.
+    """Return a function of tensors that is compiled once for each structure and shapes of arguments.
 
     Parameters
     ----------
     kind : str
-        What it does, for people; a part of the key.
+        Human-readable purpose; part of the key.
     structure : hashable
-        All that the computation depends on besides its arguments.
+        Everything that the computation depends on besides its arguments.
     make : callable
-        Makes the Python function to compile, if there is no such program yet. It must take all values that differ
-        between two of its uses as arguments.
+        Makes the Python function to compile if there is no such program yet. All values that may differ between uses
+        must be arguments of the function.
     owner : object
-        The network in whose name it is compiled. Should the function read something of it that is no argument, such
-        as a tensor that a layer of a user keeps, the program is not shared with others.
+        The network that it is compiled for. If the function captures a tensor that is not an argument, such as one
+        stored by a user's layer, the program is not shared with other networks.
 
     Returns
     -------
@@ -183,7 +184,7 @@ def _give_back() -> None:
 
 
 def _token(owner: Any) -> Hashable:
-    """What stands for an object in a key, without keeping it alive."""
+    """Return a token that identifies an object in a key, without keeping the object alive."""
     token = owner.__dict__.get("_varbump_token")
     if token is None:
         token = object()

@@ -1,9 +1,9 @@
-"""Variables that can be given other values: a network as a function of what its variables hold.
+"""Variables whose values can be replaced: a network as a function of the values of its variables.
 
-A compiled program that reads variables belongs to one network. Where the reads give tensors instead, which are
-arguments of the program, it serves every network of the structure, every member of an ensemble and every thread.
-Keras 3 has a stateless scope for this; for `tf_keras` the class of a variable is exchanged, once, for one whose
-reads and assignments ask the scope first. Outside of a scope the variable is what it was.
+A compiled program that reads variables belongs to one network. If the reads return tensors instead, which are
+arguments of the program, every network of the structure, every member of an ensemble and every thread can use it.
+Keras 3 has a stateless scope for this; for `tf_keras`, the class of a variable is replaced, once, by one whose reads
+and assignments consult the scope first. Outside of a scope the variable behaves as before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ResourceVariable: Any = type(tf.Variable(0.0, trainable=False, name="varbump_unu
 
 
 class _Stateless(ResourceVariable):
-    """A variable whose value and updates are those of the scope under way, where that knows it."""
+    """Variable that reads and updates its value in the active scope, if that has one for it."""
 
     def _given(self) -> Any:
         values = active_values()
@@ -71,7 +71,7 @@ class _Stateless(ResourceVariable):
 
 
 class _SeededByPass(RandomGenerator):
-    """The generator of a random layer, such as Dropout: inside a pass its numbers are a function of the pass' seed."""
+    """Generator of a random layer, such as Dropout; inside a pass its numbers depend on the seed of the pass."""
 
     @property
     def _rng_type(self) -> str:
@@ -91,7 +91,7 @@ class _SeededByPass(RandomGenerator):
         return super().make_seed_for_stateless_op() if forward is None else forward.take_seed()
 
     def dropout(self, inputs: Any, rate: Any, noise_shape: Any = None) -> Any:
-        """As Keras', in a pass by the generator that runs alike eagerly and compiled."""
+        """Apply dropout as Keras does; in a pass, with a generator that gives the same eagerly and compiled."""
         forward = active_pass()
         if forward is None:
             return super().dropout(inputs, rate, noise_shape)
@@ -101,12 +101,12 @@ class _SeededByPass(RandomGenerator):
 
 
 def make_stateless(variables: Iterable[Any], network: keras.Model | None = None) -> None:
-    """Have these variables, and the random layers of a network, ask the scope under way; done once for each.
+    """Make these variables, and the random layers of a network, consult the active scope; done once for each.
 
     Raises
     ------
     TypeError
-        For a variable of another kind, such as a distributed one.
+        If a variable is of another kind, such as a distributed one.
     """
     for variable in variables:
         inner = _inner(variable)
@@ -121,7 +121,7 @@ def make_stateless(variables: Iterable[Any], network: keras.Model | None = None)
 
 
 def all_variables(network: keras.Model, likelihood: Any = None) -> list[Any]:
-    """Whatever a pass and a density read: variables of a network and of a likelihood, made stateless."""
+    """List the variables of a network and of a likelihood, and make them stateless."""
     of_likelihood = [*getattr(likelihood, "variables", []), *getattr(likelihood, "constants", [])]
     make_stateless([*network.variables, *of_likelihood], network)
     return [*network.variables, *of_likelihood]
@@ -129,17 +129,17 @@ def all_variables(network: keras.Model, likelihood: Any = None) -> list[Any]:
 
 @contextmanager
 def at(values: Mapping[Any, Any]) -> Iterator[dict[Any, Any]]:
-    """Inside the block, variables are the tensors that `values` gives them, by `key`.
+    """Replace the values of variables by the tensors in `values`, by `key`, inside the block.
 
     Yields
     ------
     dict
-        The values as they are after all assignments, such as those of moving averages.
+        The values, updated by all assignments, such as those of moving averages.
 
     Raises
     ------
     RuntimeError
-        Outside of a graph: TensorFlow's eager operations read variables without asking them.
+        If executed eagerly: TensorFlow's eager operations read variables directly.
     """
     if values and tf.executing_eagerly():
         raise RuntimeError("variables can be given other values inside of a tf.function only")
@@ -149,10 +149,10 @@ def at(values: Mapping[Any, Any]) -> Iterator[dict[Any, Any]]:
 
 
 def key(variable: Any) -> Any:
-    """What a variable goes by in `at`."""
+    """Key of a variable for `at`."""
     return _inner(variable).ref()
 
 
 def _inner(variable: Any) -> Any:
-    """The variable itself, out of the wrapper in which Keras casts it."""
+    """Unwrap a variable from the wrapper in which Keras casts it."""
     return getattr(variable, "_variable", variable)

@@ -1,4 +1,4 @@
-"""What two networks have in common that can share a compiled program."""
+"""Structure of networks and likelihoods; those of equal structure share compiled programs."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ PURE = {
     "LeakyReLU", "Maximum", "Minimum", "Multiply", "PReLU", "ReLU", "Rescaling", "Reshape", "Softmax", "Subtract",
     "UnitNormalization", "Sequential", "Functional",
 }  # fmt: skip
-"""Layers of tf_keras that compute a function of their configuration, their inputs and their variables, and nothing
-else. `Lambda` holds code, `Normalization` keeps tensors beside its variables: such networks compile for themselves."""
+"""Layers of tf_keras whose outputs depend only on their configuration, their inputs and their variables. `Lambda` holds
+code, and `Normalization` keeps tensors besides its variables: networks with these do not share programs."""
 
 CONNECTIONS = {"inbound_nodes", "input_layers", "output_layers"}
 """Keys of configurations that hold names of layers."""
 
 NOT_COMPUTED = {"name", "seed", "build_config", "build_input_shape", "kl_weight", "trainable", "batch_input_shape"}
-"""Keys of configurations that no program depends on."""
+"""Keys of configurations that compiled programs do not depend on."""
 
 
 class Undescribable(Exception):
-    """Something whose configuration does not say all that it computes."""
+    """Raised for an object whose configuration does not determine what it computes."""
 
 
 def network_structure(network: keras.Model) -> Hashable:
-    """A value that is equal for networks that compute the same function of inputs, noise and variables.
+    """Return a value that is equal for networks that compute the same function of inputs, noise and variables.
 
-    Where the configuration does not say all, it is one that only this network has.
+    If the configuration does not determine the function, the value is unique to this network.
     """
     layers = [(layer, getattr(layer, "activation", None)) for layer in network._flatten_layers()]
     held = network.__dict__.get("_varbump_structure")
@@ -47,7 +47,7 @@ def network_structure(network: keras.Model) -> Hashable:
         structure = _described(network)
     except Undescribable:
         structure = ("a network of its own", object())
-    object.__setattr__(network, "_varbump_structure", (layers, structure))  # past the attribute tracking of Keras
+    object.__setattr__(network, "_varbump_structure", (layers, structure))  # bypasses the attribute tracking of Keras
     return structure
 
 
@@ -70,7 +70,7 @@ def _described(network: keras.Model) -> Hashable:
 
 
 def _layers(network: keras.Model) -> Iterator[Any]:
-    """A model, its layers and those of models among them; what a layer holds inside is described by the layer."""
+    """Yield a model, its layers and those of nested models; other layers describe what they contain."""
     yield network
     for layer in network.layers:
         if isinstance(layer, keras.Model):
@@ -80,14 +80,14 @@ def _layers(network: keras.Model) -> Iterator[Any]:
 
 
 def _describes_itself(cls: type) -> bool:
-    """Whether the configuration of a layer says all that it computes."""
+    """Whether the configuration of a layer determines what it computes."""
     if cls.__module__.startswith("tf_keras."):
         return cls.__name__ in PURE
     return key_of_class(cls) is not None or keras.saving.get_registered_name(cls) != cls.__name__
 
 
 def likelihood_structure(likelihood: Any) -> Hashable:
-    """The same for a likelihood."""
+    """Return a value that is equal for likelihoods that compute the same function of their variables."""
     try:
         if hasattr(likelihood, "structure"):
             return type(likelihood), frozen(likelihood.structure()), _attributes(likelihood)
@@ -97,7 +97,7 @@ def likelihood_structure(likelihood: Any) -> Hashable:
 
 
 def _attributes(part: Any) -> Hashable:
-    """What an object of a user's class holds besides its configuration: methods may compute with all of it."""
+    """Attributes of an object of a user's class, since its methods may use any of them; otherwise None."""
     if type(part).__module__.startswith(("varbump.", "builtins")):
         return None
     held = {name: value for name, value in vars(part).items() if not isinstance(value, tf.Variable)}
@@ -105,18 +105,18 @@ def _attributes(part: Any) -> Hashable:
 
 
 def frozen(value: Any, numbers: Mapping[str, str] | None = None) -> Hashable:
-    """A configuration as a value that can be compared and hashed.
+    """Convert a configuration to a value that can be compared and hashed.
 
     Parameters
     ----------
     value : nested dict, list, str, number or registered object
     numbers : mapping of str to str, optional
-        What stands for the name of each layer where layers are connected, whatever they are called.
+        Replacements for the names of layers, wherever layers are connected.
 
     Raises
     ------
     Undescribable
-        If it holds a function, or an object that is not registered.
+        If it contains a function, or an object that is not registered.
     """
     if isinstance(value, Mapping):
         kind = value.get("class_name")
@@ -148,5 +148,5 @@ def _connected(value: Any, numbers: Mapping[str, str]) -> Hashable:
 
 
 def _start(name: Any) -> bool:
-    """Whether an entry says where weights start, which are arguments of every program."""
+    """Whether an entry is an initializer, which no program depends on."""
     return str(name).endswith("_initializer")

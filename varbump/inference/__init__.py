@@ -1,3 +1,3 @@
-"""From data to weights, one method a folder."""
+"""From data to weights, one method per folder."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What any activation with weights is."""
+"""Base of all activations with weights."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["TrainableActivation"]
 
 
 class TrainableActivation(keras.layers.Layer):
-    """An activation with weights of its own: a layer whose outputs have the shape of its inputs.
+    """Base of activations with weights: layers whose outputs have the shape of their inputs.
 
     Attributes
     ----------
     short_name : str or None
-        Of the class: what ``activation="..."`` calls it, see `ActivationByName`.
+        Class attribute: name for ``activation="..."``, see `ActivationByName`.
     words : mapping of str to collection of str
-        Of the class: which words its arguments take, by argument; files may hold these and no others.
+        Class attribute: words that each argument accepts, by its name; saved files may contain no others.
     why_no_gradient : tuple of two str
-        Of the class: a sentence about a weight whose gradient is 0 for all inputs, with ``{name!r}`` where the name
-        of the layer goes, and what to do about it.
+        Class attribute: a sentence about a weight whose gradient is 0 for all inputs, with ``{name!r}`` as the
+        placeholder for the name of the layer, and a sentence that says what to do about it.
     """
 
     short_name: ClassVar[str | None] = None
@@ -32,11 +32,11 @@ class TrainableActivation(keras.layers.Layer):
     )
 
     def weight_shapes(self, input_shape: Any) -> list[tuple[int, ...]]:
-        """Shapes of the weights, in their order, that `build` would make for inputs of this shape (None, ..., D)."""
+        """Shapes of the weights that `build` would create for inputs (None, ..., D), in their order."""
         raise NotImplementedError
 
     @classmethod
     def check_definition(cls) -> None:
-        """Raise a TypeError that names the method that a subclass lacks."""
+        """Raise a TypeError that names a method missing from the subclass."""
         if cls.weight_shapes is TrainableActivation.weight_shapes:
             raise TypeError(f"{cls.__name__} lacks the method weight_shapes(self, input_shape)")

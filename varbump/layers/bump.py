@@ -18,12 +18,12 @@ __all__ = ["Bump", "BumpLayer", "GaussianBump"]
 
 
 class BumpLayer(TrainableActivation):
-    """What bumps have in common: a trained width, weights shared or by feature, optional height and centre.
+    """Base of bump layers: a trained width, weights shared or per feature, optional height and centre.
 
     Parameters
     ----------
     shared : bool, default=True
-        One set of weights for all features (the last axis), or one for each.
+        Whether all features (the last axis) share one set of weights, rather than having one each.
     trainable_height, trainable_center : bool, default=False
         Whether height and centre are trained; they start at 1 and 0.
     """
@@ -39,12 +39,12 @@ class BumpLayer(TrainableActivation):
         self.trainable_height, self.trainable_center = bool(trainable_height), bool(trainable_center)
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Apply the layer; a Keras 3 tensor is refused with a sentence."""
+        """Apply the layer; raise a TypeError for a Keras 3 tensor."""
         refuse_keras3(inputs, "inputs")
         return super().__call__(inputs, *args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights: of shape () if shared, (features,) otherwise."""
+        """Create the weights, of shape () if shared and (features,) otherwise."""
         features = tf.TensorShape(input_shape)[-1]
         if not self.shared and features is None:
             raise ValueError(
@@ -59,7 +59,7 @@ class BumpLayer(TrainableActivation):
         return self.add_weight(name=name, shape=self._shape, initializer=initializer)
 
     def _root_weight(self, name: str, initializer: Any) -> tf.Variable:
-        """A weight whose square is the non-negative parameter; `initializer` is that of the parameter."""
+        """Add the root of a non-negative parameter as a weight; `initializer` is that of the parameter."""
 
         def root(shape: Any, dtype: Any = None, **_: Any) -> tf.Tensor:
             start = initializer(shape, dtype=dtype)
@@ -70,23 +70,23 @@ class BumpLayer(TrainableActivation):
         return self._weight(name, root)
 
     def observe(self, inputs: tf.Tensor) -> None:
-        """Tell the pass that is under way what came in, for diagnostics."""
+        """Record the inputs in the active pass, for diagnostics."""
         forward = active_pass()
         if forward is not None:
             forward.observed.append((self, inputs))
 
     @property
     def width_variable(self) -> tf.Variable:
-        """The trained weight behind the width."""
+        """Trained weight from which the width is computed."""
         raise NotImplementedError
 
     @property
     def width(self) -> tf.Tensor:
-        """The parameter of the formula that says how wide the bump is, shape () or (features,)."""
+        """Width parameter of the formula, shape () or (features,)."""
         raise NotImplementedError
 
     def weight_shapes(self, input_shape: Any) -> list[tuple[int, ...]]:
-        """One for each trained parameter."""
+        """Shapes of the weights, one for each trained parameter."""
         count = 1 + self.trainable_height + self.trainable_center
         return [() if self.shared else (input_shape[-1],)] * count
 
@@ -105,7 +105,7 @@ class BumpLayer(TrainableActivation):
 
 
 def _initializer(value: Any) -> Any:
-    """Initializer of tf_keras, or its name or configuration; a number stands for itself."""
+    """Turn a number, or the name or configuration of a tf_keras initializer, into an initializer."""
     if isinstance(value, Real):
         return keras.initializers.Constant(float(value))
     refuse_keras3(value, "initializer")
@@ -117,13 +117,13 @@ def _initializer(value: Any) -> Any:
 
 @register_builtin("Bump")
 class Bump(BumpLayer):
-    r"""Trainable bump, component by component: a layer, and an activation (also by name: ``activation="bump"``).
+    r"""Trainable bump, applied elementwise, as a layer or as an activation (by name: ``activation="bump"``).
 
     .. math:: f(x) = \mathrm{height} \cdot \exp\left(-\frac{\sigma}{\sigma - (x - \mathrm{center})^2}\right)
               \text{ on the support, } 0 \text{ elsewhere}
 
-    The trained weight is the radius :math:`\sqrt\sigma`, so that :math:`\sigma` is never negative, whatever the
-    optimiser does. At :math:`\sigma = 0` the function is zero and so is its gradient.
+    The trained weight is the radius :math:`\sqrt\sigma`, so :math:`\sigma` can never become negative. At
+    :math:`\sigma = 0` the function and its gradient are zero.
 
     Parameters
     ----------
@@ -132,19 +132,22 @@ class Bump(BumpLayer):
     normalize : bool, default=False
         Scale the peak from 1/e to 1.
     sigma_initializer : float or tf_keras initializer, default=6.25
-        Start of sigma. The default covers 2.5 standard deviations of inputs of unit variance: units start alive.
-    shared, trainable_height, trainable_center : bool
-        One set of weights, or one for each feature; which of them are trained besides sigma.
+        Initial value of sigma. The default covers 2.5 standard deviations of inputs of unit variance, so that units
+        start active.
+    shared : bool, default=True
+        Whether all features (the last axis) share one set of weights, rather than having one each.
+    trainable_height, trainable_center : bool, default=False
+        Whether height and centre, initially 1 and 0, are trained too.
 
     Raises
     ------
     ValueError
-        If `support` is unknown, or sigma starts negative.
+        If `support` is unknown, or the initial sigma is negative.
 
     Notes
     -----
-    Any shape, returned as it came. Far from the centre the output is exactly 0 and sigma gets no gradient: see
-    `varbump.bump_report` for units that no input reaches.
+    Inputs may have any shape; outputs have the same. Outside the support the output is exactly 0 and sigma gets no
+    gradient: `varbump.bump_report` lists units that no input reaches.
     """
 
     short_name = "bump"
@@ -179,16 +182,16 @@ class Bump(BumpLayer):
 
     @property
     def width_variable(self) -> tf.Variable:
-        """Root of sigma."""
+        """Trained weight, the square root of sigma."""
         return self.root_sigma
 
     @property
     def width(self) -> tf.Tensor:
-        """The sigma of the formula."""
+        """Sigma of the formula."""
         return self.sigma
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Bump of each component."""
+        """Apply the bump elementwise."""
         self.observe(inputs)
         x = inputs if self.center is None else inputs - tf.cast(self.center, inputs.dtype)
         outputs = bump(x, tf.cast(self.sigma, x.dtype), self.support)
@@ -208,26 +211,26 @@ class Bump(BumpLayer):
 
 @register_builtin("GaussianBump")
 class GaussianBump(BumpLayer):
-    r"""Trainable Gaussian bump, component by component; by name ``activation="gaussian_bump"``.
+    r"""Trainable Gaussian bump, applied elementwise; by name ``activation="gaussian_bump"``.
 
     .. math:: f(x) = \mathrm{height} \cdot e^{-b (x - \mathrm{center})^2}
 
-    The trained weight is :math:`\sqrt b`, so that b is never negative. It has no edge, so every input reaches every
-    unit: prefer it where bumps die.
+    The trained weight is :math:`\sqrt b`, so b can never become negative. The bump has no edge, so every input reaches
+    every unit: prefer it where units with `Bump` die.
 
     Parameters
     ----------
     inverse_width_initializer : float or tf_keras initializer, default=0.5
-        Start of b, in units of :math:`x^{-2}`; 0.5 is a bump of standard deviation 1.
+        Initial value of b, in units of :math:`x^{-2}`; 0.5 is a bump of standard deviation 1.
     shared : bool, default=True
-        One set of weights for all features (the last axis), or one for each.
+        Whether all features (the last axis) share one set of weights, rather than having one each.
     trainable_height, trainable_center : bool, default=False
-        Whether height and centre, which start at 1 and 0, are trained too.
+        Whether height and centre, initially 1 and 0, are trained too.
 
     Raises
     ------
     ValueError
-        If b starts negative.
+        If the initial b is negative.
     """
 
     short_name = "gaussian_bump"
@@ -251,21 +254,21 @@ class GaussianBump(BumpLayer):
 
     @property
     def inverse_width(self) -> tf.Tensor:
-        """The b of the formula, shape () or (features,)."""
+        """Parameter b of the formula, shape () or (features,)."""
         return tf.square(self.root_inverse_width)
 
     @property
     def width_variable(self) -> tf.Variable:
-        """Root of b."""
+        """Trained weight, the square root of b."""
         return self.root_inverse_width
 
     @property
     def width(self) -> tf.Tensor:
-        """The b of the formula."""
+        """Parameter b of the formula."""
         return self.inverse_width
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Gaussian bump of each component."""
+        """Apply the Gaussian bump elementwise."""
         self.observe(inputs)
         height = 1.0 if self.height is None else self.height
         center = 0.0 if self.center is None else self.center

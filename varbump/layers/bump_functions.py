@@ -1,7 +1,7 @@
 r"""Bump functions: values and gradients that are finite and exact for every input.
 
-The circulating definitions break because `tf.where` passes on the gradient of the branch that is not taken, times
-zero: an infinite one becomes nan. Here the *input* of the branch is replaced where it does not apply. With
+The usual definitions fail because `tf.where` passes on the gradient of the branch that is not taken, times zero: an
+infinite gradient becomes nan. Here the *input* of the branch is replaced where it does not apply. With
 :math:`\rho = \sqrt\sigma`, :math:`r = x / \rho`, :math:`u = 1 / (1 - r^2)` and :math:`h = e^{-u/2}` the value and both
 derivatives are products of h, u, r and :math:`1 / \rho`, ordered such that no factor leaves the range of the type
 before the result does: one exponential, and nothing that multiplies zero by infinity.
@@ -22,15 +22,15 @@ SUPPORTS = ("smooth", "threshold")
 
 
 def bump(x: Any, sigma: Any, support: str = "smooth") -> tf.Tensor:
-    r"""Bump function, component by component.
+    r"""Compute the bump function, elementwise.
 
     .. math:: f(x; \sigma) = \exp\left(-\frac{\sigma}{\sigma - x^2}\right) \text{ on the support, } 0 \text{ elsewhere}
 
     Parameters
     ----------
     x, sigma : Tensor
-        Of one floating type (float64, float32, bfloat16 or float16), broadcast against each other. :math:`\sigma` is
-        the squared radius, in squared units of x. Where it is zero or negative the function is zero.
+        Arguments of one floating type (float64, float32, bfloat16 or float16), broadcast against each other.
+        :math:`\sigma` is the squared radius, in squared units of x. Where it is zero or negative the function is zero.
     support : {"smooth", "threshold"}
         "smooth": :math:`|x| < \sqrt\sigma`; the function is infinitely differentiable. "threshold": the popular
         definition, non-zero on :math:`|x| < \sigma`, as far as it exists: :math:`|x| < \min(\sigma, \sqrt\sigma)`. For
@@ -40,8 +40,8 @@ def bump(x: Any, sigma: Any, support: str = "smooth") -> tf.Tensor:
     Returns
     -------
     Tensor
-        In [0, 1/e]; nan only where `x` or `sigma` is nan. Gradients of first and second order with respect to both;
-        a first derivative beyond the largest number of the type is that number.
+        Values in [0, 1/e]; nan only where `x` or `sigma` is nan. First and second derivatives with respect to both
+        are available; a first derivative that would overflow is the largest number of the type.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def bump(x: Any, sigma: Any, support: str = "smooth") -> tf.Tensor:
 
 
 def gaussian_bump(x: Any, height: Any, inverse_width: Any, center: Any) -> tf.Tensor:
-    r"""Gaussian bump :math:`a\, e^{-b (x - c)^2}`, component by component: smooth, and nowhere quite zero.
+    r"""Compute the Gaussian bump :math:`a\, e^{-b (x - c)^2}`, elementwise; it is smooth and has no edge.
 
     Parameters
     ----------
@@ -89,8 +89,8 @@ def gaussian_bump(x: Any, height: Any, inverse_width: Any, center: Any) -> tf.Te
     Returns
     -------
     Tensor
-        Between 0 and `height`; nan only where an argument is nan. Gradients of first and second order with respect to
-        all four; a first derivative beyond the largest number of the type is that number.
+        Values between 0 and `height`; nan only where an argument is nan. First and second derivatives with respect to
+        all four are available; a first derivative that would overflow is the largest number of the type.
     """
 
     @tf.custom_gradient
@@ -98,7 +98,7 @@ def gaussian_bump(x: Any, height: Any, inverse_width: Any, center: Any) -> tf.Te
         wide = [_widen(v) for v in (x, a, b, c)]
         h, _, _ = _gaussian_half(wide[0], wide[2], wide[3])
         value = _saturate(wide[1] * h * h, x.dtype)
-        for v in wide:  # after the clipping: not every compiler lets a nan through that
+        for v in wide:  # after the clipping, through which not every compiler passes a nan
             value = tf.where(tf.math.is_nan(v), tf.cast(math.nan, x.dtype), value)
 
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -134,19 +134,19 @@ def _gaussian_half(x: tf.Tensor, b: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor,
 
 
 def _alike(*values: Any) -> list[tf.Tensor]:
-    """Tensors of the type of the first argument that has a floating one, float32 if none has."""
+    """Convert all to the floating type of the first argument that has one, or to float32."""
     types = [tf.as_dtype(v.dtype) for v in values if hasattr(v, "dtype")]
     dtype = next((t for t in types if t.is_floating), tf.float32)
     return [tf.cast(v, dtype) for v in values]
 
 
 def _widen(value: tf.Tensor) -> tf.Tensor:
-    """Half precision is computed in float32: its results are then right to the last bit."""
+    """Convert half precision to float32, so that results are right to the last bit."""
     return tf.cast(value, tf.float32) if value.dtype.size < 4 else value
 
 
 def _saturate(value: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """`value` in `dtype`, with what would overflow at its largest numbers."""
+    """Convert `value` to `dtype`, clipping what would overflow."""
     return tf.cast(tf.clip_by_value(value, tf.cast(dtype.min, value.dtype), tf.cast(dtype.max, value.dtype)), dtype)
 
 

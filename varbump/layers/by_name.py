@@ -11,15 +11,15 @@ __all__ = ["ActivationByName", "resolve_activation"]
 
 
 class ActivationByName:
-    """What tf_keras finds under a name: it gives each layer that uses the name an activation layer of its own.
+    """Entry in tf_keras' registry of activations that gives each layer using the name its own activation layer.
 
-    tf_keras takes what is registered under a name as a function without weights. On the first call this one puts a
-    fresh layer in its own place, which the calling layer then tracks, trains and saves.
+    tf_keras expects a function without weights under a name. On its first call, this object replaces itself by a new
+    layer, which the calling layer then tracks, trains and saves.
 
     Parameters
     ----------
     name : str
-        The name to register.
+        Name to register.
     make : callable
         Makes the activation layer.
     """
@@ -30,7 +30,7 @@ class ActivationByName:
         keras.saving.get_custom_objects()[name] = self
 
     def __call__(self, inputs: Any) -> Any:
-        """Replace itself in the layer that is being called, and apply the replacement."""
+        """Replace this object in the layer that is being called, and apply the replacement."""
         owner = layer_being_called()
         if owner is None or getattr(owner, "activation", None) is not self:
             raise ValueError(
@@ -42,7 +42,7 @@ class ActivationByName:
 
 
 def resolve_activation(activation: Any) -> Any:
-    """The activation that tf_keras finds for a name, function, layer or None, with weights of its own if it has any."""
+    """Activation for a name, function, layer or None; one with weights is a new layer."""
     if isinstance(activation, type):
         raise TypeError(
             f"activation must be an instance, not the class {activation.__name__}: write {activation.__name__}()"

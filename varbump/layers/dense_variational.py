@@ -30,12 +30,12 @@ ESTIMATORS = ("shared", "local", "flipout")
 
 @register_builtin("DenseVariational")
 class DenseVariational(VariationalLayer):
-    r"""Dense layer whose kernel and bias are drawn from q(w) once a call.
+    r"""Dense layer whose kernel and bias are drawn from q(w) once per call.
 
     .. math:: \mathrm{outputs} = \mathrm{activation}(\mathrm{inputs} \cdot \mathrm{kernel} + \mathrm{bias}),
               \quad (\mathrm{kernel}, \mathrm{bias}) = w \sim q
 
-    All rows of a call share the draw, so that one call is one function.
+    All rows of a call share the draw, so one call evaluates one function.
 
     Parameters
     ----------
@@ -45,37 +45,38 @@ class DenseVariational(VariationalLayer):
         Factories, called with ``(kernel_size, bias_size, dtype)``. Each returns a callable that takes the
         inputs and returns a `tfd.Distribution` over the ``kernel_size + bias_size`` weights.
     kl_weight : float, optional
-        Factor of KL(q || p) among the losses of the model in Keras `fit`: 1 / number of training rows with a
-        loss that is a mean over the batch. `varbump.fit` scales the KL itself and ignores this.
+        Factor of KL(q || p) in the loss of Keras `fit`: use 1 / number of training rows if the loss is a mean over
+        the batch. `varbump.fit` scales the KL itself and ignores this.
     kl_use_exact : bool, optional
-        True asks for the closed form of the KL, False for the Monte Carlo estimate. By default the closed
-        form is used wherever `tfd.kl_divergence` knows the pair.
+        Whether to use the closed form of the KL (True) or a Monte Carlo estimate (False). By default the closed
+        form is used if there is one for the pair.
     activation : str, callable or tf_keras layer, optional
-        Applied to the outputs.
+        Activation applied to the outputs.
     use_bias : bool, default=True
-        Whether there is a bias.
+        Whether the layer has a bias.
     activity_regularizer : optional
         As in Keras.
     estimator : {"shared", "local", "flipout"}, default="shared"
-        Where the noise of a training call comes from. "shared": one draw of the weights for all rows. "local": the
-        outputs are drawn row by row from the normal that q implies for them (local reparameterisation; families whose
-        covariance is a diagonal, or that and a few directions). "flipout": one draw, whose deviation from the mean
-        gets random signs for each row: of each kernel entry where the weights are independent, otherwise of the draw
-        as a whole, since other signs would change the covariance. All estimate the same ELBO; the latter two with
-        less variance. Calls outside of training are always one function: "shared".
+        How noise enters a training call. "shared": one draw of the weights for all rows. "local": the outputs are
+        drawn row by row from the normal that q implies for them (local reparameterisation; `MeanFieldNormal` and
+        `LowRankNormal` support it). "flipout": one draw, whose deviation from the mean gets random signs for each
+        row: separate ones by input and output if the weights are independent, otherwise one for the whole draw, since
+        other signs would change the covariance. All estimate the same ELBO, the latter two with less variance. Calls
+        outside of training always use "shared".
     num_detached : int, default=0
-        The last so many outputs pass no gradient to the inputs: their own weights learn, the layers below do not
-        learn from them. Stirn et al. (2023), "Faithful Heteroscedastic Regression with Neural Networks", section 3.
+        Number of outputs, counted from the last, that pass no gradient to the inputs: their own weights learn, but
+        the layers below do not learn from them. See Stirn et al. (2023), "Faithful Heteroscedastic Regression with
+        Neural Networks", section 3.
     seed : int, optional
-        Makes the start and the sequence of draws reproducible: eagerly, under `tf.function` and under XLA.
+        Makes the initial values and the sequence of draws reproducible: eagerly, in a `tf.function` and under XLA.
     **kwargs
-        Those of `tf_keras.layers.Layer`, `dtype` ("float32" or "float64") among them.
+        Arguments of `tf_keras.layers.Layer`, including `dtype` ("float32" or "float64").
 
     Raises
     ------
     ValueError
-        If `units` is not a positive integer, if the last axis of the inputs is unknown, if `kl_use_exact` is True and
-        the pair has no closed form, or if the posterior cannot have the `estimator`.
+        If `units` is not a positive integer, if the last axis of the inputs is unknown, if `kl_use_exact` is True but
+        the KL has no closed form, or if the posterior does not support the `estimator`.
     TypeError
         If a Keras 3 object is passed.
 
@@ -136,12 +137,12 @@ class DenseVariational(VariationalLayer):
         self.add_loss(self._keras_loss)
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Apply the layer; a Keras 3 tensor is refused with a sentence."""
+        """Apply the layer; raise a TypeError for a Keras 3 tensor."""
         refuse_keras3(inputs, "inputs")
         return super().__call__(inputs, *args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
-        """Make the posterior and the prior over the weights of the layer."""
+        """Create the posterior and the prior over the weights of the layer."""
         num_inputs = tf.TensorShape(input_shape)[-1]
         if num_inputs is None:
             raise ValueError(f"The last axis of the inputs of {self.name!r} must be known, got shape {input_shape}")
@@ -173,13 +174,13 @@ class DenseVariational(VariationalLayer):
         super().build(input_shape)
 
     def new_posterior(self, seed: int) -> Posterior:
-        """Another start of the family of this layer."""
+        """Make another posterior of this layer's family, with other initial values."""
         bias_size, (num_inputs, _) = self.units if self.use_bias else 0, self._kernel_shape
         dtype = tf.as_dtype(self.dtype)
         return self.make_posterior_fn(self._kernel_size, bias_size, dtype, num_inputs=num_inputs, seed=seed)
 
     def _check_estimator(self) -> None:
-        """Rows can have noise of their own only in a family that says how."""
+        """Raise a ValueError unless the posterior supports the estimator."""
         q, made_by = self._posterior, type(self.make_posterior_fn).__name__
         if self.estimator != "shared" and self.num_detached:
             raise ValueError(f"estimator={self.estimator!r} cannot detach outputs (num_detached); use 'shared'")
@@ -192,7 +193,7 @@ class DenseVariational(VariationalLayer):
             )
 
     def _check_sizes(self, inputs: tf.Tensor) -> None:
-        """Both factories must have made distributions over as many numbers as the layer has weights."""
+        """Raise a ValueError unless both factories made distributions over all weights of the layer."""
         expected = self._kernel_size + (self.units if self.use_bias else 0)
         for name, made in [("make_posterior_fn", self._posterior), ("make_prior_fn", self._prior)]:
             distribution = made(inputs) if callable(made) else None
@@ -205,14 +206,14 @@ class DenseVariational(VariationalLayer):
                 )
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Outputs (..., units) for one draw of the weights; in training, the noise is that of the `estimator`."""
+        """Outputs (..., units) for one draw of the weights; in training, noise enters as `estimator` says."""
         inputs = tf.cast(inputs, self.dtype)
         if training and self.estimator != "shared":
             return self.activation(self._row_by_row(inputs))
         kernel, bias = self._kernel_and_bias(self._draw(inputs))
         affine = _affine_rows_last if _rows_last(inputs) else _affine
         outputs = affine(inputs, kernel, bias)
-        if self.num_detached:  # twice the same numbers, which XLA computes once
+        if self.num_detached:  # the same numbers again, which XLA computes once
             detached = affine(tf.stop_gradient(inputs), kernel, bias)[..., -self.num_detached :]
             outputs = tf.concat([outputs[..., : -self.num_detached], detached], -1)
         return self.activation(outputs)
@@ -222,7 +223,7 @@ class DenseVariational(VariationalLayer):
         return kernel, w[self._kernel_size :] if self.use_bias else None
 
     def _row_by_row(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Outputs before the activation, with noise of its own for each row."""
+        """Outputs before the activation, with separate noise for each row."""
         rows = tf.reshape(inputs, [-1, self._kernel_shape[0]])
         if inputs.shape.rank == 2:
             rows = inputs  # with its static shape
@@ -247,22 +248,22 @@ class DenseVariational(VariationalLayer):
             signs_in = tf.reshape(tf.sign(source.take(num_rows * self._kernel_shape[0], rows.dtype)), [num_rows, -1])
             signs = tf.reshape(tf.sign(source.take(num_rows * self.units, rows.dtype)), [num_rows, self.units])
             return _affine(rows, kernel, bias) + signs * _affine(signs_in * rows, d_kernel, d_bias)
-        joint = q.preceding is not None  # the covariance reaches over layers, so one sign must too
+        joint = q.preceding is not None  # the covariance spans layers, so they must share the sign
         signs = source.take_signs(num_rows, rows.dtype) if joint else tf.sign(source.take(num_rows, rows.dtype))
         return _affine(rows, kernel, bias) + signs[:, None] * _affine(rows, d_kernel, d_bias)
 
     @property
     def uses_exact_kl(self) -> bool:
-        """Whether the KL of the built layer is in closed form."""
+        """Whether the built layer uses the closed form of the KL."""
         return self._has_exact_kl and self.kl_use_exact is not False
 
     def _draw(self, inputs: tf.Tensor) -> tf.Tensor:
-        """One draw of w (kernel, then bias), its KL reported to whoever adds it up."""
+        """Draw w (kernel, then bias), and report its KL to the active pass."""
         forward = active_pass()
         if forward is None:
             return self._sample(inputs, OwnNoise(self._next_seed()))[0]
         w, log_q = forward.draw(lambda: self._sample(inputs, forward), self, inputs)
-        if log_q is not None:  # a pass that was given its weights asks for no KL
+        if log_q is not None:  # a pass with given weights needs no KL
             exact = self.uses_exact_kl and forward.exact_kl
             forward.report_kl(
                 self, self._exact_kl(inputs) if exact else monte_carlo_kl(log_q(), self._prior(inputs), w)
@@ -270,7 +271,7 @@ class DenseVariational(VariationalLayer):
         return w
 
     def _sample(self, inputs: tf.Tensor, source: Any) -> tuple[tf.Tensor, Callable[[], tf.Tensor]]:
-        """A draw w ~ q, and what gives log q(w)."""
+        """Draw w ~ q; return it with a function that computes log q(w)."""
         if isinstance(self._posterior, Posterior):
             noise = noise_of(self._posterior, source)
             return self._posterior.transform(noise), lambda: self._posterior.log_prob(noise)
@@ -288,7 +289,7 @@ class DenseVariational(VariationalLayer):
         return exact_kl(self._posterior(inputs), p)
 
     def _monte_carlo_kl(self, inputs: tf.Tensor, source: Any) -> tf.Tensor:
-        """The estimate for this layer's share of the KL, from a draw of its own."""
+        """Estimate this layer's share of the KL, from a separate draw."""
         w, log_q = self._sample(inputs, source)
         return monte_carlo_kl(log_q(), self._prior(inputs), w)
 
@@ -296,7 +297,7 @@ class DenseVariational(VariationalLayer):
         return kl if self.kl_weight is None else self.kl_weight * kl
 
     def _keras_loss(self) -> tf.Tensor | None:
-        """What Keras adds to the data loss; evaluated whenever the losses of the model are collected."""
+        """KL that Keras adds to the data loss, evaluated whenever the losses of the model are collected."""
         if active_pass() or not self.built:
             return None  # the compiled loop takes the unscaled KL instead
         if self.kl_weight is None:
@@ -323,7 +324,7 @@ class DenseVariational(VariationalLayer):
         return [*inner, *factory.variable_shapes(self.units * (input_shape[-1] + self.use_bias))]
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object."""
+        """Arguments from which an equal layer can be made."""
         is_layer = isinstance(self.activation, keras.layers.Layer)
         return {
             **super().get_config(),
@@ -342,7 +343,7 @@ class DenseVariational(VariationalLayer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> DenseVariational:
-        """Make an object from what `get_config` returned."""
+        """Make a layer from what `get_config` returned."""
         restored = dict(config)
         for name in ("make_posterior_fn", "make_prior_fn", "activation"):
             if isinstance(restored[name], dict):  # an activation may be a name
@@ -363,6 +364,6 @@ def _affine_rows_last(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | No
 def _rows_last(inputs: tf.Tensor) -> bool:
     """Whether to compute with the rows along the last axis: XLA then vectorises over many rows, not few units.
 
-    It folds the transpositions of consecutive layers into each other; outside of compiled loops they would be made.
+    XLA cancels the transpositions of consecutive layers; outside of compiled programs they would be carried out.
     """
     return active_pass() is not None and inputs.shape.rank == 2 and inputs.shape[0] > 256

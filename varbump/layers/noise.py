@@ -1,4 +1,4 @@
-"""The noise of a layer that is called by itself, outside of the compiled loops."""
+"""Noise of a layer that is called on its own, outside of compiled programs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ __all__ = ["OwnNoise", "noise_of"]
 
 
 class OwnNoise:
-    """Noise of a call outside of a `ForwardPass`, from one seed.
+    """Noise of a layer called outside of a `ForwardPass`, from one seed.
 
-    The layers of a joint posterior have generators that start and advance alike, so that each can make the noise of
-    those before it again.
+    The generators of the layers of a joint posterior start and advance together, so each layer can reproduce the
+    noise of those before it.
     """
 
     def __init__(self, seed: tf.Tensor) -> None:
         self._seed, self._calls = seed, 0
 
     def take(self, size: Any, dtype: tf.DType) -> tf.Tensor:
-        """The next `size` numbers."""
+        """The next `size` standard normal numbers, shape (size,)."""
         return standard_normal([size], self.take_seed(), dtype)
 
     def take_after(self, preceding: tuple[int, ...], size: int, dtype: tf.DType) -> tf.Tensor:
-        """The noise of the joint layers before, then that of this one."""
+        """Noise of the preceding joint layers, followed by that of this one."""
         seeds = [self._seed - tf.constant([0, 1 + layer], tf.int32) for layer in range(len(preceding) + 1)]
         parts = zip((*preceding, size), seeds, strict=True)
         return tf.concat([standard_normal([n], seed, dtype) for n, seed in parts], 0)
@@ -43,7 +43,7 @@ class OwnNoise:
 
 
 def noise_of(q: Posterior, source: Any) -> tf.Tensor:
-    """What a draw of q takes from a pass, or from a layer's own generator."""
+    """Noise for one draw of q, taken from a pass or from the layer's own generator."""
     if q.preceding is None:
         return source.take(q.num_noise, q.dtype)
     return source.take_after(q.preceding, q.num_noise, q.dtype)

@@ -1,4 +1,4 @@
-"""What any variational layer is."""
+"""Base of all variational layers."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["VariationalLayer"]
 
 
 class VariationalLayer(keras.layers.Layer):
-    """A layer with a distribution q(w) over its weights and a prior p(w), made in `build` by two factories.
+    """Base of layers with a distribution q(w) over their weights and a prior p(w), made in `build` by two factories.
 
-    Others recognise variational layers by this base. A subclass keeps q and p as `_posterior` and `_prior`, as the
-    layers of TFP do, has `new_posterior` and `weight_shapes`, and reports its KL to the pass that is under way.
+    The package recognises variational layers by this base. A subclass stores q and p as `_posterior` and `_prior`, as
+    the layers of TFP do, defines `new_posterior` and `weight_shapes`, and reports its KL to the active pass.
 
     Attributes
     ----------
     make_posterior_fn, make_prior_fn : callable
         The factories.
     words : mapping of str to collection of str
-        Of the class: which words its arguments take, by argument; files may hold these and no others.
+        Class attribute: words that each argument accepts, by its name; saved files may contain no others.
     """
 
     words: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -45,17 +45,17 @@ class VariationalLayer(keras.layers.Layer):
         return self._prior
 
     def new_posterior(self, seed: int) -> Posterior:
-        """Another start of the family of this layer."""
+        """Make another posterior of this layer's family, with other initial values."""
         raise NotImplementedError
 
     @property
     def can_be_one_of_many(self) -> bool:
-        """Whether all variables of the layer are its posterior's, and that can be started anew."""
+        """Whether all variables belong to the posterior, and another one can be made: ensembles need both."""
         ours = isinstance(self._posterior, Posterior) and isinstance(self.make_posterior_fn, PosteriorFactory)
         return ours and not getattr(self._prior, "variables", None)
 
     def weight_shapes(self, input_shape: Any) -> list[tuple[int, ...]]:
-        """Shapes of the weights, in their order, that `build` would make for inputs of this shape (None, ..., D).
+        """Shapes of the weights that `build` would create for inputs (None, ..., D), in their order.
 
         Files are checked against them, layer after layer by Keras' `compute_output_shape`, before any weight is made.
         """
@@ -63,7 +63,7 @@ class VariationalLayer(keras.layers.Layer):
 
     @classmethod
     def check_definition(cls) -> None:
-        """Raise a TypeError that names the method that a subclass lacks."""
+        """Raise a TypeError that names a method missing from the subclass."""
         for name in ("new_posterior", "weight_shapes"):
             if getattr(cls, name) is getattr(VariationalLayer, name):
                 raise TypeError(f"{cls.__name__} lacks the method {name}")

@@ -1,4 +1,4 @@
-"""Observation models: how y scatters around f."""
+"""Likelihoods: distributions of observations y given network outputs f."""
 
 from varbump.likelihoods.base import Likelihood
 from varbump.likelihoods.censored_normal import CensoredNormal

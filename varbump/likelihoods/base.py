@@ -1,4 +1,4 @@
-"""What a likelihood is: a distribution of y given f, from which all else follows; also a Keras loss."""
+"""Base of likelihoods: a distribution of y given f, from which everything else follows; also a Keras loss."""
 
 from __future__ import annotations
 
@@ -17,40 +17,41 @@ from varbump.likelihoods.observations import check_support
 __all__ = ["Likelihood"]
 
 BY_HAND = ("nll", "mean", "stddev", "sample")
-"""What a likelihood without `distribution` has to define."""
+"""Methods that a likelihood without `distribution` must define."""
 
 OF_THE_LOSS = ("name", "reduction")
 
 
 class Likelihood(keras.losses.Loss):
-    r"""A density :math:`p(y | f) = \prod_q p(y_q | f)` of observations y given network outputs f; a base to subclass.
+    r"""Base of likelihoods :math:`p(y | f) = \prod_q p(y_q | f)` of observations y given network outputs f.
 
-    A subclass needs one method, ``distribution(self, f)``: a `tfp.distributions.Distribution` over y, with scalar
-    events and the batch shape (..., Q) of y. Loss, moments, draws, intervals and scores follow from it. Override
-    `nll` where a formula of your own is more stable, and `num_outputs` where a column of y needs several of f.
+    A subclass needs one method, ``distribution(self, f)``, which returns a `tfp.distributions.Distribution` over y with
+    scalar events and the batch shape (..., Q) of y. Loss, moments, draws, intervals and scores follow from it. Override
+    `nll` if another formula is more stable, and `num_outputs` if a column of y needs several columns of f.
 
-    Arguments of ``__init__`` are kept as attributes of the same names, as in scikit-learn: `get_config`, copies and
-    pickles read them there. ``super().__init__()`` comes first.
+    Store the arguments of ``__init__`` as attributes of the same names, as in scikit-learn: `get_config`, copies and
+    pickles read them there. Call ``super().__init__()`` first.
 
     Attributes
     ----------
     short_name : str or None
-        Of the class: what `VariationalRegressor(likelihood=...)` and the command line call it.
+        Class attribute: its name in `VariationalRegressor(likelihood=...)` and on the command line.
     discrete : bool
-        Whether y are whole numbers. It also sets the defaults of the next two for counts.
+        Whether y is a whole number. If so, the defaults of `support`, `standardises_y` and `scale_varies` are those
+        for counts.
     support : (float, float)
-        Smallest and largest y that there can be; (0, inf) for counts, all numbers otherwise. Both ends belong to it,
-        except 0 for a density on the positive numbers, which `open_support` excludes.
+        Smallest and largest possible y; (0, inf) for counts, all numbers otherwise. Both ends are included, unless
+        `open_support` excludes them, such as 0 for a density on the positive numbers.
     standardises_y : bool
-        Whether the density may speak of standardised y. Counts and other y of a fixed origin or unit may not be.
+        Whether y may be standardised. Counts, and other y with a fixed origin or unit, must not be.
     open_support : bool
-        Whether y must lie inside of the support, not at its ends.
+        Whether the ends of the support are excluded.
     atoms : tuple of float
-        Values that a continuous y takes with positive probability, such as the limits of a censored one.
+        Values that a continuous y takes with positive probability, such as censoring limits.
     scale_varies : bool
-        Whether the standard deviation of y given f depends on f, and with it on x.
+        Whether the standard deviation of y given f depends on f, and therefore on x.
     constant_keys : tuple of str
-        Keys of the configuration that are held in `constants`.
+        Keys of the configuration whose values are in `constants`.
 
     Examples
     --------
@@ -93,9 +94,9 @@ class Likelihood(keras.losses.Loss):
 
     @classmethod
     def check_definition(cls) -> None:
-        """Raise a TypeError that names what is missing, unless the class defines `distribution`, or all that needs it.
+        """Raise a TypeError unless the class defines `distribution`, or all methods that depend on it.
 
-        `varbump.register` calls it, so that a slip is found where the class is written.
+        `varbump.register` calls it, so that a mistake is reported where the class is defined.
         """
         if cls.distribution is not Likelihood.distribution:
             return
@@ -109,29 +110,29 @@ class Likelihood(keras.losses.Loss):
 
     @classmethod
     def for_table(cls, y: np.ndarray, resolution: float) -> Likelihood:
-        """A likelihood to begin with, for all observations y (N, Q) as the network sees them.
+        """Make a likelihood with initial values suitable for observations y (N, Q), as the network sees them.
 
         Parameters
         ----------
         y : ndarray (N, Q)
-            Standardised, where `standardises_y`.
+            All observations, standardised if `standardises_y`.
         resolution : float
-            Standard deviation of rounding, in units of y: no noise below it can be told from none.
+            Standard deviation of the rounding error, in units of y: smaller noise cannot be detected.
         """
         del y, resolution
         return cls()
 
     @classmethod
     def variable_shapes(cls, config: dict[str, Any]) -> list[tuple[int, ...]]:
-        """Shapes of `variables`, in their order, of an object with this configuration; nothing is made.
+        """Shapes of the `variables` of an object with this configuration, in their order, without making it.
 
-        Files are checked against them before anything is made. By default a scale for each of the `num_targets`, where
-        there is such an argument, and a number more with `learn_df`.
+        Files are checked against them before anything is loaded. By default there is a scale for each of `num_targets`,
+        if there is such an argument, and one more number with `learn_df`.
 
         Raises
         ------
         ValueError
-            If the configuration is that of no likelihood.
+            If the configuration is not valid.
         """
         if "num_targets" not in config:
             return []
@@ -141,7 +142,7 @@ class Likelihood(keras.losses.Loss):
         return [(targets,) if targets > 1 else (), *([()] if config.get("learn_df") is True else [])]
 
     def adapted(self, y: np.ndarray, resolution: float) -> Likelihood:
-        """A copy for observations y (N, Q), with what was left open set from them; arguments as in `for_table`."""
+        """Copy the likelihood, setting omitted arguments from observations y (N, Q); arguments as in `for_table`."""
         del y, resolution
         return copy.deepcopy(self)
 
@@ -185,7 +186,7 @@ class Likelihood(keras.losses.Loss):
         Raises
         ------
         ValueError
-            If the distribution has not the shape of y.
+            If the distribution does not have the shape of y.
         """
         f = tf.convert_to_tensor(f)
         made = self._checked(f)
@@ -199,81 +200,81 @@ class Likelihood(keras.losses.Loss):
         return tf.cast(-tf.reduce_sum(made.log_prob(y), axis=-1), f.dtype)
 
     def mean(self, f: Any) -> tf.Tensor:
-        """E[y | f], shape (..., Q), units of y."""
+        """E[y | f], shape (..., Q), in units of y."""
         return self._moment(f, "mean")
 
     def stddev(self, f: Any) -> tf.Tensor:
-        """Standard deviation of y given f, shape (..., Q), units of y."""
+        """Standard deviation of y given f, shape (..., Q), in units of y."""
         return self._moment(f, "stddev")
 
     def sample(self, f: Any, seed: Any) -> tf.Tensor:
-        """One draw of y for each f, shape (..., Q); `seed` is a stateless seed (2,), int32."""
+        """Draw one y for each f, shape (..., Q); `seed` is a stateless seed (2,), int32."""
         f = tf.convert_to_tensor(f)
         return tf.cast(self._checked(f).sample(seed=tf.convert_to_tensor(seed, tf.int32)), f.dtype)
 
     def cdf(self, y: Any, f: Any) -> Any:
-        """P(Y_q <= y_q | f), shape (..., Q), for predictions, which call it eagerly; NumPy will do.
+        """P(Y_q <= y_q | f), shape (..., Q); predictions call it eagerly, so it may use NumPy.
 
-        Override it where that of the distribution is missing, slow or inexact.
+        Override it if that of the distribution is missing, slow or inexact.
         """
         made = self._checked(tf.convert_to_tensor(f))
         return made.cdf(tf.cast(y, made.dtype))
 
     def noise(self) -> Noise | None:
-        """The distribution of (y - mean) / stddev, where it is the same for all f; None otherwise.
+        """Distribution of (y - mean) / stddev if it is the same for all f, otherwise None.
 
-        With it predictions take the fast path of location and scale; without, that of `distribution`.
+        If given, predictions take a faster path that uses location and scale only; otherwise they use `distribution`.
         """
         return None
 
     def num_outputs(self, num_targets: int) -> int:
-        """Network outputs, columns of f, for so many columns of y."""
+        """Number of network outputs (columns of f) for `num_targets` columns of y."""
         return num_targets
 
     def num_detached(self, num_targets: int) -> int:
-        """Outputs, the last ones, from which no gradient may reach the layers below the last."""
+        """Number of outputs, counted from the last, whose gradient must not reach the layers below the last one."""
         del num_targets
         return 0
 
     def check_observations(self, y: Any, argument: str = "y") -> None:
-        """Raise a ValueError that names the argument and the row, where y (N, ..., Q) cannot be observations."""
+        """Raise a ValueError that names the argument and the row if y (N, ..., Q) are not possible observations."""
         check_support(np.asarray(y), argument, type(self).__name__, self.support, self.discrete, self.open_support)
 
     @property
     def learned(self) -> tuple[str, ...]:
-        """Keys of the configuration that hold what is learned; likelihoods that differ in these only are one model."""
+        """Keys of learned values in the configuration; likelihoods that differ only in these are the same model."""
         return ()
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """Weights of its own."""
+        """Weights of the likelihood."""
         return []
 
     @property
     def trainable_variables(self) -> list[tf.Variable]:
-        """Those that `varbump.fit` trains beside the network."""
+        """Weights that `varbump.fit` trains together with the network."""
         return self.variables
 
     @property
     def constants(self) -> list[tf.Variable]:
-        """Numbers of the configuration that compiled programs take as arguments, although they are not trained."""
+        """Untrained numbers of the configuration that compiled programs take as arguments."""
         return []
 
     def structure(self) -> dict[str, Any]:
-        """What of the configuration a program is compiled for: all but what is learned or held in `constants`.
+        """Part of the configuration that programs are compiled for: all but learned values and `constants`.
 
-        Likelihoods of one class and equal structure compute by the same program.
+        Likelihoods of the same class and structure share compiled programs.
         """
         left_out = {*OF_THE_LOSS, *self.learned, *self.constant_keys}
         return {key: value for key, value in self.get_config().items() if key not in left_out}
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal object, read back from attributes of the same names.
+        """Arguments from which an equal object can be made, read from attributes of the same names.
 
         Raises
         ------
         AttributeError
-            If an argument of ``__init__`` is not kept under its name.
+            If an argument of ``__init__`` is not stored under its name.
         """
         config = {"reduction": getattr(self, "reduction", "auto"), "name": getattr(self, "name", None)}
         for key in _arguments(type(self)):
@@ -288,23 +289,23 @@ class Likelihood(keras.losses.Loss):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Likelihood:
-        """The likelihood of a configuration; the inverse of `get_config`."""
+        """Make the likelihood of a configuration; the inverse of `get_config`."""
         parameters = inspect.signature(cls).parameters.values()
         takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
         names = {parameter.name for parameter in parameters}
         taken = {key: value for key, value in config.items() if takes_any or key in names or key not in OF_THE_LOSS}
         made = cls(**taken)
-        for key in OF_THE_LOSS:  # of a class whose __init__ does not take them
+        for key in OF_THE_LOSS:  # if __init__ does not accept them
             if key in config and key not in taken:
                 setattr(made, key, config[key])
         return made
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[dict[str, Any]]]:
-        # Pickling and copying go through the configuration: variables can do neither, and their values are in it.
+        # Pickle and copy the configuration, which has the values of the variables; variables support neither.
         return type(self).from_config, (self.get_config(),)
 
     def _checked(self, f: tf.Tensor) -> Any:
-        """The distribution for f, or an error that says what is wrong with it."""
+        """Return the distribution for f after checking its shape."""
         made = self.distribution(f)
         if not hasattr(made, "batch_shape"):
             raise TypeError(
@@ -329,7 +330,7 @@ class Likelihood(keras.losses.Loss):
 
 
 def _arguments(cls: type) -> list[str]:
-    """Names of the arguments of ``__init__``, but for those of a Keras loss."""
+    """Names of the arguments of ``__init__``, except those of a Keras loss."""
     named = [
         parameter.name
         for parameter in inspect.signature(cls).parameters.values()
@@ -339,7 +340,7 @@ def _arguments(cls: type) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of TensorFlow and NumPy as those of Python, which every format can hold."""
+    """Convert numbers of TensorFlow and NumPy to Python numbers, which every format can store."""
     if isinstance(value, (tf.Variable, tf.Tensor)):
         value = value.numpy()
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value

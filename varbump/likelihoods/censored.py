@@ -1,6 +1,6 @@
-r"""The normal distribution as an instrument with limits shows it: :math:`y = \min(\max(z, l), u)`, z normal.
+r"""Normal distribution recorded by an instrument with limits: :math:`y = \min(\max(z, l), u)`, z normal.
 
-Functions are those of :math:`\Phi` and its integrals; far out they keep their relative accuracy.
+The functions compute :math:`\Phi` and its integrals, with full relative accuracy in the tails.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from varbump.likelihoods.normal_nll import normal_nll
 __all__ = ["CensoredNormalDistribution", "censored_nll", "log_ndtr", "moments"]
 
 CLOSE = 1e-6
-"""Numbers this close to a limit, as a share of it, are at the limit, which float32 may have moved."""
+"""Relative distance within which a number counts as being at the limit: float32 rounds limits."""
 
 FAR = -1e4
-"""Below it the hazard of a normal is its argument, to all digits of float32 and to 1e-8."""
+"""Below it the hazard of a normal equals its argument, to all digits of float32 and to 1e-8."""
 
 
 def log_ndtr(x: tf.Tensor) -> tf.Tensor:
@@ -68,7 +68,7 @@ def censored_nll(y: tf.Tensor, loc: tf.Tensor, log_scale: tf.Tensor, lower: floa
             continue
         slack = CLOSE * abs(limit)
         is_at = y <= limit + slack if side > 0 else y >= limit - slack
-        # entries elsewhere get a number whose gradient is finite, and then none of it
+        # other entries get a number whose gradient is finite, and are not selected
         beyond = tf.where(is_at, side * (limit - loc), tf.zeros_like(loc)) * inverse
         nll = tf.where(is_at, -log_ndtr(beyond), nll)
         is_inside &= ~is_at
@@ -77,7 +77,7 @@ def censored_nll(y: tf.Tensor, loc: tf.Tensor, log_scale: tf.Tensor, lower: floa
 
 
 def moments(loc: tf.Tensor, scale: tf.Tensor, lower: float, upper: float) -> tuple[tf.Tensor, tf.Tensor]:
-    r"""Mean and sd of the censored y, elementwise, in double precision.
+    r"""Mean and standard deviation of the censored y, elementwise, in double precision.
 
     With the excess :math:`(z - l)_+` over a limit, :math:`y = l + (z - l)_+ - (z - u)_+`.
 
@@ -111,12 +111,12 @@ def _excess(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 class CensoredNormalDistribution(tfp.distributions.Distribution):
-    """A normal whose draws beyond the limits are at the limits; `log_prob` there is that of a probability.
+    """Normal distribution censored at the limits; `log_prob` at a limit is the log of its probability.
 
     Parameters
     ----------
     loc, scale : Tensor (..., Q)
-        Of the normal.
+        Parameters of the normal distribution.
     lower, upper : float
         May be infinite.
     """

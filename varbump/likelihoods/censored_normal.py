@@ -1,4 +1,4 @@
-"""Normal noise seen through an instrument with limits (Tobit)."""
+"""Censored normal likelihood: normal noise recorded by an instrument with limits (Tobit)."""
 
 from __future__ import annotations
 
@@ -19,42 +19,44 @@ from varbump.likelihoods.scales import LearnedScale
 __all__ = ["CensoredNormal"]
 
 FEWEST = 0.01
-"""Share of the rows, and two at least, that must lie at the smallest or largest y for it to be taken for a limit."""
+"""Share of the rows, and at least two, that must equal the smallest or largest y for it to count as a limit."""
 
 
 @register_builtin("CensoredNormalLikelihood")
 class CensoredNormal(LearnedScaleLikelihood):
-    r"""Normal noise where y beyond a limit are recorded as the limit: detection limits, capacities, sold-out shows.
+    r"""Normal likelihood for y recorded as a limit when beyond it: detection limits, capacities, sold-out shows.
 
     .. math:: y = \min(\max(z, l), u), \quad z \sim N(\mathrm{offset} + \mathrm{unit} f, (\mathrm{unit}\,
               \mathrm{scale})^2)
 
-    A y at a limit counts as censored: it says that z is at the limit or beyond, with the probability of the tail.
-    Mean, sd, draws and intervals are those of y, what is recorded; f is the function of the uncensored z. The scale is
-    a weight that this object holds and `varbump.fit` trains, a point estimate as in `LearnedNormal`.
+    A y at a limit counts as censored: z is at the limit or beyond, and the likelihood is the probability of that tail.
+    Mean, standard deviation, draws and intervals are those of the recorded y; f describes the uncensored z. The scale
+    is a weight of this object, trained by `varbump.fit` as a point estimate, see `LearnedNormal`.
 
-    The limits are in the units of y, so y is not standardised; offset and unit do that for f, and
-    `VariationalRegressor` sets them from y where they are omitted.
+    The limits are in units of y, so y is not standardised. Offset and unit scale f instead; `VariationalRegressor` sets
+    them from y if they are omitted.
 
     Parameters
     ----------
     lower, upper : float, optional
-        Limits, units of y; there is none on a side that is left out.
+        Limits, in units of y; a side that is omitted has no limit.
     scale : float or sequence (num_targets,), default=1.0
-        Standard deviation of z given f where learning starts, in units of `unit`.
+        Initial standard deviation of z given f, in units of `unit`.
     offset, unit : float or sequence (Q,), optional
-        z at f = 0, and what f = 1 adds, units of y; 0 and 1 if omitted. About the mean and the sd of y are good.
+        Value of z at f = 0, and what f = 1 adds to it, in units of y; 0 and 1 if omitted. Good values are about the
+        mean and the standard deviation of y.
     min_scale : float, default=1e-3
         Floor of the scale.
     num_targets : int, default=1
-        Q learns one scale for each column of y; 1 shares one among all.
+        Number of scales: Q for one per column of y, 1 for one shared by all.
     dtype : str, optional
-        Of the weight, "float32" or "float64"; Keras' default otherwise.
+        Type of the weight, "float32" or "float64"; Keras' default if omitted.
 
     Raises
     ------
     ValueError
-        If the limits are not numbers in rising order or another number is out of range; of training, if y lie beyond.
+        If the limits are not numbers in increasing order or another number is out of range; in training, if any y is
+        beyond a limit.
 
     References
     ----------
@@ -95,12 +97,12 @@ class CensoredNormal(LearnedScaleLikelihood):
 
     @classmethod
     def for_table(cls, y: np.ndarray, resolution: float) -> CensoredNormal:
-        """With the smallest and the largest y as limits, each if at least 1 % of the rows, and two, lie there.
+        """Use the smallest and largest y as limits, each only if at least 1 % of the rows, and two, equal it.
 
         Raises
         ------
         ValueError
-            If neither is such a limit.
+            If neither qualifies as a limit.
         """
         ends = [y.min(), y.max()]
         counts = [np.count_nonzero((y == end).any(axis=1)) for end in ends]
@@ -115,7 +117,7 @@ class CensoredNormal(LearnedScaleLikelihood):
         return cls(lower, upper, num_targets=y.shape[1]).adapted(y, resolution)
 
     def adapted(self, y: np.ndarray, resolution: float) -> CensoredNormal:
-        """A copy with the mean of y at f = 0 and its sd as the unit, unless one was given."""
+        """Copy the likelihood; an omitted offset is set to the mean of y, an omitted unit to its standard deviation."""
         config = self.get_config()
         if self._is_open:
             sd = np.where(y.std(axis=0) > 0.0, y.std(axis=0), 1.0)
@@ -127,22 +129,22 @@ class CensoredNormal(LearnedScaleLikelihood):
 
     @property
     def scale(self) -> float | np.ndarray:
-        """Present standard deviation of z given f, a float or an ndarray (Q,), units of `unit`."""
+        """Current standard deviation of z given f, a float or an ndarray (Q,), in units of `unit`."""
         return self._scale.value
 
     @property
     def min_scale(self) -> float:
-        """Floor of the scale, units of `unit`."""
+        """Floor of the scale, in units of `unit`."""
         return self._scale.floor.value
 
     @property
     def offset(self) -> Any:
-        """Value of z at f = 0, units of y: None, a float, or a list of one for each target."""
+        """Value of z at f = 0, in units of y: None, a float, or a list with one for each target."""
         return None if self._is_open else self._offset.value
 
     @property
     def unit(self) -> Any:
-        """What f = 1 adds to z, units of y: None, a float, or a list of one for each target."""
+        """What f = 1 adds to z, in units of y: None, a float, or a list with one for each target."""
         return None if self._is_open else self._unit.value
 
     @property
@@ -151,7 +153,7 @@ class CensoredNormal(LearnedScaleLikelihood):
         return [self._offset.variable, self._unit.variable, *super().constants]
 
     def num_outputs(self, num_targets: int) -> int:
-        """Network outputs for so many columns of y: as many."""
+        """Number of network outputs, one for each of `num_targets` columns of y."""
         for constant, what in ((self._offset, "offsets"), (self._unit, "units")):
             if np.ndim(constant.value) and len(constant.value) not in (1, num_targets):
                 raise ValueError(f"The likelihood has {len(constant.value)} {what}, but y has {num_targets} columns")

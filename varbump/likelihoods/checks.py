@@ -1,4 +1,4 @@
-"""Whether something is a likelihood, how many outputs it needs of a network, and whether its y are counts."""
+"""Checks of likelihoods: their interface, the network outputs that they need, and whether y are counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["check_likelihood", "is_discrete", "outputs_needed", "standardises"]
 
 
 def check_likelihood(likelihood: Any, *also: str) -> None:
-    """Raise a TypeError unless `likelihood` has what training and prediction call, and the methods named in `also`."""
+    """Raise a TypeError unless `likelihood` has the methods that are needed, including those in `also`."""
     refuse_keras3(likelihood, "likelihood")
     if isinstance(likelihood, type) or not all(hasattr(likelihood, name) for name in ("nll", "sample", *also)):
         made = f"; make one of the class, {likelihood.__name__}(...)" if isinstance(likelihood, type) else ""
@@ -25,15 +25,15 @@ def check_likelihood(likelihood: Any, *also: str) -> None:
 
 
 def outputs_needed(likelihood: Any, num_targets: int) -> int:
-    """Network outputs for so many columns of y: as many, unless the likelihood says otherwise."""
+    """Number of network outputs for `num_targets` columns of y: equal, unless the likelihood needs others."""
     check_likelihood(likelihood)
     return likelihood.num_outputs(num_targets) if hasattr(likelihood, "num_outputs") else num_targets
 
 
 def is_discrete(likelihood: Any) -> bool:
-    """Whether y are whole numbers: the class says so, or TensorFlow Probability does of its distribution.
+    """Whether y are whole numbers, according to the class or to the distribution.
 
-    A continuous distribution of TFP has a bijector from all numbers onto its support, a discrete one has none.
+    Continuous distributions of TFP have a bijector from all numbers onto their support; discrete ones do not.
     """
     if getattr(likelihood, "discrete", False):
         return True
@@ -43,9 +43,9 @@ def is_discrete(likelihood: Any) -> bool:
         made = likelihood.distribution(tf.zeros([1, likelihood.num_outputs(getattr(likelihood, "num_targets", 1))]))
         return made.dtype.is_integer or made.experimental_default_event_space_bijector() is None
     except (AttributeError, NotImplementedError, TypeError, ValueError, tf.errors.InvalidArgumentError):
-        return False  # what is wrong with it is found where it is used
+        return False  # errors in it are reported where it is used
 
 
 def standardises(likelihood: Any) -> bool:
-    """Whether y may be standardised for a likelihood, which is not so for counts."""
+    """Whether y may be standardised for a likelihood; counts may not."""
     return getattr(likelihood, "standardises_y", True) and not is_discrete(likelihood)

@@ -1,4 +1,4 @@
-"""Numbers of a configuration that depend on y, as arguments of compiled programs instead of parts of them."""
+"""Numbers of a configuration that depend on y, as arguments of compiled programs rather than parts of them."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ __all__ = ["Constant"]
 
 
 class Constant:
-    """A number, or one for each target, that is neither trained nor written into a program.
+    """Number, or one for each target, that is neither trained nor compiled into a program.
 
-    Two data sets have different noise floors and offsets; held in a variable, these are data to a compiled program,
-    which then serves both.
+    Noise floors and offsets differ between data sets. As variables they are arguments of a compiled program, which can
+    then be used for all data sets.
 
     Parameters
     ----------
     value : float or sequence (Q,)
     name : str
-        Of the variable.
+        Name of the variable.
     """
 
     def __init__(self, value: Any, name: str) -> None:
-        # double precision, so that what is read back is what was given
+        # double precision, so that the value read back is the one given
         self.variable = tf.Variable(np.asarray(value, float), trainable=False, dtype=tf.float64, name=name)
 
     def read(self, dtype: Any) -> tf.Tensor:
-        """The value, () or (Q,), for a formula."""
+        """Value () or (Q,) as a tensor, for formulas."""
         return tf.cast(self.variable, dtype)
 
     @property
     def value(self) -> Any:
-        """The value for a configuration: a float or a list of them."""
+        """Value for a configuration: a float or a list of floats."""
         return self.variable.numpy().tolist()

@@ -1,4 +1,4 @@
-"""Positive numbers whose standard deviation is proportional to their mean."""
+"""Likelihood of positive numbers whose standard deviation is proportional to their mean."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from varbump.likelihoods.scales import LearnedScale
 __all__ = ["Gamma"]
 
 SMALLEST_DISPERSION = 1e-8
-"""Below it, differences of log gammas lose their digits in double precision too."""
+"""Smallest dispersion: below it, differences of log gammas lose their digits even in double precision."""
 
 
 @register_builtin("GammaLikelihood")
 class Gamma(LearnedScaleLikelihood):
-    r"""Positive y, such as durations and amounts, of a mean that the network predicts and a learned dispersion.
+    r"""Gamma likelihood of positive y, such as durations, with a predicted mean and a learned dispersion.
 
     .. math:: p(y | f) = \frac{(k / \mu)^k}{\Gamma(k)} y^{k - 1} e^{-k y / \mu}, \quad
               \mu = \exp(\mathrm{offset} + f), \quad k = 1 / \mathrm{dispersion}
 
-    The standard deviation is :math:`\mu \sqrt{\mathrm{dispersion}}`. The dispersion is a weight that this object holds
-    and `varbump.fit` trains, a point estimate as in `LearnedNormal`.
+    The standard deviation is :math:`\mu \sqrt{\mathrm{dispersion}}`. The dispersion is a weight of this object, trained
+    by `varbump.fit` as a point estimate, see `LearnedNormal`.
 
     Parameters
     ----------
     dispersion : float or sequence (num_targets,), default=1.0
-        Where learning starts: the squared coefficient of variation, no units. 1 is the exponential distribution.
+        Initial squared coefficient of variation, dimensionless. 1 is the exponential distribution.
     offset : float or sequence (Q,), optional
         Log of the mean at f = 0, as in `Poisson`.
     min_dispersion : float, default=1e-6
         Floor of the dispersion, at least 1e-8: the square of the smallest relative error of y.
     num_targets : int, default=1
-        Q learns one dispersion for each column of y; 1 shares one among all.
+        Number of dispersions: Q for one per column of y, 1 for one shared by all.
     dtype : str, optional
-        Of the weight, "float32" or "float64"; Keras' default otherwise.
+        Type of the weight, "float32" or "float64"; Keras' default if omitted.
 
     Raises
     ------
     ValueError
-        If a number is out of range; of training, if y are not above 0.
+        If a number is out of range; in training, if y are not above 0.
 
     References
     ----------
@@ -82,19 +82,19 @@ class Gamma(LearnedScaleLikelihood):
 
     @classmethod
     def for_table(cls, y: np.ndarray, resolution: float) -> Gamma:
-        """With the mean of y at f = 0, and the relative resolution of y as the floor of the noise."""
+        """Place the mean of y at f = 0, with the relative resolution of y as the floor of the noise."""
         floor = float(np.clip((resolution / y.mean()) ** 2, SMALLEST_DISPERSION, 1.0))
         return cls(min_dispersion=floor, num_targets=y.shape[1]).adapted(y, resolution)
 
     def adapted(self, y: np.ndarray, resolution: float) -> Gamma:
-        """A copy with the mean of y at f = 0, unless an offset was given."""
+        """Copy the likelihood, placing the mean of y at f = 0 unless an offset was given."""
         del resolution
         offset = offset_of(y.mean(axis=0)) if self.offset is None else self.offset
         return type(self)(**{**self.get_config(), "offset": offset})
 
     @property
     def dispersion(self) -> float | np.ndarray:
-        """Present dispersion, a float or an ndarray (Q,)."""
+        """Current dispersion, a float or an ndarray (Q,)."""
         return self._scale.value
 
     @property
@@ -104,7 +104,7 @@ class Gamma(LearnedScaleLikelihood):
 
     @property
     def offset(self) -> Any:
-        """Log of the mean at f = 0: None, a float, or a list of one for each target."""
+        """Log of the mean at f = 0: None, a float, or a list with one for each target."""
         return self._link.offset
 
     @property
@@ -113,7 +113,7 @@ class Gamma(LearnedScaleLikelihood):
         return [self._link.constant.variable, *super().constants]
 
     def num_outputs(self, num_targets: int) -> int:
-        """Network outputs for so many columns of y: as many."""
+        """Number of network outputs, one for each of `num_targets` columns of y."""
         self._link.check_targets(num_targets)
         return super().num_outputs(num_targets)
 
@@ -155,11 +155,11 @@ class Gamma(LearnedScaleLikelihood):
         return tf.cast(tf.reduce_sum(nll, axis=-1), f.dtype)
 
     def mean(self, f: Any) -> tf.Tensor:
-        """E[y | f], shape (..., Q), units of y."""
+        """E[y | f], shape (..., Q), in units of y."""
         f = tf.convert_to_tensor(f)
         return tf.exp(self._link.log(f, f.dtype))
 
     def stddev(self, f: Any) -> tf.Tensor:
-        """Standard deviation of y given f, shape (..., Q), units of y."""
+        """Standard deviation of y given f, shape (..., Q), in units of y."""
         mean = self.mean(f)
         return mean * tf.exp(0.5 * self._scale.log(mean.dtype))

@@ -1,4 +1,4 @@
-"""Normal noise whose scale the network predicts."""
+"""Normal likelihood whose scale is predicted by the network."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ __all__ = ["HeteroscedasticNormal"]
 
 @register_builtin("HeteroscedasticNormalLikelihood")
 class HeteroscedasticNormal(Likelihood):
-    r"""Normal noise of a scale that depends on x, the second half of the network's outputs.
+    r"""Normal likelihood whose scale depends on x: the second half of the network's outputs.
 
     .. math:: p(y | f) = N(y; \mathrm{loc}, \mathrm{scale}^2), \quad
               \mathrm{scale} = \mathrm{min\_scale} + \mathrm{softplus}(raw), \quad f = (\mathrm{loc}, raw)
 
-    The network needs 2 Q outputs, Q locations first: ``build_network(likelihood=HeteroscedasticNormal())``. With
-    the floor the loss of finite input is never nan. Where rows that are fitted badly are given a large scale and
-    with it a small gradient, so that they stay fitted badly, one of two options weighs the gradient otherwise. Both
-    leave the VALUE of `nll` as it is, so that histories, early stopping and comparisons speak of the ELBO.
+    The network needs 2 Q outputs, the Q locations first: ``build_network(likelihood=HeteroscedasticNormal())``. Because
+    of the floor, the loss of finite input is never nan. Rows that are fitted badly may get a large scale, and with it
+    a small gradient, and so remain fitted badly; the options `beta` and `faithful` weight the gradient differently.
+    Neither changes the VALUE of `nll`, so histories, early stopping and comparisons still refer to the ELBO.
 
     Parameters
     ----------
     min_scale : float, default=1e-3
-        Floor of the scale, in the units of y: about 1e-3 of the sd of y.
+        Floor of the scale, in units of y; choose about 1e-3 of the standard deviation of y.
     beta : float, default=0.0
-        In [0, 1]. The gradient of each target is weighted by scale^(2 beta), itself held constant: 0 is the
-        likelihood, 1 fits the location as a constant scale would, 0.5 is what the reference recommends.
+        Exponent in [0, 1]: the gradient of each target is weighted by scale^(2 beta), which is treated as constant.
+        0 is the likelihood, 1 fits the location as with a constant scale, and 0.5 is recommended by the reference.
     faithful : bool, default=False
-        The location is fitted as with a scale of 1 and the scale given the location: its gradient does not reach
-        the layers below the last, see `num_detached` of `varbump.layers.DenseVariational`, which
-        `build_network(likelihood=...)` sets. Standardise y: the bands of the function are then those of noise of
-        sd 1, too wide where the noise is smaller.
+        Whether to fit the location as with a scale of 1, and the scale given the location: the gradient of the scale
+        does not reach the layers below the last one, see `num_detached` of `varbump.layers.DenseVariational`, which
+        `build_network(likelihood=...)` sets. Standardise y. The bands of the function are those for noise of standard
+        deviation 1, which are too wide if the noise is smaller.
 
     Raises
     ------
@@ -78,12 +78,12 @@ class HeteroscedasticNormal(Likelihood):
 
     @classmethod
     def for_table(cls, y: np.ndarray, resolution: float) -> HeteroscedasticNormal:
-        """With the resolution of y as the floor of the scale."""
+        """Use the resolution of y as the floor of the scale."""
         return cls(resolution)
 
     @property
     def min_scale(self) -> float:
-        """Floor of the scale, units of y."""
+        """Floor of the scale, in units of y."""
         return self._floor.value
 
     @property
@@ -92,11 +92,11 @@ class HeteroscedasticNormal(Likelihood):
         return [self._floor.variable]
 
     def num_detached(self, num_targets: int) -> int:
-        """With `faithful` the raw scales."""
+        """With `faithful`, the raw scales."""
         return num_targets if self.faithful else 0
 
     def num_outputs(self, num_targets: int) -> int:
-        """Network outputs for so many columns of y: two for each, its location and its raw scale."""
+        """Number of network outputs: a location and a raw scale for each column of y."""
         return 2 * num_targets
 
     def distribution(self, f: Any) -> Any:
@@ -104,7 +104,7 @@ class HeteroscedasticNormal(Likelihood):
         return tfp.distributions.Normal(self.mean(f), self.stddev(f))
 
     def noise(self) -> NormalNoise:
-        """Normal."""
+        """Normal noise."""
         return NormalNoise()
 
     def nll(self, y: Any, f: Any) -> tf.Tensor:
@@ -138,11 +138,11 @@ class HeteroscedasticNormal(Likelihood):
         return self._split(f)[0]
 
     def stddev(self, f: Any) -> tf.Tensor:
-        """Standard deviation of y given f, shape (..., Q), units of y."""
+        """Standard deviation of y given f, shape (..., Q), in units of y."""
         return tf.exp(self._log_scale(self._split(f)[1]))
 
     def sample(self, f: Any, seed: Any) -> tf.Tensor:
-        """One draw of y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
+        """Draw one y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
         loc = self.mean(f)
         return loc + self.stddev(f) * standard_normal(tf.shape(loc), seed, loc.dtype)
 

@@ -1,4 +1,4 @@
-"""Normal noise whose scale is learned, the same everywhere."""
+"""Normal likelihood with a learned scale, the same everywhere."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ __all__ = ["LearnedNormal"]
 
 @register_builtin("LearnedNormalLikelihood")
 class LearnedNormal(LearnedScaleLikelihood):
-    r"""Normal noise of a scale that is learned with the network, :math:`p(y | f) = N(y; f, \mathrm{scale}^2)`.
+    r"""Normal likelihood with a scale learned with the network, :math:`p(y | f) = N(y; f, \mathrm{scale}^2)`.
 
-    :math:`\mathrm{scale} = \mathrm{min\_scale} + \mathrm{softplus}(raw)` with the weight `raw`, which this object
-    holds and `varbump.fit` trains: a point estimate, which maximises the ELBO. Under plain Keras,
-    ``model.compile(loss=LearnedNormal(0.3))``, it keeps its value: Keras trains weights of layers only. Copies,
-    pickles and configurations carry the present value.
+    :math:`\mathrm{scale} = \mathrm{min\_scale} + \mathrm{softplus}(raw)` with the weight `raw`, which belongs
+    to this object and is trained by `varbump.fit`: a point estimate that maximises the ELBO. With plain Keras,
+    ``model.compile(loss=LearnedNormal(0.3))``, it keeps its value, since Keras trains weights of layers only. Copies,
+    pickles and configurations keep the current value.
 
     Parameters
     ----------
     scale : float or sequence (num_targets,), default=1.0
-        Standard deviation (not variance) of the noise where learning starts, in the units of y.
+        Initial standard deviation (not variance) of the noise, in units of y.
     min_scale : float, default=1e-3
-        Floor of the scale, which bounds the likelihood where a network passes through its data.
+        Floor of the scale, in units of y; it bounds the likelihood if the network interpolates the data.
     num_targets : int, default=1
-        Q learns one scale for each column of y; 1 shares one among all.
+        Number of scales: Q for one per column of y, 1 for one shared by all.
     dtype : str, optional
-        Of the weight, "float32" or "float64"; Keras' default otherwise. It need not be that of the network.
+        Type of the weight, "float32" or "float64"; Keras' default if omitted. It may differ from the network's.
 
     Raises
     ------
     ValueError
-        If a scale is not a number from `min_scale` to 1e15, or there are not as many as targets.
+        If a scale is not a number from `min_scale` to 1e15, or their number is not that of the targets.
     """
 
     short_name = "normal"
@@ -63,17 +63,17 @@ class LearnedNormal(LearnedScaleLikelihood):
 
     @classmethod
     def for_table(cls, y: np.ndarray, resolution: float) -> LearnedNormal:
-        """Learned from the sd of y on, with the resolution of y as the floor."""
+        """Start at the standard deviation of y, with the resolution of y as the floor."""
         return cls(max(1.0, resolution), min_scale=resolution, num_targets=y.shape[1])
 
     @property
     def scale(self) -> float | np.ndarray:
-        """Present standard deviation of the noise, a float or an ndarray (Q,), units of y."""
+        """Current standard deviation of the noise, a float or an ndarray (Q,), in units of y."""
         return self._scale.value
 
     @property
     def min_scale(self) -> float:
-        """Floor of the scale, units of y."""
+        """Floor of the scale, in units of y."""
         return self._scale.floor.value
 
     def distribution(self, f: Any) -> Any:
@@ -81,7 +81,7 @@ class LearnedNormal(LearnedScaleLikelihood):
         return tfp.distributions.Normal(tf.convert_to_tensor(f), self.stddev(f))
 
     def noise(self) -> NormalNoise:
-        """Normal."""
+        """Normal noise."""
         return NormalNoise()
 
     def nll(self, y: Any, f: Any) -> tf.Tensor:
@@ -108,11 +108,11 @@ class LearnedNormal(LearnedScaleLikelihood):
         return tf.convert_to_tensor(f)
 
     def stddev(self, f: Any) -> tf.Tensor:
-        """Standard deviation of y given f, shape (..., Q), units of y."""
+        """Standard deviation of y given f, shape (..., Q), in units of y."""
         f = tf.convert_to_tensor(f)
         return tf.broadcast_to(tf.exp(self._scale.log(f.dtype)), tf.shape(f))
 
     def sample(self, f: Any, seed: Any) -> tf.Tensor:
-        """One draw of y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
+        """Draw one y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
         f = tf.convert_to_tensor(f)
         return f + self.stddev(f) * standard_normal(tf.shape(f), seed, f.dtype)

@@ -1,4 +1,4 @@
-"""What likelihoods with one learned scale, or one for each target, have in common."""
+"""Base of likelihoods with one learned scale, or one for each target."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["LearnedScaleLikelihood"]
 
 
 class LearnedScaleLikelihood(Likelihood):
-    """A likelihood with a weight of its own behind a positive number, `_scale`; abstract."""
+    """Abstract likelihood with a learned positive number, `_scale`."""
 
     constant_keys: ClassVar[tuple[str, ...]] = ("min_scale",)
     _scale: LearnedScale
 
     @property
     def num_targets(self) -> int:
-        """Scales that are learned: Q, or 1 for all targets."""
+        """Number of learned scales: Q, or 1 for all targets."""
         return self._scale.num_targets
 
     @property
     def learned(self) -> tuple[str, ...]:
-        """The scale."""
+        """Key of the scale."""
         return (self._scale.argument,)
 
     @property
@@ -39,6 +39,6 @@ class LearnedScaleLikelihood(Likelihood):
         return [self._scale.floor.variable]
 
     def num_outputs(self, num_targets: int) -> int:
-        """Network outputs for so many columns of y: as many."""
+        """Number of network outputs, one for each of `num_targets` columns of y."""
         self._scale.check_targets(num_targets)
         return num_targets

@@ -12,7 +12,7 @@ from varbump.likelihoods.constants import Constant
 __all__ = ["LogLink", "offset_of"]
 
 LARGEST = 30.0
-"""Of abs(f): 1e13 times the offset's number, up or down. Beyond it the value stays and the gradient is zero."""
+"""Largest abs(f): a factor of 1e13 up or down. Beyond it the value is constant and the gradient zero."""
 
 LARGEST_OFFSET = 35.0
 """log(1.6e15); with `LARGEST` the largest mean is 1e28, whose gradients still fit float32."""
@@ -21,13 +21,13 @@ LARGEST_OFFSET = 35.0
 class LogLink:
     r""":math:`\log \mu = \mathrm{offset} + f`.
 
-    f = 0 is where a network starts and where its prior lies. The offset puts the level of y there, so that y of the
-    order of 1e4 do not ask for f of 9.
+    Networks start at f = 0, and their prior is centred there. The offset places the level of y at f = 0, so that y of
+    the order of 1e4 do not need f near 9.
 
     Parameters
     ----------
     offset : float, sequence (Q,) or None
-        One for all targets or one each. None is 0, to be set from y by an estimator.
+        One for all targets, or one for each. None is 0; an estimator then sets it from y.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class LogLink:
 
     @property
     def offset(self) -> Any:
-        """What was given: None, a float or a list."""
+        """Offset as it was given: None, a float or a list."""
         return None if self._is_open else self.constant.value
 
     def log(self, f: Any, dtype: Any) -> tf.Tensor:
@@ -59,14 +59,14 @@ class LogLink:
         return self.constant.read(dtype) + tf.cast(tf.clip_by_value(f, -LARGEST, LARGEST), dtype)
 
     def check_targets(self, num_targets: int) -> None:
-        """Raise a ValueError unless there is an offset for each of so many targets."""
+        """Raise a ValueError unless there is one offset, or one for each target."""
         shape = self.constant.variable.shape
         if shape.rank and shape[0] not in (1, num_targets):
             raise ValueError(f"The likelihood has {shape[0]} offsets, but y has {num_targets} columns")
 
 
 def offset_of(levels: Any) -> Any:
-    """Offset that puts f = 0 at positive levels (Q,) of y: a float for one, otherwise a list."""
+    """Offset that places positive levels (Q,) of y at f = 0: a float for one target, otherwise a list."""
     smallest, largest = np.exp(-LARGEST_OFFSET), np.exp(LARGEST_OFFSET)
     offsets = np.log(np.clip(np.asarray(levels, float), smallest, largest)).tolist()
     return offsets[0] if len(offsets) == 1 else offsets

@@ -1,4 +1,4 @@
-"""Positive numbers whose logarithm is normal."""
+"""Likelihood of positive numbers whose logarithm is normal."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ __all__ = ["LogNormal"]
 
 @register_builtin("LogNormalLikelihood")
 class LogNormal(LearnedScaleLikelihood):
-    r"""Positive y with errors that multiply, of a median that the network predicts and a learned scale.
+    r"""Log-normal likelihood of positive y, with the median predicted by the network and a learned scale.
 
     .. math:: \log y \sim N(\mathrm{offset} + f, \mathrm{scale}^2)
 
     The median is :math:`\exp(\mathrm{offset} + f)`; the mean is larger by :math:`\exp(\mathrm{scale}^2 / 2)`. The scale
-    is a weight that this object holds and `varbump.fit` trains, a point estimate as in `LearnedNormal`.
+    is a weight of this object, trained by `varbump.fit` as a point estimate, see `LearnedNormal`. Errors multiply.
 
     Parameters
     ----------
     scale : float or sequence (num_targets,), default=1.0
-        Where learning starts: standard deviation of log y, no units.
+        Initial standard deviation of log y, dimensionless.
     offset : float or sequence (Q,), optional
         Log of the median at f = 0. 0 if omitted; `VariationalRegressor` then sets it to the mean of log y.
     min_scale : float, default=1e-3
         Floor of the scale: the smallest relative error of y.
     num_targets : int, default=1
-        Q learns one scale for each column of y; 1 shares one among all.
+        Number of scales: Q for one per column of y, 1 for one shared by all.
     dtype : str, optional
-        Of the weight, "float32" or "float64"; Keras' default otherwise.
+        Type of the weight, "float32" or "float64"; Keras' default if omitted.
 
     Raises
     ------
     ValueError
-        If a number is out of range; of training, if y are not above 0.
+        If a number is out of range; in training, if y are not above 0.
 
     References
     ----------
@@ -72,19 +72,19 @@ class LogNormal(LearnedScaleLikelihood):
 
     @classmethod
     def for_table(cls, y: np.ndarray, resolution: float) -> LogNormal:
-        """With the geometric mean of y at f = 0, and the relative resolution of y as the floor of the scale."""
+        """Place the geometric mean of y at f = 0, with the relative resolution of y as the floor of the scale."""
         floor = float(np.clip(resolution / y.mean(), 1e-6, 1.0))
         return cls(min_scale=floor, num_targets=y.shape[1]).adapted(y, resolution)
 
     def adapted(self, y: np.ndarray, resolution: float) -> LogNormal:
-        """A copy with the geometric mean of y at f = 0, unless an offset was given."""
+        """Copy the likelihood, placing the geometric mean of y at f = 0 unless an offset was given."""
         del resolution
         offset = offset_of(np.exp(np.log(y).mean(axis=0))) if self.offset is None else self.offset
         return type(self)(**{**self.get_config(), "offset": offset})
 
     @property
     def scale(self) -> float | np.ndarray:
-        """Present standard deviation of log y, a float or an ndarray (Q,)."""
+        """Current standard deviation of log y, a float or an ndarray (Q,)."""
         return self._scale.value
 
     @property
@@ -94,7 +94,7 @@ class LogNormal(LearnedScaleLikelihood):
 
     @property
     def offset(self) -> Any:
-        """Log of the median at f = 0: None, a float, or a list of one for each target."""
+        """Log of the median at f = 0: None, a float, or a list with one for each target."""
         return self._link.offset
 
     @property
@@ -103,7 +103,7 @@ class LogNormal(LearnedScaleLikelihood):
         return [self._link.constant.variable, *super().constants]
 
     def num_outputs(self, num_targets: int) -> int:
-        """Network outputs for so many columns of y: as many."""
+        """Number of network outputs, one for each of `num_targets` columns of y."""
         self._link.check_targets(num_targets)
         return super().num_outputs(num_targets)
 
@@ -137,7 +137,7 @@ class LogNormal(LearnedScaleLikelihood):
         return tf.reduce_sum(tf.where(is_inside, nll, tf.constant(np.inf, f.dtype)), axis=-1)
 
     def sample(self, f: Any, seed: Any) -> tf.Tensor:
-        """One draw of y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
+        """Draw one y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
         f = tf.convert_to_tensor(f)
         z = standard_normal(tf.shape(f), seed, f.dtype)
         return tf.exp(self._link.log(f, f.dtype) + tf.exp(self._scale.log(f.dtype)) * z)

@@ -1,4 +1,4 @@
-"""Counts that scatter more than those of a Poisson distribution."""
+"""Likelihood of counts with more scatter than those of a Poisson distribution."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from varbump.likelihoods.scales import LearnedScale
 __all__ = ["NegativeBinomial"]
 
 SMALLEST_DISPERSION = 1e-8
-"""Below it, differences of log gammas lose their digits in double precision too."""
+"""Smallest dispersion: below it, differences of log gammas lose their digits even in double precision."""
 
 
 @register_builtin("NegativeBinomialLikelihood")
 class NegativeBinomial(LearnedScaleLikelihood):
-    r"""Counts of a mean that the network predicts and of a dispersion that is learned.
+    r"""Negative binomial likelihood of counts, with the mean predicted by the network and a learned dispersion.
 
     .. math:: p(y | f) = \frac{\Gamma(y + r)}{y!\, \Gamma(r)} \frac{r^r \mu^y}{(r + \mu)^{r + y}}, \quad
               \mu = \exp(\mathrm{offset} + f), \quad r = 1 / \mathrm{dispersion}
 
     The variance is :math:`\mu + \mathrm{dispersion}\, \mu^2`; without dispersion this is `Poisson`. The dispersion is a
-    weight that this object holds and `varbump.fit` trains, a point estimate as in `LearnedNormal`.
+    weight of this object, trained by `varbump.fit` as a point estimate, see `LearnedNormal`.
 
     Parameters
     ----------
     dispersion : float or sequence (num_targets,), default=0.1
-        Where learning starts. No units: the square of the scatter of the rates, relative to their mean.
+        Initial dispersion, dimensionless: the square of the scatter of the rates relative to their mean.
     offset : float or sequence (Q,), optional
         Log of the mean at f = 0, as in `Poisson`.
     min_dispersion : float, default=1e-4
         Floor of the dispersion, at least 1e-8.
     num_targets : int, default=1
-        Q learns one dispersion for each column of y; 1 shares one among all.
+        Number of dispersions: Q for one per column of y, 1 for one shared by all.
     dtype : str, optional
-        Of the weight, "float32" or "float64"; Keras' default otherwise.
+        Type of the weight, "float32" or "float64"; Keras' default if omitted.
 
     Raises
     ------
     ValueError
-        If a number is out of range; of training, if y are not whole numbers of at least 0.
+        If a number is out of range; in training, if y are not whole numbers of at least 0.
 
     References
     ----------
@@ -81,18 +81,18 @@ class NegativeBinomial(LearnedScaleLikelihood):
 
     @classmethod
     def for_table(cls, y: np.ndarray, resolution: float) -> NegativeBinomial:
-        """With the mean of y at f = 0, and a dispersion for each target."""
+        """Place the mean of y at f = 0, with one dispersion for each target."""
         return cls(num_targets=y.shape[1]).adapted(y, resolution)
 
     def adapted(self, y: np.ndarray, resolution: float) -> NegativeBinomial:
-        """A copy with the mean of y at f = 0, unless an offset was given."""
+        """Copy the likelihood, placing the mean of y at f = 0 unless an offset was given."""
         del resolution
-        mean = np.maximum(y.mean(axis=0), 0.5 / len(y))  # of no events at all
+        mean = np.maximum(y.mean(axis=0), 0.5 / len(y))  # for no events at all
         return type(self)(**{**self.get_config(), "offset": offset_of(mean) if self.offset is None else self.offset})
 
     @property
     def dispersion(self) -> float | np.ndarray:
-        """Present dispersion, a float or an ndarray (Q,)."""
+        """Current dispersion, a float or an ndarray (Q,)."""
         return self._scale.value
 
     @property
@@ -102,7 +102,7 @@ class NegativeBinomial(LearnedScaleLikelihood):
 
     @property
     def offset(self) -> Any:
-        """Log of the mean at f = 0: None, a float, or a list of one for each target."""
+        """Log of the mean at f = 0: None, a float, or a list with one for each target."""
         return self._link.offset
 
     @property
@@ -111,7 +111,7 @@ class NegativeBinomial(LearnedScaleLikelihood):
         return [self._link.constant.variable, *super().constants]
 
     def num_outputs(self, num_targets: int) -> int:
-        """Network outputs for so many columns of y: as many."""
+        """Number of network outputs, one for each of `num_targets` columns of y."""
         self._link.check_targets(num_targets)
         return super().num_outputs(num_targets)
 

@@ -1,4 +1,4 @@
-"""Noise of a fixed shape in units of its sd: what a mixture of locations and scales needs to know of each component."""
+"""Noise of a fixed shape in units of its standard deviation, for mixtures of locations and scales."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from scipy.special import gammaln, ndtr, ndtri, stdtr, stdtrit
 __all__ = ["Noise", "NormalNoise", "StudentTNoise"]
 
 CELLS, FARTHEST = 4000, 16.0
-"""Of the table of a t distribution function, and the arsinh(t) that it ends at: t = 4e6."""
+"""Cells of the table of a t distribution function, and the arsinh(t) where it ends: t = 4e6."""
 
 
 class NormalNoise:
-    """Standard normal.
+    """Standard normal noise.
 
     Attributes
     ----------
     reach : float
-        Beyond as many sds the tails can be left out of an integral.
+        Number of standard deviations beyond which the tails can be left out of an integral.
     """
 
     reach = 10.0
@@ -49,7 +49,7 @@ class NormalNoise:
 
 
 class StudentTNoise:
-    """Student t, scaled to sd 1.
+    """Student's t noise, scaled to standard deviation 1.
 
     Parameters
     ----------
@@ -59,10 +59,10 @@ class StudentTNoise:
     Attributes
     ----------
     reach : float
-        Beyond as many sds the tails, which fall off as a power, can be left out of an integral: they hold 1e-8 sd, or
-        1e-7 sd where there are few degrees of freedom.
+        Number of standard deviations beyond which the tails, which decay as a power, can be left out of an integral:
+        they contribute 1e-8 sd, or 1e-7 sd with few degrees of freedom.
     unit : float
-        The scale of a t of sd 1.
+        Scale of a t distribution with standard deviation 1.
     """
 
     def __init__(self, df: float) -> None:
@@ -75,7 +75,7 @@ class StudentTNoise:
         return stdtr(self.df, z / self.unit)
 
     def fast_cdf(self, z: np.ndarray) -> np.ndarray:
-        """The same to 1e-11 and in a fifth of the time: by a cubic in arsinh(t) in each of 4,000 cells."""
+        """Approximate `cdf` to 1e-11 in a fifth of the time, by cubics in arsinh(t) in 4,000 cells."""
         coefficients, width = self._table
         at = np.clip(np.arcsinh(z / self.unit) / width + 0.5 * CELLS, 0.0, CELLS - 1e-9)
         cell = at.astype(np.intp)

@@ -1,4 +1,4 @@
-"""Normal noise of a fixed scale."""
+"""Normal likelihood with a fixed scale."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["Normal"]
 
 @register_builtin("NormalLikelihood")
 class Normal(Likelihood):
-    r"""Normal noise of a fixed scale, :math:`p(y | f) = N(y; f, \mathrm{scale}^2)`.
+    r"""Normal likelihood with a fixed scale, :math:`p(y | f) = N(y; f, \mathrm{scale}^2)`.
 
-    With the scale fixed, the negative log-likelihood of finite input is finite: nothing in it can reach
-    the log of zero, which is what turns the loss of a network that also predicts the scale into nan.
-    Also a Keras loss, ``model.compile(loss=Normal(0.3))``: the negative log-likelihood of each
-    observation, which Keras then averages over the batch.
+    With a fixed scale, the negative log-likelihood of finite input is always finite. If a network also predicts the
+    scale, the log of a vanishing scale can turn the loss into nan. It is also a Keras loss,
+    ``model.compile(loss=Normal(0.3))``: the negative log-likelihood of each observation, averaged by Keras over the
+    batch.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Normal(Likelihood):
         return tfp.distributions.Normal(f, tf.cast(self.scale, f.dtype))
 
     def noise(self) -> NormalNoise:
-        """Normal."""
+        """Normal noise."""
         return NormalNoise()
 
     def nll(self, y: Any, f: Any) -> tf.Tensor:
@@ -74,10 +74,10 @@ class Normal(Likelihood):
         return tf.convert_to_tensor(f)
 
     def stddev(self, f: Any) -> tf.Tensor:
-        """Standard deviation of y given f, shape (..., Q), units of y."""
+        """Standard deviation of y given f, shape (..., Q), in units of y."""
         return tf.fill(tf.shape(f), tf.cast(self.scale, tf.convert_to_tensor(f).dtype))
 
     def sample(self, f: Any, seed: Any) -> tf.Tensor:
-        """One draw of y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
+        """Draw one y for each f, shape (..., Q); `seed` is a stateless seed (2,)."""
         f = tf.convert_to_tensor(f)
         return f + self.scale * standard_normal(tf.shape(f), seed, f.dtype)

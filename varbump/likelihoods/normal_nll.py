@@ -1,4 +1,4 @@
-"""The normal density in (residual, log scale), and what the gradients of its negative logarithm are."""
+"""Negative log of the normal density as a function of (residual, log scale), with modified gradients."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def normal_nll(residual: tf.Tensor, log_scale: tf.Tensor, *, beta: float = 0.0, 
 
     .. math:: \tfrac12 z^2 + \log \mathrm{scale} + \tfrac12 \log 2\pi, \quad z = \mathrm{residual} / \mathrm{scale}
 
-    with the gradients (for beta = 0 its own)
+    with these gradients, which for beta = 0 are its own:
 
     .. math:: \partial_{residual} = \mathrm{scale}^{2 \beta} \, z / \mathrm{scale}, \quad
               \partial_{\log scale} = \mathrm{scale}^{2 \beta} \, (1 - z^2)
 
-    `faithful` has the residual itself as the first of them, that of a scale of 1.
+    With `faithful`, the first one is the residual itself, the gradient for a scale of 1.
 
     Parameters
     ----------
     residual, log_scale : Tensor (..., Q)
-        Of one shape, y - loc and the logarithm of the standard deviation.
+        y - loc and the logarithm of the standard deviation, of the same shape.
 
     Returns
     -------

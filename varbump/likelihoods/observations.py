@@ -1,4 +1,4 @@
-"""Whether numbers can be observations of a likelihood."""
+"""Check that numbers are possible observations of a likelihood."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["check_support"]
 def check_support(
     y: np.ndarray, argument: str, of: str, support: tuple[float, float], discrete: bool, is_open: bool
 ) -> None:
-    """Raise a ValueError that names the argument and the first row at fault, unless y (N, ...) lie in a support.
+    """Raise a ValueError that names the argument and the first invalid row unless y (N, ...) lie in the support.
 
     Parameters
     ----------
     y : ndarray (N, ...)
     argument, of : str
-        What y is called, and the likelihood, for the message.
+        Names of y and of the likelihood, for the message.
     support : (float, float)
     discrete : bool
         Whether y must be whole numbers.

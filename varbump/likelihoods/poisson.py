@@ -1,4 +1,4 @@
-"""Counts whose variance is their mean."""
+"""Likelihood of counts whose variance is their mean."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ __all__ = ["Poisson"]
 
 @register_builtin("PoissonLikelihood")
 class Poisson(Likelihood):
-    r"""Counts of independent events, of a rate that the network predicts.
+    r"""Poisson likelihood of counts of independent events, with the rate predicted by the network.
 
     .. math:: p(y | f) = e^{-\mu} \mu^y / y!, \quad \mu = \exp(\mathrm{offset} + f), \quad y = 0, 1, 2, \dots
 
-    Mean and variance are both :math:`\mu`; for counts that scatter more than that see `NegativeBinomial`.
+    Mean and variance are both :math:`\mu`; for counts with more scatter, see `NegativeBinomial`.
 
     Parameters
     ----------
     offset : float or sequence (Q,), optional
-        Log of the count at f = 0, where a network starts. 0 if omitted; `VariationalRegressor` then sets it to the log
-        of the mean of y. For y of the order of 1e4 give ``np.log(y.mean())``.
+        Log of the mean count at f = 0, where a network starts. 0 if omitted; `VariationalRegressor` then sets it to
+        the log of the mean of y. For y of the order of 1e4, pass ``np.log(y.mean())``.
 
     Raises
     ------
     ValueError
-        If the offset is not finite and between -35 and 35; of training, if y are not whole numbers of at least 0.
+        If the offset is not finite and between -35 and 35; in training, if y are not whole numbers of at least 0.
 
     References
     ----------
@@ -48,18 +48,18 @@ class Poisson(Likelihood):
 
     @classmethod
     def for_table(cls, y: np.ndarray, resolution: float) -> Poisson:
-        """With the mean of y at f = 0."""
+        """Place the mean of y at f = 0."""
         return cls().adapted(y, resolution)
 
     def adapted(self, y: np.ndarray, resolution: float) -> Poisson:
-        """A copy with the mean of y at f = 0, unless an offset was given."""
+        """Copy the likelihood, placing the mean of y at f = 0 unless an offset was given."""
         del resolution
-        mean = np.maximum(y.mean(axis=0), 0.5 / len(y))  # of no events at all
+        mean = np.maximum(y.mean(axis=0), 0.5 / len(y))  # for no events at all
         return type(self)(**{**self.get_config(), "offset": offset_of(mean) if self.offset is None else self.offset})
 
     @property
     def offset(self) -> Any:
-        """Log of the count at f = 0: None, a float, or a list of one for each target."""
+        """Log of the mean count at f = 0: None, a float, or a list with one for each target."""
         return self._link.offset
 
     @property
@@ -68,7 +68,7 @@ class Poisson(Likelihood):
         return [self._link.constant.variable]
 
     def num_outputs(self, num_targets: int) -> int:
-        """Network outputs for so many columns of y: as many."""
+        """Number of network outputs, one for each of `num_targets` columns of y."""
         self._link.check_targets(num_targets)
         return num_targets
 

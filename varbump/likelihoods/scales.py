@@ -1,7 +1,7 @@
 r"""Positive scales from unbounded numbers, :math:`\mathrm{scale} = \mathrm{min\_scale} + \mathrm{softplus}(raw)`.
 
-Formulas take log scale, and its gradient is written out: the derivative with respect to the scale is of the order
-of 1 / scale^3, and the chain rule multiplies what has overflowed there by a sigmoid that has vanished.
+Formulas use the log scale, with an explicit gradient: the derivative with respect to the scale is of the order of
+1 / scale^3, and the chain rule would multiply an overflowed derivative by a sigmoid that has vanished.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from varbump.likelihoods.constants import Constant
 __all__ = ["LearnedScale", "check_min_scale", "log_scale"]
 
 SMALLEST, LARGEST = 1e-15, 1e15
-"""Range of scales: the square of each is a normal float32."""
+"""Range of scales: their squares are normal float32 numbers."""
 
 LOWEST_RAW = -50.0
 """Below it softplus adds nothing to any floor; its derivative there, 2e-22, is still above zero."""
@@ -27,7 +27,7 @@ LOWEST_RAW = -50.0
 def check_min_scale(
     min_scale: Any, argument: str = "min_scale", what: str = ", a standard deviation,", smallest: float = SMALLEST
 ) -> float:
-    """`min_scale` as a float between `smallest` and `LARGEST`, or a ValueError."""
+    """Return `min_scale` as a float; raise a ValueError unless it lies between `smallest` and `LARGEST`."""
     min_scale = check_number(min_scale, f"{argument}{what}", strict=True)
     if not smallest <= min_scale <= LARGEST:
         raise ValueError(f"{argument} must lie between {smallest:g} and {LARGEST:g}, got {min_scale!r}")
@@ -37,8 +37,9 @@ def check_min_scale(
 def log_scale(raw: tf.Tensor, min_scale: tf.Tensor) -> tf.Tensor:
     r""":math:`\log(\mathrm{min\_scale} + \log(1 + e^{raw}))`, same shape.
 
-    Finite for every finite `raw`, and so is its gradient, :math:`\mathrm{sigmoid}(raw) / \mathrm{scale} \le 1` for
-    scales that learn. Outside of [`LOWEST_RAW`, `LARGEST`] the value stays and the gradient is zero.
+    The value is finite for every finite `raw`, and so is its gradient,
+    :math:`\mathrm{sigmoid}(raw) / \mathrm{scale} \le 1` for scales that learn. Outside [`LOWEST_RAW`, `LARGEST`] the
+    value is constant and the gradient zero.
     """
 
     @tf.custom_gradient
@@ -51,26 +52,26 @@ def log_scale(raw: tf.Tensor, min_scale: tf.Tensor) -> tf.Tensor:
 
 
 class LearnedScale:
-    """The scales of a likelihood that are weights of its own: one for all targets, or one each.
+    """Learned scales of a likelihood: one for all targets, or one for each.
 
     Parameters
     ----------
     scale : float or sequence (num_targets,)
-        Where learning starts.
+        Initial scale.
     min_scale : float
-        Floor.
+        Floor of the scale.
     num_targets : int
         1 shares one scale among all targets.
     dtype : str
     argument : str, default="scale"
-        What the likelihood calls it, for its configuration and for errors.
+        Name of the argument in the likelihood, for its configuration and error messages.
     smallest : float
-        Least floor.
+        Smallest floor allowed.
 
     Raises
     ------
     ValueError
-        If a scale lies below the floor or above `LARGEST`, or there are not as many as targets.
+        If a scale is below the floor or above `LARGEST`, or their number is not that of the targets.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class LearnedScale:
         if not np.all((values >= floor) & (values <= LARGEST)):
             raise ValueError(f"{argument} must lie between min_{argument}, {floor:g}, and {LARGEST:g}, got {scale!r}")
         above = np.broadcast_to(values, shape) - floor
-        with np.errstate(divide="ignore"):  # a scale that was learned down to the floor
+        with np.errstate(divide="ignore"):  # a learned scale may have reached the floor
             raw = np.maximum(above + np.log(-np.expm1(-above)), LOWEST_RAW)  # the inverse of softplus
         self.variable = tf.Variable(raw, dtype=dtype, name=f"likelihood_raw_{argument}")
         self.floor = Constant(floor, f"likelihood_min_{argument}")
@@ -105,12 +106,12 @@ class LearnedScale:
 
     @property
     def value(self) -> float | np.ndarray:
-        """Present scale, a float or an ndarray (Q,)."""
+        """Current scale, a float or an ndarray (Q,)."""
         raw = np.clip(self.variable.numpy().astype(float), LOWEST_RAW, LARGEST)
         scale = self.floor.value + np.logaddexp(0.0, raw)
         return float(scale) if scale.ndim == 0 else scale
 
     def check_targets(self, num_targets: int) -> None:
-        """Raise a ValueError unless there is a scale for each of so many targets."""
+        """Raise a ValueError unless there is one scale, or one for each target."""
         if self.num_targets not in (1, num_targets):
             raise ValueError(f"The likelihood has {self.num_targets} {self.argument}s, but y has {num_targets} columns")

@@ -1,4 +1,4 @@
-"""Noise with heavy tails, of a scale that is learned."""
+"""Likelihood with heavy tails and a learned scale."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from varbump.likelihoods.scales import LearnedScale
 __all__ = ["StudentT"]
 
 MAX_LEARNED_DF = 200.0
-"""Beyond it the density is all but that of a normal, and nothing is left to learn."""
+"""Largest learned degrees of freedom: beyond, the density is almost normal, and nothing is left to learn."""
 
 RAW_DF = (-10.0, MAX_LEARNED_DF - 2.0)
 """Range of the weight behind learned degrees of freedom: they stay above 2, where the sd is finite."""
@@ -31,30 +31,30 @@ RAW_DF = (-10.0, MAX_LEARNED_DF - 2.0)
 class StudentT(LearnedScaleLikelihood):
     r"""Student's t noise: y = f + scale * t, t with `df` degrees of freedom; outliers pull less than with a normal.
 
-    Scale and, with `learn_df`, degrees of freedom are weights that this object holds and `varbump.fit` trains, point
-    estimates as in `LearnedNormal`; under plain Keras they keep their values. Copies, pickles and configurations
-    carry the present ones.
+    The scale and, with `learn_df`, the degrees of freedom are weights of this object, trained by `varbump.fit` as point
+    estimates, see `LearnedNormal`; with plain Keras they keep their values. Copies, pickles and configurations keep
+    the current values.
 
     Parameters
     ----------
     scale : float or sequence (num_targets,), default=1.0
-        Where learning starts, in the units of y. Not the standard deviation, which is scale sqrt(df / (df - 2)).
+        Initial scale, in units of y. The standard deviation is scale sqrt(df / (df - 2)).
     df : float, default=4.0
-        Degrees of freedom, above 2, so that the sd is finite.
+        Degrees of freedom, above 2, so that the standard deviation is finite.
     learn_df : bool, default=False
-        Learn df = 2 + softplus(raw), at most 200, from `df` on; one for all targets.
+        Whether to learn df = 2 + softplus(raw), at most 200 and initially `df`; one for all targets.
     min_scale : float, default=1e-3
         Floor of the scale.
     num_targets : int, default=1
-        Q learns one scale for each column of y; 1 shares one among all.
+        Number of scales: Q for one per column of y, 1 for one shared by all.
     dtype : str, optional
-        Of the weights, "float32" or "float64"; Keras' default otherwise. It need not be that of the network.
+        Type of the weights, "float32" or "float64"; Keras' default if omitted. It may differ from the network's.
 
     Raises
     ------
     ValueError
         If `df` is not above 2 (nor, to be learned, at most 200), a scale is not a number from `min_scale` to 1e15,
-        or there are not as many as targets.
+        or their number is not that of the targets.
 
     References
     ----------
@@ -88,29 +88,29 @@ class StudentT(LearnedScaleLikelihood):
 
     @classmethod
     def for_table(cls, y: np.ndarray, resolution: float) -> StudentT:
-        """Learned from the sd of y on, with the resolution of y as the floor."""
+        """Start at the standard deviation of y, with the resolution of y as the floor."""
         return cls(max(1.0, resolution), min_scale=resolution, num_targets=y.shape[1])
 
     @property
     def scale(self) -> float | np.ndarray:
-        """Present scale, a float or an ndarray (Q,), units of y."""
+        """Current scale, a float or an ndarray (Q,), in units of y."""
         return self._scale.value
 
     @property
     def min_scale(self) -> float:
-        """Floor of the scale, units of y."""
+        """Floor of the scale, in units of y."""
         return self._scale.floor.value
 
     @property
     def df(self) -> float:
-        """Present degrees of freedom."""
+        """Current degrees of freedom."""
         if not self.learn_df:
             return self._df
         return float(2.0 + np.logaddexp(0.0, np.clip(self._raw_df.numpy().astype(float), *RAW_DF)))
 
     @property
     def learned(self) -> tuple[str, ...]:
-        """The scale, and with `learn_df` the degrees of freedom."""
+        """Keys of the scale and, with `learn_df`, of the degrees of freedom."""
         return ("scale", "df") if self.learn_df else ("scale",)
 
     @property
@@ -125,7 +125,7 @@ class StudentT(LearnedScaleLikelihood):
         return tfp.distributions.StudentT(tf.cast(self._df64(), f.dtype), f, scale)
 
     def noise(self) -> StudentTNoise:
-        """Student t of the present degrees of freedom."""
+        """Student's t noise with the current degrees of freedom."""
         return StudentTNoise(self.df)
 
     def nll(self, y: Any, f: Any) -> tf.Tensor:
@@ -165,7 +165,7 @@ class StudentT(LearnedScaleLikelihood):
         return tf.broadcast_to(ratio * tf.exp(self._scale.log(f.dtype)), tf.shape(f))
 
     def sample(self, f: Any, seed: Any) -> tf.Tensor:
-        r"""One draw of y for each f, shape (..., Q); `seed` is a stateless seed (2,).
+        r"""Draw one y for each f, shape (..., Q); `seed` is a stateless seed (2,).
 
         .. math:: t = z_1 \sqrt{(e^s - 1) / s}, \quad s = (z_1^2 + z_2^2) / \nu
 

@@ -1,8 +1,7 @@
-"""Posterior factories: the trainable family q(w) over the weights of one layer, one family a file.
+"""Posterior factories: trainable families q(w) over the weights of one layer, one family per file.
 
-A factory is called with ``(kernel_size, bias_size, dtype)``, by our layers and by the stock
-`tfp.layers.DenseVariational` alike, and returns a `Posterior`: the variables, and what the ELBO
-needs of them.
+Layers, including the stock `tfp.layers.DenseVariational`, call a factory with ``(kernel_size, bias_size, dtype)``. It
+returns a `Posterior`, which holds the variables and computes what the ELBO needs.
 """
 
 from varbump.posteriors.base import Posterior

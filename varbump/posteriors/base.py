@@ -1,4 +1,4 @@
-"""What every variational family is: variables, a draw as a function of noise, a density, and a KL."""
+"""Base of variational families: variables, a draw as a function of noise, a density, and a KL."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from varbump.forward.elbo import exact_kl
 __all__ = ["Noise", "Posterior"]
 
 Noise = Callable[[int, tf.DType], tf.Tensor]
-"""Hands out as many standard normal numbers as it is asked for."""
+"""Function of a size and a dtype that returns standard normal numbers."""
 
 
 class Posterior(keras.layers.Layer):
-    """Variables of q(w) for the n weights of one layer. A subclass has two methods, `transform` and `distribution`.
+    """Base of distributions q(w) over the n weights of one layer; subclasses define `transform` and `distribution`.
 
-    A Keras layer, so that whichever layer holds it tracks and saves its variables. Calling it, with
-    anything, gives the distribution.
+    It is a Keras layer, so the layer that holds it tracks and saves its variables. Calling it, with any argument,
+    returns the distribution.
 
     Parameters
     ----------
     loc : ndarray (n,)
-        Where the weights are at the start, as the factory draws them.
+        Initial values of the means, as drawn by the factory.
     dtype : DType
         Type of the variables.
 
     Attributes
     ----------
     loc : tf.Variable (n,)
-        Starts at `loc`; the first of the variables. Further ones come from `add_variable`.
+        First of the variables, initially the argument `loc`. Others are added by `add_variable`.
     num_weights : int
         n.
     num_noise : int
-        Standard normal numbers that a draw takes, beside those of `preceding` layers; n unless a subclass says so.
+        Standard normal numbers that a draw takes, besides those of `preceding` layers; n unless a subclass sets it.
     preceding : tuple of int or None
-        Sizes of the layers on whose noise a draw depends too; None where a layer stands for itself.
+        Sizes of the preceding layers on whose noise a draw depends too; None if the layer is independent of others.
     independent : bool
-        Whether the weights are independent of each other, and each symmetric about its mean.
+        Whether the weights are independent of each other, and each is symmetric about its mean.
 
     See Also
     --------
-    PosteriorFactory : Has an example of a family of one's own.
+    PosteriorFactory : Has an example of a user-defined family.
     """
 
     preceding: tuple[int, ...] | None = None
@@ -61,29 +61,29 @@ class Posterior(keras.layers.Layer):
         self.built = True
 
     def add_variable(self, name: str, start: Any) -> tf.Variable:
-        """A trainable variable that starts at `start`, an array or a number; keep it as an attribute."""
+        """Add a trainable variable with initial value `start`, an array or a number; keep it as an attribute."""
         start = np.asarray(start)
         return self.add_weight(name=name, shape=start.shape, initializer=keras.initializers.Constant(start))
 
     def transform(self, noise: tf.Tensor) -> tf.Tensor:
-        """The draw w, shape (n,), of standard normal noise: that of preceding layers, then `num_noise` of its own.
+        """Draw w, shape (n,), from standard normal noise: that of preceding layers, then `num_noise` of its own.
 
-        Gradients go through it to the variables: no call of `sample` in it.
+        Gradients flow through it to the variables, so it must not call `sample`.
         """
         raise NotImplementedError
 
     def distribution(self) -> tfd.Distribution:
-        """q(w), of which `transform` gives the draws: over (n,) weights, or n independent ones over a weight each."""
+        """q(w), the distribution of what `transform` draws: over (n,) weights, or n independent ones over one each."""
         raise NotImplementedError
 
     def __call__(self, inputs: Any = None) -> tfd.Distribution:
-        """Return q(w); `inputs` are taken, as in TFP, and not looked at."""
+        """Return q(w); `inputs` are accepted, as in TFP, and ignored."""
         del inputs
         return over_weights(self.distribution(), f"{type(self).__name__}.distribution")
 
     @property
     def mean(self) -> tf.Tensor:
-        """E[w], shape (n,): the variable `loc`; a family whose mean is elsewhere says so."""
+        """E[w], shape (n,): the variable `loc`; families with another mean override it."""
         return tf.convert_to_tensor(self.loc)
 
     def variances(self) -> tf.Tensor:
@@ -91,17 +91,17 @@ class Posterior(keras.layers.Layer):
         return self().variance()
 
     def log_prob(self, noise: tf.Tensor) -> tf.Tensor:
-        """Log density of q, in nats, at the draw that `transform` makes of `noise`; given any preceding layers."""
+        """Log density of q, in nats, at ``transform(noise)``; conditional on any preceding layers."""
         return self().log_prob(self.transform(noise))
 
     def entropy(self) -> tf.Tensor:
-        """Entropy in nats; given the preceding layers, if any."""
+        """Entropy in nats; conditional on any preceding layers."""
         return self().entropy()
 
     def affine(self, inputs: tf.Tensor, num_units: int, noise: Noise) -> tf.Tensor:
-        """``inputs @ kernel + bias`` (B, num_units) with a draw of its own for each row; None where not possible.
+        """Draw ``inputs @ kernel + bias`` (B, num_units) separately for each row, by local reparameterisation.
 
-        The local reparameterisation: what is drawn are the outputs, not the weights.
+        The outputs are drawn, not the weights. Families that cannot do this leave it undefined, see `has_affine`.
 
         References
         ----------
@@ -116,15 +116,15 @@ class Posterior(keras.layers.Layer):
 
     @property
     def num_covariances(self) -> int:
-        """How many of the trainable parameters stand for dependence between weights."""
+        """Number of trainable parameters that describe dependence between weights."""
         return 0
 
     def assign(self, loc: Any, covariance: Any) -> None:
-        """Set mean (n,) and covariance (n, n), as far as the family can hold it."""
+        """Set the mean (n,) and the covariance (n, n), as far as the family can represent it."""
         raise NotImplementedError(f"{type(self).__name__} cannot take a covariance as it is")
 
     def kl(self, p: tfd.Distribution) -> tf.Tensor | None:
-        """KL(q || p) in nats, of a joint q the layer's share; None where p has no closed form."""
+        """KL(q || p) in nats, or the layer's share for a joint q; None if there is no closed form."""
         known = exact_kl(self(), p)
         if known is not None or not isinstance(p, tfd.MultivariateNormalDiag):
             return known
@@ -134,7 +134,7 @@ class Posterior(keras.layers.Layer):
             return None
 
     def kl_to_normal(self, p: tfd.MultivariateNormalDiag) -> tf.Tensor:
-        r"""KL(q || p) in nats to a diagonal normal p with means m and standard deviations s, of any q with moments.
+        r"""KL(q || p) in nats for any q with moments and a diagonal normal p with means m and standard deviations s.
 
         .. math:: \tfrac12 \sum_i \left[ (\mathrm{Var}[w_i] + (\operatorname{E}[w_i] - m_i)^2) / s_i^2
                   + \log 2 \pi s_i^2 \right] - \mathrm{H}(q)
@@ -146,7 +146,7 @@ class Posterior(keras.layers.Layer):
 
     @classmethod
     def check_definition(cls) -> None:
-        """Raise a TypeError that names the method that a subclass lacks."""
+        """Raise a TypeError that names a method missing from the subclass."""
         if cls.transform is Posterior.transform:
             raise TypeError(
                 f"{cls.__name__} lacks the method transform(self, noise), which returns a draw (n,) of q(w)"

@@ -1,4 +1,4 @@
-"""What every posterior factory is: the start of the means, and what others need to know of the family."""
+"""Base of posterior factories: the initial means, and what the package needs to know of the family."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ __all__ = ["PosteriorFactory"]
 
 
 class PosteriorFactory(Configured):
-    """Configuration of a family of q(w). A subclass has two methods, `make` and `variable_shapes`.
+    """Base of factories of a family of q(w); subclasses define `make` and `variable_shapes`.
 
     Parameters
     ----------
     scale : float, default=0.05
-        Standard deviation of every weight at the start. The 0.69 at which a stock
-        `MultivariateNormalTriL` starts compounds over layers until the loss overflows.
+        Initial standard deviation of every weight. The 0.69 with which a stock `MultivariateNormalTriL` starts
+        compounds over layers until the loss overflows.
     loc_scale : float, default=1.0
-        The means start as independent normal draws with standard deviation ``loc_scale / sqrt(fan_in)``.
+        The initial means are independent normal draws with standard deviation ``loc_scale / sqrt(fan_in)``.
 
     Attributes
     ----------
     short_name : str or None
-        Of the class: what `VariationalRegressor(posterior=...)` and the command line call it.
+        Class attribute: its name in `VariationalRegressor(posterior=...)` and on the command line.
     best_estimator : {"shared", "flipout", "local"}
-        Of the class: the estimator of `varbump.layers.DenseVariational` whose gradients have the least noise. "shared"
-        is right for every family; "flipout" for those that are symmetric about their mean; "local" for those with
-        `Posterior.affine`.
+        Class attribute: the estimator of `varbump.layers.DenseVariational` whose gradients have the least noise.
+        "shared" is valid for every family, "flipout" for those that are symmetric about their mean, and "local" for
+        those with `Posterior.affine`.
     shares_noise : bool
-        Of the class: whether the weights of a layer depend on those of the layers before it. The layers then draw
-        from one sequence of noise, which takes one seed, see `after`.
+        Class attribute: whether the weights of a layer depend on those of the layers before it. The layers then draw
+        from one sequence of noise and have one seed, see `after`.
 
     Raises
     ------
@@ -46,8 +46,8 @@ class PosteriorFactory(Configured):
 
     Notes
     -----
-    A family of one's own can be used wherever those of `varbump.posteriors` can. Registered, it can be saved too;
-    loading needs the same registration. Arguments of its own `__init__` are kept as attributes of the same name.
+    A user-defined family can be used wherever those of `varbump.posteriors` can. If registered, it can also be saved;
+    loading needs the same registration. Arguments of its `__init__` must be stored as attributes of the same names.
 
     Examples
     --------
@@ -91,27 +91,27 @@ class PosteriorFactory(Configured):
         self.loc_scale = check_number(loc_scale, "loc_scale")
 
     def make(self, loc: np.ndarray, dtype: tf.DType) -> Posterior:
-        """The posterior of one layer.
+        """Make the posterior of one layer.
 
         Parameters
         ----------
         loc : ndarray (n,)
-            Where its weights start.
+            Initial means.
         dtype : DType
             Type of its variables.
         """
         raise NotImplementedError
 
     def variable_shapes(self, num_weights: int) -> list[tuple[int, ...]]:
-        """Shapes of the variables of a layer of n weights, in the order in which they are made: that of `loc` first.
+        """Shapes of the variables of a layer of n weights, in the order in which they are created, `loc` first.
 
-        Files are checked against them before anything is made.
+        Files are checked against them before anything is loaded.
         """
         raise NotImplementedError
 
     @classmethod
     def check_definition(cls) -> None:
-        """Raise a TypeError that names the method that a subclass lacks."""
+        """Raise a TypeError that names a method missing from the subclass."""
         if cls.make is PosteriorFactory.make:
             raise TypeError(f"{cls.__name__} lacks the method make(self, loc, dtype), which returns a Posterior")
         if cls.variable_shapes is PosteriorFactory.variable_shapes:
@@ -129,18 +129,18 @@ class PosteriorFactory(Configured):
         num_inputs: int | None = None,
         seed: int | None = None,
     ) -> Posterior:
-        """The posterior over the ``kernel_size + bias_size`` weights of one layer, kernel first.
+        """Make the posterior over the ``kernel_size + bias_size`` weights of one layer, kernel first.
 
         Parameters
         ----------
         kernel_size, bias_size : int
-            ``bias_size`` is 0 for a layer without bias.
+            Number of weights; ``bias_size`` is 0 for a layer without bias.
         dtype : DType or str, default="float32"
             Type of the variables.
         num_inputs : int, optional
             Fan-in of the layer; inferred from the sizes if omitted.
         seed : int, optional
-            Seed of the means at the start; without it, TensorFlow's global seed decides.
+            Seed of the initial means; if omitted, TensorFlow's global seed decides.
         """
         size = kernel_size + bias_size
         self.check_size(size)
@@ -153,13 +153,13 @@ class PosteriorFactory(Configured):
         return made
 
     def start_seed(self, seed: int) -> Any:
-        """Seed of the means of this layer, of that of the layer; for families whose layers have one seed."""
+        """Derive the seed of the initial means; overridden by families whose layers share one seed."""
         return seed
 
     def check_size(self, size: int) -> None:
-        """Raise a ValueError for a layer that is too large for the family."""
+        """Raise a ValueError if a layer is too large for the family."""
 
     def after(self, size: int) -> PosteriorFactory:
-        """The factory of the next layer, after one of `size` weights; itself where layers are independent."""
+        """Factory of the layer that follows one of `size` weights; itself if layers are independent."""
         del size
         return self

@@ -1,4 +1,4 @@
-"""Normals with a covariance over the weights of a layer, or of a whole network."""
+"""Normal posteriors with full covariance over the weights of a layer or of a whole network."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class _NormalTriL(DrawsOnConversion, tfd.MultivariateNormalTriL):
 class _FullCovariance(NormalPosterior):
     r"""Cholesky factor :math:`L = \operatorname{diag}(s) (I + U / \sqrt n)`, U strictly lower triangular.
 
-    Optimisers such as Adam move every parameter by about the learning rate a step. Relative to s, and divided by
-    :math:`\sqrt n`, the noise in the n(n-1)/2 entries of U adds up to no more than that in s; a Cholesky factor that
-    is trained entry by entry drowns the posterior in it.
+    Optimisers such as Adam move every parameter by about the learning rate per step. Relative to s, and divided by
+    :math:`\sqrt n`, the noise in the n(n-1)/2 entries of U adds up to no more than the noise in s; if the entries of
+    the Cholesky factor were trained directly, it would swamp the posterior.
 
-    With preceding layers, these are the rows of the factor of the whole network that belong to this layer: a block
-    of covariances with the weights of those layers, then the triangle. So each layer has its own variables, its own
-    configuration and its own share of the KL, and their sum is that of the joint normal.
+    With preceding layers, these are the rows of the whole network's factor that belong to this layer: a block of
+    covariances with the weights of those layers, then the triangle. Each layer has its own variables, its own
+    configuration and its own share of the KL; the shares add up to the KL of the joint normal.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class _FullCovariance(NormalPosterior):
         return tf.square(self.diag) * relative
 
     def weighted_variance(self, precision: tf.Tensor) -> tf.Tensor:
-        """As `variances`, cell by cell: no sums by row, which are slow on a CPU."""
+        """Sum over the cells directly; sums by row, as in `variances`, are slow on a CPU."""
         weights = precision * tf.square(self.diag)
         total = tf.reduce_sum(weights)
         if self._rectangle is not None:
@@ -108,7 +108,7 @@ class FullCovarianceNormal(PosteriorFactory):
     Parameters
     ----------
     max_parameters : int, default=100,000,000
-        A layer that would need more than this is refused before any memory is taken.
+        A layer that would need more parameters is refused before any memory is allocated.
 
     Other parameters are those of `PosteriorFactory`.
     """
@@ -126,7 +126,7 @@ class FullCovarianceNormal(PosteriorFactory):
         return _FullCovariance(loc, self.scale, dtype)
 
     def check_size(self, size: int) -> None:
-        """Raise a ValueError where the covariance would need more than `max_parameters`."""
+        """Raise a ValueError if the posterior would need more than `max_parameters`."""
         needed = size + size * (size + 1) // 2
         if needed > self.max_parameters:
             gibibytes = 4 * 4 * needed / 2**30  # float32; the parameter, its gradient and Adam's two moments
@@ -137,7 +137,7 @@ class FullCovarianceNormal(PosteriorFactory):
             )
 
     def variable_shapes(self, num_weights: int) -> list[tuple[int, ...]]:
-        """Means, scales and, of more than one weight, the triangle below the diagonal."""
+        """Shapes of means, scales and, for more than one weight, the triangle below the diagonal."""
         triangle = [triangles.rectangle_shape(num_weights)] if num_weights > 1 else []
         return [(num_weights,), (num_weights,), *triangle]
 
@@ -146,10 +146,10 @@ class FullCovarianceNormal(PosteriorFactory):
 class JointNormal(FullCovarianceNormal):
     r"""One normal over the weights of ALL layers of a network: M + M(M+1)/2 parameters for M weights.
 
-    The Cholesky factor of the whole network is cut into the rows of each layer. A layer draws
+    The rows of the network's Cholesky factor are divided among the layers. A layer draws
     :math:`w_k = m_k + L_{k,1} z_1 + \dots + L_{k,k} z_k` from the noise of all layers up to its own. Its share of the
-    KL is :math:`\operatorname{E}\,\mathrm{KL}(q(w_k | w_{<k}) || p(w_k))`; the shares add up to the KL of the whole.
-    `varbump.build_network` hands each layer its part.
+    KL is :math:`\operatorname{E}\,\mathrm{KL}(q(w_k | w_{<k}) || p(w_k))`; the shares add up to the KL of the network.
+    `varbump.build_network` gives each layer its part.
 
     Parameters
     ----------
@@ -179,22 +179,22 @@ class JointNormal(FullCovarianceNormal):
         return _FullCovariance(loc, self.scale, dtype, self.preceding)
 
     def start_seed(self, seed: int) -> Any:
-        """The place of the layer tells it from others: all have one seed, that of the noise that they share."""
+        """Derive the seed from the layer's place: all layers have the seed of the noise that they share."""
         return (seed, len(self.preceding))
 
     def check_size(self, size: int) -> None:
-        """Raise a ValueError where the layers so far would need more than `max_parameters`."""
+        """Raise a ValueError if the layers so far would need more than `max_parameters`."""
         super().check_size(size + sum(self.preceding))
 
     def after(self, size: int) -> JointNormal:
-        """The factory of the next layer."""
+        """Factory of the next layer, after one of `size` weights."""
         return type(self).from_config({**self.get_config(), "preceding": [*self.preceding, size]})
 
     def variable_shapes(self, num_weights: int) -> list[tuple[int, ...]]:
-        """As without preceding layers, then the block of covariances with their weights."""
+        """Shapes as for one layer, then that of the block of covariances with preceding layers."""
         block = [(num_weights, sum(self.preceding))] if self.preceding else []
         return [*super().variable_shapes(num_weights), *block]
 
 
 posterior = FullCovarianceNormal()
-"""The posterior that everyone starts with: a trainable normal with full covariance."""
+"""A default posterior to start with: a trainable normal with full covariance."""

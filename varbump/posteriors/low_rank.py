@@ -1,4 +1,4 @@
-"""Normals whose covariance is a diagonal and a few directions."""
+"""Normal posterior whose covariance is a diagonal plus a few directions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MAX_UNROLLED = 10
 
 
 class _NormalLowRank(DrawsOnConversion, tfd.MultivariateNormalDiagPlusLowRankCovariance):
-    family: _LowRank  # whose distribution it is
+    family: _LowRank  # the posterior that it is the distribution of
 
 
 class _LowRank(NormalPosterior):
     r"""Draws :math:`w = m + s \odot (\epsilon + V \eta / \sqrt r)` with noise epsilon (n,) and eta (r,).
 
-    The directions V (n, r) start small and at random: at zero the ELBO has a saddle in them.
+    The directions V (n, r) start small and random, since the ELBO has a saddle point where they are zero.
     """
 
     def __init__(self, loc: np.ndarray, scale: float, dtype: tf.DType, rank: int, seed: Any, **kwargs: Any) -> None:
@@ -70,7 +70,7 @@ class _LowRank(NormalPosterior):
         return outputs + tf.reduce_sum(moved * eta, -1)
 
     def log_prob(self, noise: tf.Tensor) -> tf.Tensor:
-        """By the density: there is more noise than there are weights."""
+        """Log density, not from the noise, which has more entries than there are weights."""
         return self(None).log_prob(self.transform(noise))
 
     def variances(self) -> tf.Tensor:
@@ -78,16 +78,17 @@ class _LowRank(NormalPosterior):
         return tf.square(self.diag) * (1.0 + along)
 
     def log_det(self) -> tf.Tensor:
-        r"""By the determinant lemma, :math:`\sum_i \log s_i + \tfrac12 \log\det(I_r + V^T V / r)`."""
+        r"""Log determinant by the determinant lemma, :math:`\sum_i \log s_i + \tfrac12 \log\det(I_r + V^T V / r)`."""
         directions = self._unit * self._directions
         small = tf.eye(self.rank, dtype=directions.dtype) + tf.matmul(directions, directions, transpose_a=True)
         return super().log_det() + 0.5 * _log_det(small)
 
 
 def _log_det(matrix: tf.Tensor) -> tf.Tensor:
-    """Log determinant of a positive definite matrix, from its pivots.
+    """Compute the log determinant of a positive definite matrix from its pivots.
 
-    Unrolled while small: on a CPU, XLA's Cholesky factor of a 4 x 4 matrix and its gradient take as long as ten steps.
+    Small ones are unrolled: on a CPU, XLA's Cholesky factor of a 4 x 4 matrix and its gradient take as long as ten
+    training steps.
     """
     size = matrix.shape[0]
     if size > MAX_UNROLLED:
@@ -102,7 +103,7 @@ def _log_det(matrix: tf.Tensor) -> tf.Tensor:
 
 @tfd.RegisterKL(_NormalLowRank, tfd.MultivariateNormalDiag)
 def _kl(q: _NormalLowRank, p: tfd.MultivariateNormalDiag, name: str | None = None) -> tf.Tensor:
-    """What TFP lacks, for its own layers."""
+    """KL that TFP lacks, for its own layers."""
     del name
     return q.family.kl_to_normal(p)
 
@@ -114,7 +115,7 @@ class LowRankNormal(PosteriorFactory):
     Parameters
     ----------
     rank : int, default=4
-        r, columns of V; at most the number of weights of the layer is used.
+        r, the number of columns of V; limited to the number of weights of the layer.
 
     Other parameters are those of `PosteriorFactory`.
 
@@ -130,10 +131,10 @@ class LowRankNormal(PosteriorFactory):
         self.rank = check_count(rank, "rank")
 
     def make(self, loc: np.ndarray, dtype: tf.DType) -> _LowRank:
-        """The posterior of one layer."""
+        """Make the posterior of one layer."""
         seed = np.abs(loc).view(np.uint64)[:1].tolist()  # a function of the seed of the means
         return _LowRank(loc, self.scale, dtype, self.rank, seed)
 
     def variable_shapes(self, num_weights: int) -> list[tuple[int, ...]]:
-        """Means, scales and directions."""
+        """Shapes of means, scales and directions."""
         return [(num_weights,), (num_weights,), (num_weights, min(self.rank, num_weights))]

@@ -16,7 +16,7 @@ from varbump.posteriors.normal import DrawsOnConversion, NormalPosterior, softpl
 __all__ = ["MeanFieldNormal", "row_noise"]
 
 SMALLEST_VARIANCE = 1e-20
-"""Under the root, so that its derivative is finite for a row of zeros."""
+"""Added under the square root, so that its derivative is finite for a row of zeros."""
 
 
 class _NormalDiag(DrawsOnConversion, tfd.MultivariateNormalDiag):
@@ -44,7 +44,7 @@ class _MeanField(NormalPosterior):
 
 
 def row_noise(inputs: tf.Tensor, loc: tf.Tensor, variances: tf.Tensor, num_units: int, noise: Noise) -> tf.Tensor:
-    """Outputs (B, num_units) whose weights are independent normals, drawn for each row by itself."""
+    """Draw outputs (B, num_units) of independent normal weights, separately for each row."""
     kernel_size = inputs.shape[-1] * num_units
     moments = []
     for x, weights in [(inputs, loc), (tf.square(inputs), variances)]:
@@ -63,9 +63,9 @@ class MeanFieldNormal(PosteriorFactory):
     short_name, best_estimator = "mean_field", "local"
 
     def make(self, loc: np.ndarray, dtype: tf.DType) -> _MeanField:
-        """The posterior of one layer."""
+        """Make the posterior of one layer."""
         return _MeanField(loc, self.scale, dtype)
 
     def variable_shapes(self, num_weights: int) -> list[tuple[int, ...]]:
-        """Means and scales."""
+        """Shapes of means and scales."""
         return [(num_weights,), (num_weights,)]

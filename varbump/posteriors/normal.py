@@ -1,4 +1,4 @@
-"""What every normal family is: means, and scales that stay positive."""
+"""Base of the normal families: means, and scales that stay positive."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["DrawsOnConversion", "NormalPosterior", "softplus_inverse"]
 
 
 class DrawsOnConversion:
-    """Mixin: `tf.convert_to_tensor` gives one cached draw, which the stock TFP layer relies on."""
+    """Mixin for distributions: `tf.convert_to_tensor` returns one cached draw, as the stock TFP layer expects."""
 
     _draw: tf.Tensor | None = None
 
     def as_tensor(self, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> tf.Tensor:
-        """The draw."""
+        """Return the cached draw."""
         del name, as_ref
         if self._draw is None:
             self._draw = self.sample()  # type: ignore[attr-defined]
@@ -31,14 +31,14 @@ tf.register_tensor_conversion_function(DrawsOnConversion, DrawsOnConversion.as_t
 
 
 class NormalPosterior(Posterior):
-    """A normal q(w) with a Cholesky factor of the covariance, given what precedes, that has the diagonal `diag`.
+    """Base of normal q(w); the Cholesky factor of the covariance, given preceding layers, has diagonal `diag`.
 
     Parameters
     ----------
     loc : ndarray (n,)
-        Means at the start.
+        Initial means.
     scale : float or ndarray (n,)
-        Diagonal of the Cholesky factor at the start.
+        Initial diagonal of the Cholesky factor.
     dtype : DType
         Type of the variables.
     """
@@ -62,26 +62,26 @@ class NormalPosterior(Posterior):
         return tf.reduce_sum(precision * self.variances())
 
     def log_det(self) -> tf.Tensor:
-        """Logarithm of the determinant of the Cholesky factor of the covariance, given what precedes."""
+        """Log determinant of the Cholesky factor of the covariance, given any preceding layers."""
         return tf.reduce_sum(tf.math.log(self.diag))
 
     def entropy(self) -> tf.Tensor:
-        r"""Entropy in nats, :math:`\log\det L + \tfrac n2 (1 + \log 2\pi)`; given the preceding layers, if any.
+        r"""Entropy in nats, :math:`\log\det L + \tfrac n2 (1 + \log 2\pi)`; conditional on any preceding layers.
 
-        Entropies of layers that depend on each other add up by the chain rule.
+        By the chain rule, the entropies of dependent layers add up to the joint entropy.
         """
         return self.log_det() + 0.5 * self.num_weights * (1.0 + math.log(2.0 * math.pi))
 
     def log_prob(self, noise: tf.Tensor) -> tf.Tensor:
-        r"""Log density of q, in nats, at the draw that `transform` makes of `noise`; given any preceding layers.
+        r"""Log density of q, in nats, at ``transform(noise)``; conditional on any preceding layers.
 
-        With as many numbers of noise z as weights, :math:`-\tfrac12 z^T z - \tfrac n2 \log 2\pi - \log\det L`.
+        With as many noise numbers z as weights, this is :math:`-\tfrac12 z^T z - \tfrac n2 \log 2\pi - \log\det L`.
         """
         own = noise[-self.num_noise :]
         return -0.5 * (tf.reduce_sum(tf.square(own)) + self.num_weights * math.log(2.0 * math.pi)) - self.log_det()
 
     def kl(self, p: tfd.Distribution) -> tf.Tensor | None:
-        """KL(q || p) in nats, of a joint q the layer's share, without a dense covariance; None for other p."""
+        """KL(q || p) in nats for normal and Laplace p, without a dense covariance; otherwise None."""
         if isinstance(p, tfd.MultivariateNormalDiag):
             return self.kl_to_normal(p)
         if isinstance(p, tfd.Independent) and isinstance(p.distribution, tfd.Laplace):
@@ -114,5 +114,5 @@ class NormalPosterior(Posterior):
 
 
 def softplus_inverse(value: np.ndarray) -> np.ndarray:
-    """log(exp(value) - 1) without overflow, for positive values."""
+    """Compute log(exp(value) - 1) without overflow, for positive values."""
     return value + np.log(-np.expm1(-value))

@@ -1,11 +1,10 @@
 """The strict lower triangle of an n x n matrix, folded without gaps into a rectangle.
 
-A dense n x n variable would store, and an optimiser would update, twice the numbers that there are.
-Unpacking n(n-1)/2 packed numbers costs more than the rest of a training step. A rectangle needs
-neither: with m = n - 1 and k = ceil(m / 2), the columns 0 ... k-1 of the triangle lie in it as they are,
-and the triangle that remains lies transposed in the corner they leave free. A product with a vector
-is then two masked products with the rectangle, and its gradient one elementwise expression that XLA
-fuses into the update of the optimiser.
+With a dense n x n variable, storage and optimiser updates would double. Unpacking n(n-1)/2 packed numbers
+costs more than the rest of a training step. A rectangle avoids both: with m = n - 1 and k = ceil(m / 2),
+it holds the columns 0 ... k-1 of the triangle unchanged, and the remaining triangle transposed in the
+corner that they leave free. A product with a vector is then two masked products with the rectangle, and
+its gradient is one elementwise expression that XLA fuses into the update of the optimiser.
 
 See Gustavson, Wasniewski, Dongarra and Langou (2010), "Rectangular Full Packed Format for Cholesky's
 Algorithm", ACM TOMS 37(2), for the layout.
@@ -25,7 +24,7 @@ def rectangle_shape(n: int) -> tuple[int, int]:
 
 
 def _layout(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per cell of the rectangle: lies it in the first columns (unfolded)? Its row and column in the matrix."""
+    """For each cell: whether it lies in the first columns (unfolded), and its row and column in the matrix."""
     rows, k = rectangle_shape(n)
     r, c = np.arange(rows)[:, None], np.arange(k)[None, :]
     shift = 1 if n % 2 == 0 else 0  # row r of the rectangle holds row r + shift of the matrix
@@ -36,13 +35,13 @@ def _layout(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def fold(matrix: np.ndarray) -> np.ndarray:
-    """The rectangle of the strict lower triangle of `matrix` (n, n); what lies on and above the diagonal is dropped."""
+    """Fold the strict lower triangle of `matrix` (n, n) into a rectangle; other entries are dropped."""
     _, row, column = _layout(matrix.shape[0])
     return matrix[row, column]
 
 
 def to_dense(rectangle: tf.Tensor, n: int) -> tf.Tensor:
-    """The strictly lower triangular matrix (n, n) of a rectangle."""
+    """Unfold a rectangle into the strictly lower triangular matrix (n, n)."""
     _, row, column = _layout(n)
     source = np.full((n, n), rectangle.shape[0] * rectangle.shape[1])  # past the end: a zero
     source[row, column] = np.arange(row.size).reshape(row.shape)
@@ -51,7 +50,7 @@ def to_dense(rectangle: tf.Tensor, n: int) -> tf.Tensor:
 
 
 def by_row(vector: tf.Tensor) -> tf.Tensor:
-    """For each cell of the rectangle, the entry of `vector` (n,) at the row of the matrix that the cell holds."""
+    """For each cell of the rectangle, the entry of `vector` (n,) at the cell's row in the matrix."""
     n = vector.shape[0]
     _, k = rectangle_shape(n)
     shift = 1 if n % 2 == 0 else 0
@@ -59,14 +58,13 @@ def by_row(vector: tf.Tensor) -> tf.Tensor:
 
 
 def matvec(rectangle: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
-    """Product of the strictly lower triangular matrix with a vector.
+    """Multiply the strictly lower triangular matrix by a vector.
 
     Parameters
     ----------
     rectangle : Tensor, shape `rectangle_shape(n)`
-        The triangle, folded.
+        The folded triangle.
     vector : Tensor (n,)
-        The vector.
 
     Returns
     -------

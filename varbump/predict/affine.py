@@ -1,4 +1,4 @@
-"""A mixture in other units of y."""
+"""Mixture in other units of y."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["AffineMixture"]
 
 
 class AffineMixture:
-    """The distribution of ``shift + unit * z`` where z has another; the interface is that of `Mixture`.
+    """Distribution of ``shift + unit * z`` for a mixture of z, with the interface of `Mixture`.
 
     Parameters
     ----------
     inner : DensityMixture
-        Of z.
+        Distribution of z.
     shift, unit : ndarray (Q,)
-        Units above 0.
+        Shift and unit; units are positive.
     """
 
     def __init__(self, inner: Any, shift: np.ndarray, unit: np.ndarray) -> None:
@@ -30,7 +30,7 @@ class AffineMixture:
         return AffineMixture(self._inner, shift + unit * self._shift, unit * self._unit)
 
     def first(self, num: int) -> AffineMixture:
-        """That of the first `num` rows."""
+        """The mixture for the first `num` rows."""
         return AffineMixture(self._inner.first(num), self._shift, self._unit)
 
     def moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Bands: what many draws of a function say, point by point."""
+"""Credible and predictive bands: pointwise summaries of draws."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Bands:
     Attributes
     ----------
     mean, sd : ndarray (N, Q)
-        Of the draws, in the units of y.
+        Mean and standard deviation of the draws, in units of y.
     lower, upper : dict of float to ndarray (N, Q)
-        Ends of the equal-tailed interval of each level.
+        Ends of the equal-tailed interval of each level, in units of y.
     temperature : float
-        At which the network was trained; other than 1, pictures say so.
+        Temperature of the training; plots say so if it is not 1.
     """
 
     mean: np.ndarray
@@ -46,18 +46,18 @@ class Bands:
 
 
 def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95), temperature: float = 1.0) -> Bands:
-    r"""Mean, standard deviation and equal-tailed intervals of draws, point by point.
+    r"""Compute the mean, standard deviation and equal-tailed intervals of draws, point by point.
 
     The interval of level c runs from the :math:`(1 - c) / 2` to the :math:`(1 + c) / 2` quantile of the S draws.
 
     Parameters
     ----------
     draws : array-like (S, N, Q) or (S, N)
-        From `predict_f`: epistemic bands. From `predict_y`: predictive bands.
+        Draws of `predict_f` give epistemic bands, those of `predict_y` predictive bands.
     levels : sequence of float, default=(0.5, 0.95)
-        Each in (0, 1).
+        Levels of the intervals, each in (0, 1).
     temperature : float, default=1.0
-        At which the network was trained, if not at 1: pictures of the bands then say so.
+        Temperature of the training; plots of the bands say so if it is not 1.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95), tempera
     Raises
     ------
     ValueError
-        If a level is out of range, there are fewer than two draws, or they are no numbers.
+        If a level is out of range, if there are fewer than two draws, or if they are not numeric.
     """
     levels = [float(level) for level in check_shares(levels, "levels")] if np.size(levels) else []
     draws = np.asarray(draws)
@@ -96,14 +96,14 @@ def predict_bands(
     seed: int | None = None,
     chunk_size: int | None = None,
 ) -> Bands:
-    """Bands over any number of rows in bounded memory: draws are reduced piece by piece and never held together.
+    """Compute bands over any number of rows in bounded memory, reducing the draws piece by piece.
 
     Parameters
     ----------
     likelihood : likelihood, optional
-        With it the bands are predictive, those of `predict_y`. Without it they are epistemic, those of `predict_f`
-        over all outputs of the network, of which a network for `varbump.likelihoods.HeteroscedasticNormal` has 2 Q:
-        the first Q columns are bands of the function, the others of raw scales of the noise.
+        If given, the bands are predictive, from draws as in `predict_y`. Otherwise they are epistemic, from draws as
+        in `predict_f`, for all outputs of the network. A network for `varbump.likelihoods.HeteroscedasticNormal` has
+        2 Q: the first Q columns are bands of the function, the others of raw scales of the noise.
     network, x, num_draws, seed, chunk_size
         As in `predict_f`.
     levels : sequence of float

@@ -1,4 +1,4 @@
-"""A mixture over draws of f of any distribution that a likelihood gives: what counts and densities have in common."""
+"""Base of mixtures over draws of f of any distribution of y: counts and densities."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Components"]
 class Components:
     r"""The distribution :math:`p(y) = \tfrac1S \sum_s p(y | f_s)` of each entry; abstract.
 
-    The interface is that of `Mixture`. Distributions are TensorFlow Probability's, evaluated eagerly and, where the
-    likelihood allows it, in double precision; arrays are NumPy's.
+    It has the interface of `Mixture`. Distributions are those of TensorFlow Probability, evaluated eagerly and, if the
+    likelihood allows it, in double precision; arrays are NumPy arrays.
 
     Parameters
     ----------
     likelihoods : sequence of Likelihood
-        Of draws 0, 1, ... in turn.
+        Likelihoods of draws 0, 1, ... in turn.
     f : ndarray (S, B, K)
         Network outputs.
 
@@ -46,7 +46,7 @@ class Components:
         return self if _is_identity(shift, unit) else AffineMixture(self, shift, unit)
 
     def first(self, num: int) -> Components:
-        """That of the first `num` rows."""
+        """The mixture for the first `num` rows."""
         return self if num == self._f.shape[1] else type(self)(self._likelihoods, self._f[:, :num])
 
     def moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -69,8 +69,8 @@ class Components:
 
         .. math:: F(y) - (1 - u) P(Y = y), \quad u \sim U(0, 1)
 
-        It is uniform for a calibrated model, so that every band and test for continuous y holds for counts too. The
-        mid-p value, u = 1/2, is not: small counts give it a hill that would be taken for intervals that are too wide.
+        It is uniform for a calibrated model, so every band and test for continuous y is also valid for counts. The
+        mid-p value, u = 1/2, is not: for small counts it has a peak that would suggest intervals that are too wide.
 
         References
         ----------
@@ -110,7 +110,7 @@ class Components:
         return self._in_turn(draws)
 
     def _pairs(self) -> list[tuple[Any, tuple[Any, tf.Tensor]]]:
-        """Likelihoods with their distributions and the f of these, but for members without a draw."""
+        """Yield likelihoods with their distributions and f, except those of members without a draw."""
         return [(like, made) for like, made in zip(self._likelihoods, self._made, strict=True) if made[1].shape[0]]
 
     def _in_turn(self, parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -136,7 +136,7 @@ class Components:
 
 
 def _distribution(likelihood: Any, f: np.ndarray) -> tuple[Any, tf.Tensor]:
-    """The distribution for f, and f as it took it: in double precision unless it is written for another."""
+    """Return the distribution for f and f itself, in double precision if the likelihood supports it."""
     try:
         wide = tf.cast(f, tf.float64)
         return likelihood.distribution(wide), wide

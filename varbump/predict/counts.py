@@ -1,4 +1,4 @@
-"""A mixture over draws of distributions of counts."""
+"""Mixture over draws of distributions of counts."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from varbump.predict.tables import TAIL, Table, nodes_of
 __all__ = ["CountMixture"]
 
 MOST_WHOLE = 512
-"""Numbers up to which each has its place in the table; beyond, F is smooth in the steps of the table."""
+"""Largest count of likely numbers that are tabulated one by one; beyond, F is interpolated."""
 
 SLACK = 1e-12
-"""Rounding of a sum of probabilities: F(y) this much below a level has reached it."""
+"""Rounding error of a sum of probabilities: F(y) counts as having reached a level this much above it."""
 
 
 class CountMixture(Components):
-    """The predictive distribution of whole numbers; quantiles are the smallest y with F(y) >= level.
+    """Predictive distribution of whole numbers; quantiles are the smallest y with F(y) >= level.
 
-    Where there are up to 512 likely numbers, F is the sum of their probabilities, and the CRPS a sum over them.
-    Otherwise F is tabulated and interpolated; quantiles are still exact, by looking at F itself.
+    For up to 512 likely numbers, F is the sum of their probabilities, and the CRPS a sum over them. Otherwise F is
+    tabulated and interpolated; quantiles are still exact, since they are checked against F itself.
     """
 
     def affine(self, shift: np.ndarray, unit: np.ndarray) -> CountMixture:
-        """The distribution itself.
+        """Return the distribution itself, which has no other units.
 
         Raises
         ------
         ValueError
-            If shift is not 0 or unit is not 1: whole numbers cannot be had in other units.
+            If shift is not 0 or unit is not 1: whole numbers cannot be expressed in other units.
         """
         made = super().affine(shift, unit)
         if made is not self:
@@ -61,7 +61,7 @@ class CountMixture(Components):
             return np.where(beyond, first + len(values) - 1.0, found)
         table = self._table
         low, high, start = table.cell(level)
-        # F(low) < level <= F(high), and the table knows the answer to one or two
+        # F(low) < level <= F(high), and the table gives the answer to within one or two
         low = np.where(table.values[0] >= level - SLACK, table.v[0] - 1.0, low)
         high = np.maximum(high, low + 1.0)
         probe, step = np.clip(np.ceil(start), low + 1.0, high), np.ones_like(low)
@@ -80,8 +80,8 @@ class CountMixture(Components):
 
         .. math:: \sum_k (F(k) - 1_{k \ge y})^2
 
-        For many numbers the sum is an integral over the smooth F between them, with the first correction of the
-        midpoint rule: :math:`\int (F(t) - 1_{t \ge y - 1/2})^2 dt - F'(y - 1/2) / 12`.
+        For many numbers, the sum is replaced by an integral over the interpolated F, with the first correction of
+        the midpoint rule: :math:`\int (F(t) - 1_{t \ge y - 1/2})^2 dt - F'(y - 1/2) / 12`.
         """
         first, values = self._whole
         if values is None:
@@ -92,7 +92,7 @@ class CountMixture(Components):
 
     @cached_property
     def _range(self) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers outside of which less than 1e-9 of the probability lies on either side, (B, Q) each."""
+        """Bounds with a probability of less than 1e-9 beyond either, (B, Q) each."""
         mean, sd, _ = self.moments()
         reach = 6.0 * np.maximum(sd, 0.5)
         ends = []
@@ -110,7 +110,7 @@ class CountMixture(Components):
 
     @cached_property
     def _whole(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """The first number (B, Q) and F at it and those that follow (K, B, Q); no F where there are too many."""
+        """First number (B, Q), and F at it and the following numbers (K, B, Q), or None if there are too many."""
         first, last = self._range
         count = int(np.max(last - first)) + 1
         if count > MOST_WHOLE:

@@ -1,4 +1,4 @@
-"""A mixture over draws of any continuous distribution."""
+"""Mixture over draws of any continuous distribution."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from varbump.predict.tables import Table, nodes_of
 __all__ = ["DensityMixture"]
 
 TOLERANCE = 1e-6
-"""Last step of Newton's method, in sds of the narrowest component, for positive y as a share of y."""
+"""Last step of Newton's method, in sds of the narrowest component; for positive y, relative to y."""
 
 
 class DensityMixture(Components):
-    """The predictive distribution of a continuous y, which may have atoms at the ends of its support.
+    """Predictive distribution of a continuous y, which may have atoms at the ends of its support.
 
-    The distribution function goes into a table of 128 nodes; quantiles are then found by Newton's method in its cells,
-    to 1e-6 sd or better, and the CRPS is its integral, to about 1e-5 of the result. Positive y are in the table by
-    their logarithm.
+    The distribution function is tabulated at 128 nodes. Quantiles are found by Newton's method in the cells of the
+    table, to 1e-6 sd or better, and the CRPS by integration over it, to about 1e-5 of the result. Positive y are
+    tabulated by their logarithm.
     """
 
     def cdf(self, y: np.ndarray) -> np.ndarray:
@@ -34,7 +34,7 @@ class DensityMixture(Components):
         return super().log_components(self._snapped(y))
 
     def mass(self, y: np.ndarray) -> np.ndarray:
-        """P(Y = y), (B, Q): zero but at atoms, where `log_prob` is the log of a probability."""
+        """P(Y = y), (B, Q): zero except at atoms, where `log_prob` is the log of a probability."""
         y = self._snapped(y)
         is_atom = self._is_atom(y)
         return np.where(is_atom, np.exp(self.log_components(y)).mean(axis=0) if is_atom.any() else 0.0, 0.0)
@@ -45,7 +45,7 @@ class DensityMixture(Components):
         low, high, start = table.cell(level)
         at_low, at_high = level <= table.values[0], level >= table.values[-1]
         tolerance = TOLERANCE * (np.ones_like(start) if self._is_positive else self._narrowest)
-        tolerance = np.where(at_low | at_high, np.inf, tolerance)  # known already: no step is needed
+        tolerance = np.where(at_low | at_high, np.inf, tolerance)  # already known: no step is needed
         found = bracketed_newton(level, low, high, start, self._cdf_of_v, self._slope_of_v, tolerance)
         found = np.where(at_low, table.v[0], np.where(at_high, table.v[-1], found))
         return table.y_of_v(found)
@@ -63,7 +63,7 @@ class DensityMixture(Components):
         return np.maximum(self.scale.min(axis=0), 1e-12 * self.moments()[1])
 
     def _snapped(self, y: np.ndarray) -> np.ndarray:
-        """Numbers that are an atom but for their rounding in float32, as that atom."""
+        """Replace numbers that differ from an atom only by rounding in float32 by that atom."""
         for atom in {atom for like in self._likelihoods for atom in like.atoms}:
             y = np.where(np.abs(y - atom) <= 1e-6 * abs(atom), atom, y)
         return y
@@ -76,7 +76,7 @@ class DensityMixture(Components):
         if self._is_positive:
             return self.cdf(np.exp(v))
         values = self.cdf(v)
-        at_top = v >= self._high  # before the jump: what lies at the end itself is no part of the table
+        at_top = v >= self._high  # before the jump: the probability at the end itself is not in the table
         return np.where(at_top, values - self.mass(v), values) if at_top.any() else values
 
     def _slope_of_v(self, v: np.ndarray) -> np.ndarray:

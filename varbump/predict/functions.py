@@ -1,4 +1,4 @@
-"""Draws of functions from q, and draws of observations."""
+"""Draw functions from q, and observations."""
 
 from __future__ import annotations
 
@@ -28,37 +28,37 @@ def predict_f(
 ) -> np.ndarray:
     """Draw functions f(x; w), w ~ q: the epistemic uncertainty only.
 
-    Each draw is ONE function over all rows of x: the weights depend on the seed and the number of the draw, never on
-    the rows. With the same seed the draws at other rows belong to the same functions, so a caller may go through
-    many rows in pieces.
+    Each draw is ONE function over all rows of x: its weights depend on the seed and the index of the draw, never on
+    the rows. With the same seed, draws at other rows belong to the same functions, so many rows can be processed in
+    pieces.
 
     Parameters
     ----------
     network : tf_keras.Model or source of draws
-        A source such as what `varbump.sample_nuts` returns has draws of its own, which take the place of q.
+        A source of draws, such as the result of `varbump.sample_nuts`, supplies its own draws instead of q.
     x : array-like (N, D)
-        One-dimensional arrays are taken as one column.
+        Inputs; a one-dimensional array is treated as one column.
     likelihood : likelihood, optional
-        With it the draws are those of E[y | f], ``likelihood.mean(f)``. Without it they are all outputs of the
-        network, of which a network for `varbump.likelihoods.HeteroscedasticNormal` has 2 Q: its first Q columns are
-        the function, the others raw scales of the noise.
+        If given, the draws are of E[y | f], ``likelihood.mean(f)``. Otherwise they are all outputs of the network.
+        A network for `varbump.likelihoods.HeteroscedasticNormal` has 2 Q: the first Q columns are the function, the
+        others raw scales of the noise.
     num_draws : int, default=100
-        S.
+        S, the number of draws.
     seed : int, optional
-        TensorFlow's global seed decides without it.
+        If omitted, TensorFlow's global seed decides.
     chunk_size : int, optional
-        Rows a compiled call; by default as many as keep its result below 64 MiB. Changes memory, not the draws.
+        Rows per compiled call; by default as many as keep its result below 64 MiB. Affects memory, not the draws.
 
     Returns
     -------
     ndarray (S, N, Q)
-        Units of y.
+        In units of y.
 
     Raises
     ------
     ValueError
-        If x is empty, not finite, not numeric or of the wrong width, a count is below 1, or a source has fewer draws
-        than `num_draws`.
+        If x is empty, not finite, not numeric or of the wrong width, if a count is below 1, or if the source has
+        fewer than `num_draws` draws.
     """
     if likelihood is not None:
         check_likelihood(likelihood, "mean")
@@ -92,12 +92,12 @@ def predict_y(
     network, x, num_draws, seed, chunk_size
         As in `predict_f`.
     likelihood : likelihood
-        The one that the network was trained with.
+        The likelihood that the network was trained with.
 
     Returns
     -------
     ndarray (S, N, Q)
-        Units of y.
+        In units of y.
     """
     check_likelihood(likelihood)
     seed = host_seed(seed)
@@ -108,7 +108,7 @@ def predict_y(
 def prepare(
     source: keras.Model | DrawSource, x: Any, num_draws: int, seed: int | None, chunk_size: int | None
 ) -> tuple[np.ndarray, Sampler]:
-    """Rows that fit the network, and what draws functions at rows like them."""
+    """Check x, and make the sampler that draws functions at rows like those of x."""
     network = source.network if isinstance(source, DrawSource) else source
     check_network(network)
     check_count(num_draws, "num_draws")
@@ -121,8 +121,8 @@ def prepare(
 
 
 def observe(source: Any, likelihood: Any, f: np.ndarray, seed: int, first_row: int) -> np.ndarray:
-    """Draws of y for draws f (S, N, Q) whose first row is row `first_row` of the user's."""
+    """Draw y for draws f (S, N, Q), whose first row is row `first_row` of the user's x."""
     noise_seed = tf.constant(stateless_seeds(seed, 1, first_row)[0])
-    if hasattr(source, "observe"):  # each member of an ensemble has learned a noise of its own
+    if hasattr(source, "observe"):  # each member of an ensemble has learned its own noise
         return source.observe(likelihood, f, noise_seed)
     return likelihood.sample(f, noise_seed).numpy()

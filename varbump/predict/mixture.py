@@ -1,4 +1,4 @@
-"""A mixture over draws, row by row: its moments, quantiles, density and scores."""
+"""Mixture over draws, row by row: its moments, quantiles, density and scores."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from varbump.predict.newton import bracketed_newton
 __all__ = ["Mixture"]
 
 TOLERANCE = 1e-6
-"""Last step of Newton's method, in sds of the narrowest component: as steps square the error, 1e-12 is left."""
+"""Last step of Newton's method, in sds of the narrowest component: steps square the error, so it is 1e-12."""
 
 STEP = 0.2
-"""Of the trapezoidal rule, in sds of the narrowest component: its error then is about 1e-11 of the result."""
+"""Step of the trapezoidal rule, in sds of the narrowest component, for a relative error of about 1e-11."""
 
 MAX_NODES = 1000
 
@@ -30,7 +30,7 @@ class Mixture:
     loc, scale : ndarray (S, B, Q)
         Mean and sd of y for each draw s.
     noises : sequence of Noise
-        In units of its sd, of draws 0, 1, ... in turn.
+        Noise in units of its sd, of draws 0, 1, ... in turn.
     """
 
     def __init__(self, loc: np.ndarray, scale: np.ndarray, noises: Sequence[Noise]) -> None:
@@ -41,11 +41,11 @@ class Mixture:
         return Mixture(shift + unit * self.loc, unit * self.scale, self._noises)
 
     def first(self, num: int) -> Mixture:
-        """That of the first `num` rows."""
+        """The mixture for the first `num` rows."""
         return Mixture(self.loc[:, :num], self.scale[:, :num], self._noises)
 
     def moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean, total and epistemic sd, (B, Q) each; the total variance is mean noise variance plus that of the mean.
+        """Mean, total and epistemic sd, (B, Q) each; total variance is mean noise variance plus variance of the mean.
 
         References
         ----------
@@ -68,7 +68,7 @@ class Mixture:
         return np.sum(shares, axis=0) / len(z)
 
     def pit(self, y: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """F(y): no y has a probability of its own, and so `uniform` is not looked at; see `Components.pit`."""
+        """F(y): single values of y have probability 0, so `uniform` is ignored; see `Components.pit`."""
         del uniform
         return self.cdf(y)
 
@@ -86,8 +86,8 @@ class Mixture:
     def quantile(self, level: float) -> np.ndarray:
         """The y at which the distribution function is `level`, (B, Q).
 
-        By Newton's method inside of a bracket, from the quantile of a normal of the same moments: five steps are the
-        rule. An entry that has arrived stays as it is, so that none depends on the others.
+        Computed by Newton's method inside a bracket, starting from the quantile of a normal of the same moments; five
+        steps are usual. An entry that has converged is not changed any more, so no entry depends on the others.
         """
         ends = np.empty(self.loc.shape)  # the quantile of a mixture lies between those of its components
         for mine, noise in self._by_noise():
@@ -106,9 +106,9 @@ class Mixture:
 
         .. math:: \int (F(t) - 1_{t \ge y})^2 dt = \operatorname{E}|Y - y| - \int F (1 - F) dt
 
-        The first term has a closed form for each component. The integral is taken by the trapezoidal rule, which for
-        analytic integrands converges exponentially: 1e-11 of the result for normal noise. The double sum over pairs
-        of components that is its closed form (`scoringrules.crps_mixnorm`) gives the same at 100 times the cost.
+        The first term has a closed form for each component. The integral is computed by the trapezoidal rule, which
+        converges exponentially for analytic integrands: to 1e-11 of the result for normal noise. Its closed form, a
+        double sum over pairs of components (`scoringrules.crps_mixnorm`), gives the same at 100 times the cost.
 
         References
         ----------
@@ -133,7 +133,7 @@ class Mixture:
     def _spacing(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The map t = centre + width sinh(u) to nodes t: centre, width (B, Q) and the uniform u (K,).
 
-        Nodes are widely spaced where only tails are left, and dense enough for every component where it lies.
+        Nodes are widely spaced in the tails, and dense enough for every component where it lies.
         """
         centre, width, _ = self.moments()
         reach = max(noise.reach for noise in self._noises)

@@ -1,4 +1,4 @@
-"""Newton's method inside of a bracket, for quantiles of many distributions at once."""
+"""Newton's method inside a bracket, for quantiles of many distributions at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 __all__ = ["bracketed_newton"]
 
 STEPS = 50
-"""At most, for a quantile; from the cell of a grid three or four are the rule."""
+"""Largest number of steps for a quantile; starting from the cell of a grid, three or four are usual."""
 
 
 def bracketed_newton(
@@ -21,9 +21,9 @@ def bracketed_newton(
     density: Callable[[np.ndarray], np.ndarray],
     tolerance: np.ndarray,
 ) -> np.ndarray:
-    """Newton's method from y, each (B, Q), with bisection where it leaves the bracket or does not settle.
+    """Find roots (B, Q) by Newton's method from y, with bisection if it leaves the bracket or does not converge.
 
-    An entry whose step was below the tolerance stays as it is, so that none depends on the others.
+    An entry whose step was below the tolerance is not changed any more, so no entry depends on the others.
 
     References
     ----------

@@ -2,10 +2,10 @@ r"""The predictive distribution of a trained model, row by row: a mixture over d
 
 .. math:: p(y | x) = \tfrac1S \sum_s p(y | f(x; w_s)), \quad w_s \sim q
 
-Moments, intervals and densities follow from the S distributions of y without drawing noise: where the likelihood is a
-location and a scale for each draw by one formula (`Mixture`), and otherwise from its `distribution` (`DensityMixture`,
-`CountMixture`). All rows go through one compiled program in blocks of one shape: a row's answer
-is the same whichever rows are asked for with it.
+Moments, intervals and densities follow from the S distributions of y without drawing noise. If the likelihood has noise
+of a fixed shape, they are computed from locations and scales (`Mixture`), otherwise from its `distribution`
+(`DensityMixture`, `CountMixture`). All rows go through one compiled program in blocks of one shape, so the result for
+a row does not depend on the other rows.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from varbump.predict.sampler import DrawSource, Sampler, sampler_of
 __all__ = ["BLOCK", "Predictive", "predictive_of", "uniform_of"]
 
 LARGEST = 1e150
-"""Of a draw of y: beyond it, variances overflow."""
+"""Largest absolute value of a draw: beyond it, variances overflow."""
 
 BLOCK = 256
-"""Rows a compiled call; fewer are padded."""
+"""Rows per compiled call; fewer are padded."""
 
 PIT_SEED = 41
-"""Of the uniform numbers in the PIT of counts: the same rows always get the same ones."""
+"""Seed of the uniform numbers in the PIT of counts: the same rows always get the same numbers."""
 
 
 class Predictive:
-    """What a trained model says about y at x.
+    """Predictive distribution of y at x by a trained model.
 
     Parameters
     ----------
     source : tf_keras.Model, Ensemble or other source of draws
     likelihoods : sequence of likelihood
-        One, or one of each member of an ensemble: draw s is of member s modulo their number.
+        One, or one for each member of an ensemble: draw s belongs to member s modulo their number.
     num_draws : int
-        S; a multiple of the number of likelihoods.
+        S, a multiple of the number of likelihoods.
     seed : int
-        Of the draws.
+        Seed of the draws.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Predictive:
         self.num_draws = num_draws
 
     def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean, total and epistemic sd, (N, Q) each; the total variance is mean noise variance plus that of the mean.
+        """Mean, total and epistemic sd, (N, Q) each; total variance is mean noise variance plus variance of the mean.
 
         Parameters
         ----------
@@ -73,15 +73,15 @@ class Predictive:
         return np.concatenate(mean)[: len(x)], np.concatenate(total)[: len(x)], np.concatenate(epistemic)[: len(x)]
 
     def quantiles(self, x: np.ndarray, levels: Sequence[float] | np.ndarray, *, epistemic: bool = False) -> np.ndarray:
-        """Quantiles of y, or of its expectation given the weights, (L, N, Q).
+        """Quantiles of y, or of its expectation given the weights, (L, N, Q), in units of y.
 
         Parameters
         ----------
         x : ndarray (N, D)
         levels : sequence of float (L,)
-            In (0, 1).
+            Levels in (0, 1).
         epistemic : bool, default=False
-            Of E[y | w] over the draws w rather than of y.
+            Whether to return quantiles of E[y | w] over the draws w, rather than of y.
         """
         if epistemic:
             return self._of_rows(x, lambda mixture: np.quantile(mixture.loc, levels, axis=0), axis=1)
@@ -103,12 +103,12 @@ class Predictive:
         return np.concatenate(parts)[: len(x)]
 
     def sample(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Draws of y, (S, N, Q): draw s is one function at all rows, with noise of its own at each."""
+        """Draw y, (S, N, Q): draw s is one function at all rows, with independent noise at each."""
         parts = [mixture.first(len(x[rows])).sample(generator) for rows, mixture in self.blocks(x)]
         return np.concatenate(parts, axis=1)
 
     def blocks(self, x: np.ndarray) -> Iterator[tuple[slice, Mixture | Components]]:
-        """Blocks of rows: which, and the mixture for BLOCK of them, padded ones among them."""
+        """Yield blocks of rows: their indices, and the mixture for BLOCK rows, including padding."""
         padded = np.pad(x, [(0, -len(x) % BLOCK)] + [(0, 0)] * (x.ndim - 1))
         sampler = self.sampler(x)
         for start in range(0, len(padded), BLOCK):
@@ -118,13 +118,13 @@ class Predictive:
             yield slice(start, start + BLOCK), mixture
 
     def _mixture(self, f: np.ndarray) -> Mixture | Components:
-        """The distributions of y for draws f (S, B, K)."""
+        """Make the mixture of the distributions of y for draws f (S, B, K)."""
         if self._noises is not None:
             return Mixture(self._by_member(f, "mean"), self._by_member(f, "stddev"), self._noises)
         return (CountMixture if self._is_discrete else DensityMixture)(self._likelihoods, f)
 
     def sampler(self, x: np.ndarray) -> Sampler:
-        """What draws the functions, for rows like those of x."""
+        """Return the sampler that draws functions at rows like those of x."""
         return sampler_of(self.source, x.shape[1:], self.num_draws, self._seed, BLOCK)
 
     def _of_rows(self, x: np.ndarray, of: Callable[[Mixture | Components], np.ndarray], axis: int) -> np.ndarray:
@@ -142,21 +142,21 @@ class Predictive:
 
 
 def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Predictive:
-    """The predictive distribution of any source of draws.
+    """Make the predictive distribution of any source of draws.
 
     Parameters
     ----------
     source : tf_keras.Model, Ensemble, PosteriorDraws or ImportanceDraws
     likelihood : likelihood or None
-        The one of the training. An ensemble has its own, with what each member has learned.
+        The likelihood of the training. An ensemble has its own ones, learned by each member.
     num_draws : int
-        S: rounded up to as many of each member of an ensemble, and at most what a source has stored.
+        S, rounded up to a multiple of the members of an ensemble, and at most the number of stored draws.
     seed : int
 
     Raises
     ------
     TypeError
-        If the source is none, or `likelihood` is missing or none of `varbump.likelihoods`.
+        If `source` is not a source of draws, or if `likelihood` is missing or not a likelihood.
     """
     num_draws = check_count(num_draws, "num_draws", 2)
     if not isinstance(source, (keras.Model, DrawSource)):
@@ -171,7 +171,7 @@ def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Pr
             raise TypeError("likelihood is missing: pass the one that the model was trained with")
     check_likelihood(likelihood, "mean", "stddev")
     _noises_of([likelihood])
-    if hasattr(source, "likelihoods"):  # an ensemble, each of whose members has learned a noise of its own
+    if hasattr(source, "likelihoods"):  # an ensemble, whose members have learned their own noise
         own = likelihood is getattr(source, "likelihood", None)
         likelihoods = source.likelihoods if own else [likelihood] * len(source.likelihoods)
         return Predictive(source, likelihoods, -(-num_draws // len(likelihoods)) * len(likelihoods), seed)
@@ -187,7 +187,7 @@ def uniform_of(rows: slice, num_targets: int) -> np.ndarray:
 
 
 def _noises_of(likelihoods: Sequence[Any]) -> list[Noise] | None:
-    """Noise of a fixed shape of each likelihood; None where y has another distribution."""
+    """Noise of fixed shape of each likelihood, or None if one of them has none."""
     for likelihood in likelihoods:
         if not hasattr(likelihood, "noise") or not hasattr(likelihood, "distribution"):
             raise TypeError(
@@ -199,7 +199,7 @@ def _noises_of(likelihoods: Sequence[Any]) -> list[Noise] | None:
 
 
 def _check_finite(loc: np.ndarray, start: int) -> None:
-    """Raise a ValueError unless all draws (S, B, Q) are numbers whose squares are numbers too."""
+    """Raise a ValueError unless all draws (S, B, Q) and their squares are finite."""
     bad = ~(np.abs(loc) < LARGEST).all(axis=(0, 2))
     if bad.any():
         raise ValueError(
@@ -209,7 +209,7 @@ def _check_finite(loc: np.ndarray, start: int) -> None:
 
 
 def _block_of(y: np.ndarray, rows: slice) -> np.ndarray:
-    """Rows of y, padded like those of x."""
+    """Block of rows of y, padded like those of x."""
     block = np.zeros((BLOCK, *y.shape[1:]))
     block[: len(y[rows])] = y[rows]
     return block

@@ -1,4 +1,4 @@
-"""Functions drawn from q, evaluated piece by piece in compiled programs that networks of one structure share."""
+"""Draw functions from q and evaluate them in pieces, by compiled programs shared by networks of one structure."""
 
 from __future__ import annotations
 
@@ -27,38 +27,38 @@ PART_BYTES, MAX_THREADS = 2**19, 8
 """Results larger than this are computed by several threads, at most so many."""
 
 NOISE_BYTES = 64 * 2**20
-"""Bound on the noise that is held at a time. Part of what defines draw s, so not a setting."""
+"""Bound on the noise in memory at a time. It is part of the definition of draw s, so it is not an option."""
 
 
 @runtime_checkable
 class DrawSource(Protocol):
-    """What functions can be drawn from besides the q of a network: weights that were sampled before, for instance.
+    """Source of draws of functions other than the q of a network, such as weights that were sampled before.
 
-    Prediction takes any object with these two, and knows of no class that has them.
+    Prediction accepts any object with these two members, whatever its class.
     """
 
     @property
     def network(self) -> keras.Model:
-        """The network that says which inputs fit, and of which type."""
+        """Network that determines the shape and type of inputs."""
 
     def sampler(self, row_shape: tuple[int, ...], num_draws: int, seed: int, chunk_size: int | None) -> Sampler:
-        """What draws f for rows of this shape; its arguments are those of `Sampler`."""
+        """Return the sampler that draws f for rows of this shape; arguments are as in `Sampler`."""
 
 
 def sampler_of(
     source: keras.Model | DrawSource, row_shape: tuple[int, ...], num_draws: int, seed: int, chunk_size: int | None
 ) -> Sampler:
-    """The sampler of a network, which draws from its q, or the one that any other source of draws has."""
+    """Make the sampler of a network, which draws from its q, or of any other source of draws."""
     if isinstance(source, keras.Model):
         return Sampler(source, row_shape, num_draws, seed, chunk_size)
     return source.sampler(row_shape, num_draws, seed, chunk_size)
 
 
 class Sampler:
-    """Draws f(x; w_s), s = 0 ... S - 1, for one seed.
+    """Sampler of functions f(x; w_s), s = 0 ... S - 1, for one seed.
 
-    The weights of draw s depend on the seed and on s, never on the rows: whatever the pieces, a draw is one function.
-    They are drawn first and by themselves, so that many pieces of rows share the work.
+    The weights of draw s depend on the seed and on s, never on the rows: a draw is one function, however the rows are
+    divided. Weights are drawn first, in a separate program, so that many pieces of rows share the work.
 
     Parameters
     ----------
@@ -70,9 +70,9 @@ class Sampler:
         S.
     seed : int
     chunk_size : int or None
-        Rows a compiled call.
+        Rows per compiled call.
     values : sequence of Tensor, optional
-        What the variables of the network are taken to be, in their order; by default what they hold now.
+        Values of the variables of the network, in their order; by default their current values.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Sampler:
         self._drawn: tuple[slice, tuple[tf.Tensor, ...]] | None = None
 
     def draws(self, x: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
-        """Pieces of the result for x (N, D): which draws, which rows, and their values (S', N', Q)."""
+        """Yield pieces of the result for x (N, D): slices of draws and rows, and values (S', N', Q)."""
         stride = max(NOISE_BYTES // self._programs.bytes_a_draw, 1)
         for start in range(0, self._num_draws, stride):
             which = slice(start, min(start + stride, self._num_draws))
@@ -99,7 +99,7 @@ class Sampler:
                 yield which, rows, values
 
     def chunks(self, x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        """The same with all draws of some rows together: which rows, and their values (S, N', Q)."""
+        """Yield pieces with all draws of some rows: a slice of rows, and values (S, N', Q)."""
         size = self._chunk_size or self._default_chunk(self._num_draws)
         for start in range(0, len(x), size):
             rows = slice(start, min(start + size, len(x)))
@@ -161,7 +161,7 @@ class Sampler:
 
 
 class StoredSampler(Sampler):
-    """Evaluates f(x; w_s) for weights that are there already.
+    """Sampler that evaluates f(x; w_s) for stored weights.
 
     Parameters
     ----------
@@ -170,9 +170,9 @@ class StoredSampler(Sampler):
     row_shape : tuple of int
         Shape of a row of x.
     weights : sequence of ndarray (S, n)
-        Of each variational layer, in the order in which they are called.
+        Weights of each variational layer, in the order in which they are called.
     chunk_size : int or None
-        Rows a compiled call.
+        Rows per compiled call.
     """
 
     def __init__(
@@ -191,13 +191,13 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def _rounded_up(size: int) -> int:
-    """The next multiple of a sixteenth of the size, or so: few shapes to compile, little padding."""
+    """Round up to a multiple of about a sixteenth of the size: few shapes to compile, little padding."""
     step = 2 ** max(size.bit_length() - 5, 0)
     return -(-size // step) * step
 
 
 class _Programs:
-    """The two compiled programs of a network: noise to weights, and weights and rows to values."""
+    """Two compiled programs of a network: from noise to weights, and from weights and rows to values."""
 
     def __init__(self, network: keras.Model, row_shape: tuple[int, ...]) -> None:
         dtype = tf.as_dtype(float_dtype(network))
@@ -214,7 +214,7 @@ class _Programs:
         def draw(noise_seed: tf.Tensor, seeds: tf.Tensor, values: Any) -> tuple[tf.Tensor, ...]:
             def one(args: Any) -> tuple[tf.Tensor, ...]:
                 noise, seed = args
-                x = tf.zeros([1, *row_shape], dtype)  # XLA drops all but the draws
+                x = tf.zeros([1, *row_shape], dtype)  # XLA computes only the draws
                 return tuple(run(values, x, noise=noise, seed=seed).drawn)
 
             noise = standard_normal([seeds.shape[0], rehearsal.num_noise], noise_seed, dtype)

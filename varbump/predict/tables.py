@@ -1,6 +1,6 @@
-r"""A distribution function in a table: nodes, values and slopes, with cubics between them.
+r"""Tables of distribution functions: nodes, values and slopes, with cubics between them.
 
-Quantiles start from it, and scores are integrals over it.
+Quantiles start from a table, and scores are integrals over it.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ import numpy as np
 __all__ = ["Table", "nodes_of"]
 
 GAUSS = np.polynomial.legendre.leggauss(4)
-"""Points and weights on [-1, 1]: exact for the square of a cubic."""
+"""Quadrature points and weights on [-1, 1], exact for the square of a cubic."""
 
 TAIL = 1e-9
 """Probability beyond either end of a table."""
 
 WIDTHS = 40
-"""At most, doublings of the search for the ends."""
+"""Largest number of doublings in the search for the ends."""
 
 NUM_COARSE, NUM_FINE = 32, 96
-"""Nodes where F is looked at first, and nodes that are then put where it rises."""
+"""Numbers of nodes where F is evaluated first, and of nodes that are then placed where it rises."""
 
 
 class Table:
-    r"""F in a coordinate v with y = y(v), by cubic Hermite interpolation in each cell, for each entry.
+    r"""Distribution function F of v, with y = y(v), by cubic Hermite interpolation, for each entry.
 
     Parameters
     ----------
     v, values, slopes : ndarray (K, B, Q)
-        Nodes in rising order, F and dF / dv there.
+        Nodes in increasing order, and F and dF / dv there.
     y_of_v, v_of_y : callable
-        The coordinate; rising.
+        The change of variable, increasing.
     slope_of_y : callable
         dy / dv at v.
     """
@@ -51,11 +51,11 @@ class Table:
         self.y_of_v, self.v_of_y, self._slope_of_y = y_of_v, v_of_y, slope_of_y
 
     def cell(self, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ends of the cell in which F passes a level, and where in it the cubic does, v (B, Q) each."""
+        """Ends of the cell in which F crosses a level, and where the cubic does, v (B, Q) each."""
         after = np.clip(np.sum(self.values < level, axis=0), 1, len(self.v) - 1)
         ends = self._ends(after)
         low, high = ends[0], ends[1]
-        for _ in range(40):  # of a cubic in (B, Q) entries: cheap beside one look at the distribution itself
+        for _ in range(40):  # bisection of cubics in (B, Q) entries, cheap compared with evaluating the distribution
             middle = 0.5 * (low + high)
             below = _cubic(middle, *ends) < level
             low, high = np.where(below, middle, low), np.where(below, high, middle)
@@ -80,7 +80,7 @@ class Table:
         return np.abs(y - inside) + (last - inside) - 2.0 * (rest + partial) + squared.sum(axis=0)
 
     def density(self, y: np.ndarray) -> np.ndarray:
-        """Slope of the cubics in y at y (B, Q)."""
+        """Derivative of the cubics with respect to y at y (B, Q)."""
         at = np.clip(self.v_of_y(y), self.v[0], self.v[-1])
         ends = self._ends(np.clip(np.sum(self.v <= at, axis=0), 1, len(self.v) - 1))
         step = 1e-4 * np.maximum(ends[1] - ends[0], 1e-300)
@@ -119,7 +119,7 @@ def _cubic(
     slope_below: np.ndarray,
     slope_above: np.ndarray,
 ) -> np.ndarray:
-    """Hermite's cubic in the cell from low to high, kept between the values at its ends."""
+    """Evaluate Hermite's cubic in the cell from low to high, clipped to the values at its ends."""
     width = high - low
     t = (v - low) / np.maximum(width, 1e-300)
     a, b = width * slope_below, width * slope_above
@@ -135,18 +135,18 @@ def nodes_of(
     high: float,
     whole: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes v and F there, (K, B, Q): from one tail to the other, and dense where F rises.
+    """Choose nodes v from one tail to the other, dense where F rises, and evaluate F there, (K, B, Q) each.
 
     Parameters
     ----------
     cdf : callable
-        F at v (B, Q).
+        Function that evaluates F at v (B, Q).
     centre, width : ndarray (B, Q)
-        Where most of it is, such as mean and sd.
+        Location and width of the distribution, such as mean and sd.
     low, high : float
         Ends of the range of v, at which F may jump.
     whole : bool, default=False
-        Round nodes to whole numbers.
+        Whether to round nodes to whole numbers.
     """
     ends = []
     for side, end in ((-1.0, low), (1.0, high)):

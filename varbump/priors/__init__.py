@@ -1,4 +1,4 @@
-"""Prior factories: what is believed about the weights of a layer before any data."""
+"""Prior factories: distributions over the weights of a layer before any data are seen."""
 
 from varbump.priors.base import Prior
 from varbump.priors.fixed import Laplace, Normal, ScaleMixtureNormal, prior

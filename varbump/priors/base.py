@@ -1,4 +1,4 @@
-"""What every prior is: a distribution for the scales of the weights of a layer."""
+"""Base of priors: a distribution for given scales of the weights of a layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["FixedPrior", "Prior", "WeightsOfLayer"]
 
 
 class WeightsOfLayer(NamedTuple):
-    r"""What a prior knows of the weights w = (kernel, bias) that it is over.
+    r"""Description of the weights w = (kernel, bias) of a layer, for its prior.
 
     Attributes
     ----------
@@ -25,8 +25,7 @@ class WeightsOfLayer(NamedTuple):
     num_inputs : int
         Fan-in of the layer.
     factor : ndarray (n,)
-        What the scale of each weight is multiplied by: 1, or for the kernel :math:`1/\sqrt D`
-        with `fan_in`.
+        Factor of the scale of each weight: :math:`1/\sqrt D` for the kernel with `fan_in`, otherwise 1.
     dtype : DType
     """
 
@@ -38,19 +37,19 @@ class WeightsOfLayer(NamedTuple):
 
 
 class Prior(Configured):
-    """A prior p(w) over the weights of a layer. A subclass has one method, `distribution`.
+    """Base of priors p(w) over the weights of a layer; subclasses define `distribution`.
 
     Parameters
     ----------
     scale : float, default=1.0
-        Standard deviation (not variance) of every weight and bias, or what else the prior calls its scale.
+        Standard deviation (not variance) of every weight and bias, or whatever the prior defines as its scale.
     fan_in : bool, default=False
-        Divide the scale of the kernel, not that of the bias, by the square root of the number of inputs.
+        Whether to divide the scale of the kernel (not of the bias) by the square root of the number of inputs.
 
     Attributes
     ----------
     short_name : str or None
-        Of the class: what `VariationalRegressor(prior=...)` and the command line call it.
+        Class attribute: its name in `VariationalRegressor(prior=...)` and on the command line.
 
     Raises
     ------
@@ -59,8 +58,8 @@ class Prior(Configured):
 
     Notes
     -----
-    A prior of one's own can be used wherever those of `varbump.priors` can. Registered, it can be saved too; loading
-    needs the same registration. Arguments of its own `__init__` are kept as attributes of the same name.
+    A user-defined prior can be used wherever those of `varbump.priors` can. If registered, it can also be saved;
+    loading needs the same registration. Arguments of its `__init__` must be stored as attributes of the same names.
 
     Examples
     --------
@@ -89,34 +88,34 @@ class Prior(Configured):
         self.fan_in = bool(fan_in)
 
     def distribution(self, scale: tf.Tensor) -> tfd.Distribution:
-        """The prior for given scales: one `tfd.Distribution` over (n,) weights, or n of them over one weight each.
+        """Prior for given scales: a `tfd.Distribution` over (n,) weights, or n independent ones over one each.
 
         Parameters
         ----------
         scale : Tensor (n,)
-            For each weight, kernel first, `scale` times the factor of the fan-in; what `scales` returned.
+            Result of `scales`: by default `scale` times the fan-in factor, for each weight, kernel first.
         """
         raise NotImplementedError
 
     def scales(self, factor: np.ndarray) -> np.ndarray:
-        """What `distribution` is given, of the factors (n,) of the fan-in; for priors that need more than one scale."""
+        """Argument of `distribution`, from the fan-in factors (n,); override it for more than one scale per weight."""
         return self.scale * factor
 
     def make(self, weights: WeightsOfLayer, posterior: Any) -> Any:
-        """A callable of the inputs that returns the distribution; for priors that have variables or look at q.
+        """Make a callable of the inputs that returns the prior; override it for variables or dependence on q.
 
         Parameters
         ----------
         weights : WeightsOfLayer
         posterior : Posterior or None
-            The q(w) of the layer, where it is one of `varbump.posteriors`.
+            The q(w) of the layer, if it is a `varbump.posteriors.Posterior`.
         """
         del posterior
         return FixedPrior(self, self.scales(weights.factor), weights.dtype)
 
     @classmethod
     def check_definition(cls) -> None:
-        """Raise a TypeError that names the method that a subclass lacks."""
+        """Raise a TypeError that names the method missing from the subclass."""
         if cls.distribution is Prior.distribution and cls.make is Prior.make:
             raise TypeError(
                 f"{cls.__name__} lacks the method distribution(self, scale), which returns the prior of the weights, "
@@ -132,17 +131,17 @@ class Prior(Configured):
         num_inputs: int | None = None,
         posterior: Any = None,
     ) -> Any:
-        """The prior over the ``kernel_size + bias_size`` weights of one layer, kernel first.
+        """Make the prior over the ``kernel_size + bias_size`` weights of one layer, kernel first.
 
         Parameters
         ----------
         kernel_size, bias_size : int
-            ``bias_size`` is 0 for a layer without bias.
+            Number of weights; ``bias_size`` is 0 for a layer without bias.
         dtype : DType or str, default="float32"
         num_inputs : int, optional
             Fan-in of the layer; inferred from the sizes if omitted.
         posterior : Posterior, optional
-            The q(w) that the prior is compared with: scales that are learned are then taken at their optimum.
+            The q(w) of the layer: learned scales then take their optimal values for it.
         """
         inputs = count_inputs(kernel_size, bias_size, num_inputs)
         factor = np.ones(kernel_size + bias_size)
@@ -153,13 +152,13 @@ class Prior(Configured):
 
 
 class FixedPrior:
-    """A prior without variables; calling it, with anything, gives the distribution.
+    """Prior without variables; calling it, with any argument, returns the distribution.
 
     Parameters
     ----------
     prior : Prior
     scales : ndarray (n,) or (n, ...)
-        Of the weights.
+        Scales of the weights.
     dtype : DType
     """
 
@@ -167,7 +166,7 @@ class FixedPrior:
         self._prior, self._scales, self._dtype = prior, scales, dtype
 
     def __call__(self, inputs: Any = None) -> tfd.Distribution:
-        """The distribution over the weights of the layer."""
-        del inputs  # the convention of TFP's layers: a prior may, but need not, look at the inputs
+        """Return the distribution over the weights of the layer."""
+        del inputs  # the convention of TFP's layers: a prior may, but need not, depend on the inputs
         distribution = self._prior.distribution(tf.constant(self._scales, self._dtype))
         return over_weights(distribution, f"{type(self._prior).__name__}.distribution")

@@ -1,4 +1,4 @@
-"""Priors that stay as they are."""
+"""Fixed priors."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Normal(Prior):
     scale : float, default=1.0
         Standard deviation (not variance) of every weight and bias.
     loc : float, default=0.0
-        Their mean.
+        Mean of every weight and bias.
     fan_in : bool, default=False
-        Divide the scale of the kernel by the square root of the number of inputs.
+        Whether to divide the scale of the kernel by the square root of the number of inputs.
 
     Raises
     ------
@@ -52,8 +52,9 @@ class Laplace(Prior):
     scale : float, default=1.0
         The b of the formula; the standard deviation is b times the square root of 2.
     loc : float, default=0.0
+        Location of every weight and bias.
     fan_in : bool, default=False
-        Divide the scale of the kernel by the square root of the number of inputs.
+        Whether to divide the scale of the kernel by the square root of the number of inputs.
     """
 
     short_name = "laplace"
@@ -69,18 +70,18 @@ class Laplace(Prior):
 
 @register_builtin("ScaleMixtureNormal")
 class ScaleMixtureNormal(Prior):
-    r"""Mixture of a wide and a narrow normal for each weight; its KL is estimated from the draw.
+    r"""Mixture of a wide and a narrow normal for each weight; its KL is estimated by Monte Carlo.
 
     .. math:: p(w) = \prod_i \left[ \pi N(w_i; 0, s_1^2) + (1 - \pi) N(w_i; 0, s_2^2) \right]
 
     Parameters
     ----------
     scale, narrow_scale : float, default=1.0, 0.05
-        Standard deviations s_1 and s_2 of the two.
+        Standard deviations s_1 and s_2 of the two components.
     weight : float, default=0.5
-        The pi of the formula, in (0, 1).
+        Weight pi of the wide component, in (0, 1).
     fan_in : bool, default=False
-        Divide both scales of the kernel by the square root of the number of inputs.
+        Whether to divide both scales of the kernel by the square root of the number of inputs.
 
     References
     ----------
@@ -103,11 +104,11 @@ class ScaleMixtureNormal(Prior):
         return factor[:, None] * [self.scale, self.narrow_scale]
 
     def distribution(self, scale: tf.Tensor) -> tfd.Distribution:
-        """Independent mixtures of two normals, of scales (n, 2)."""
+        """Independent mixtures of two normals, with scales (n, 2)."""
         logits = tf.constant(np.log([self.weight, 1.0 - self.weight]), scale.dtype)
         weights = tfd.Categorical(logits=tf.broadcast_to(logits, scale.shape))
         return tfd.MixtureSameFamily(weights, tfd.Normal(tf.zeros_like(scale), scale))
 
 
 prior = Normal()
-"""The prior that everyone starts with: independent N(0, 1), fixed."""
+"""A default prior to start with: independent, fixed N(0, 1)."""

@@ -15,24 +15,24 @@ from varbump.priors.base import Prior, WeightsOfLayer
 __all__ = ["ARDNormal", "TrainableNormal"]
 
 SMALLEST_VARIANCE = 1e-8
-"""Of a learned scale: a group that the data do not need shrinks for ever, and its logarithm with it."""
+"""Floor of a learned variance: the scale of a group that the data do not need would shrink to 0."""
 
 
 @register_builtin("TrainableNormal")
 class TrainableNormal(Prior):
-    r"""Normal prior whose scale is learned, one for each layer (empirical Bayes).
+    r"""Normal prior with one learned scale per layer (empirical Bayes).
 
     .. math:: p(w) = \prod_i N(w_i; 0, c_i^2 t^2), \quad
               t^2 = \operatorname{mean}_i \operatorname{E}_q[w_i^2] / c_i^2
 
-    Inside `varbump.layers.DenseVariational` t is the optimum above, in closed form, at every step: there is nothing to
-    train, and t follows q without delay. In other layers, t is a trainable variable. c is 1, or :math:`1/\sqrt D`
-    for the kernel with `fan_in`.
+    Inside `varbump.layers.DenseVariational`, t takes the optimal value above, in closed form, at every step: there is
+    nothing to train, and t follows q without delay. In other layers, t is a trainable variable. c is 1, or
+    :math:`1/\sqrt D` for the kernel with `fan_in`.
 
     Parameters
     ----------
     scale : float, default=1.0
-        Where t starts, if it is a variable.
+        Initial value of t, if it is a variable.
     fan_in : bool, default=False
 
     References
@@ -43,30 +43,30 @@ class TrainableNormal(Prior):
     short_name = "trainable"
 
     def make(self, weights: WeightsOfLayer, posterior: Any) -> LearnedScales | OptimalScales:
-        """Scales that follow q, or that are variables where there is none."""
+        """Make scales that follow q, or trainable scales if `posterior` is None."""
         blocks = self.blocks(weights.kernel_size, weights.bias_size, weights.num_inputs)
         groups = Groups(blocks, weights.factor.astype(weights.dtype.as_numpy_dtype))
         return LearnedScales(groups, self.scale) if posterior is None else OptimalScales(groups, posterior)
 
     def blocks(self, kernel_size: int, bias_size: int, num_inputs: int) -> list[tuple[int, int]]:
-        """Number and size of the groups of weights that share a scale, in the order of the weights."""
+        """Numbers and sizes of the groups of weights that share a scale, in the order of the weights."""
         del num_inputs
         return [(1, kernel_size + bias_size)]
 
 
 @register_builtin("ARDNormal")
 class ARDNormal(TrainableNormal):
-    r"""Normal prior with a learned scale for each input of each layer: automatic relevance determination.
+    r"""Normal prior with a learned scale for each input of each layer (automatic relevance determination).
 
-    As `TrainableNormal`, with one scale for each row of the kernel and one for the bias:
+    Like `TrainableNormal`, but with one scale for each row of the kernel and one for the bias:
     :math:`t_d^2 = \operatorname{mean}_u \operatorname{E}_q[w_{du}^2]`. An input that the data do not need gets a scale
-    near 0; in the first layer, after training, the scales are the relevance of each feature (of standardised inputs),
+    near 0. After training, the scales of the first layer are the relevance of each feature (for standardised inputs),
     which `varbump.parameter_report` shows.
 
     Parameters
     ----------
     scale : float, default=1.0
-        Where the scales start, if they are variables.
+        Initial value of the scales, if they are variables.
     fan_in : bool, default=False
 
     References
@@ -77,26 +77,26 @@ class ARDNormal(TrainableNormal):
     short_name = "ard"
 
     def blocks(self, kernel_size: int, bias_size: int, num_inputs: int) -> list[tuple[int, int]]:
-        """A group for each row of the kernel and one for the bias."""
+        """Groups: one for each row of the kernel and one for the bias."""
         rows = num_inputs if kernel_size % num_inputs == 0 else 1  # a fan-in that was guessed may not divide it
         return [(rows, kernel_size // rows), *([(1, bias_size)] if bias_size else [])]
 
 
 class Groups:
-    """Weights in groups that share a scale, lying one after the other, and the fixed factor of each weight."""
+    """Consecutive groups of weights that share a scale, and the fixed factor of each weight."""
 
     def __init__(self, blocks: list[tuple[int, int]], factor: np.ndarray) -> None:
         self.blocks, self.factor = blocks, factor
         self.count = sum(count for count, _ in blocks)
 
     def means(self, moments: tf.Tensor) -> tf.Tensor:
-        """Mean of each group (G,), of second moments (n,) in units of the squared factors."""
+        """Mean over each group (G,) of second moments (n,), in units of the squared factors."""
         parts = tf.split(moments / self.factor**2, [count * size for count, size in self.blocks])
         means = [tf.reduce_mean(tf.reshape(p, block), 1) for p, block in zip(parts, self.blocks, strict=True)]
         return tf.concat(means, 0)
 
     def normal(self, scales: tf.Tensor) -> tfd.MultivariateNormalDiag:
-        """The prior with these scales (G,)."""
+        """Normal prior with these scales (G,)."""
         parts = tf.split(scales, [count for count, _ in self.blocks])
         spread = [tf.repeat(p, size) for p, (_, size) in zip(parts, self.blocks, strict=True)]
         scale = tf.concat(spread, 0) * self.factor
@@ -109,9 +109,9 @@ class Groups:
 
 
 class OptimalScales:
-    """Normal prior whose scales are, at any time, those that minimise KL(q || p).
+    """Normal prior whose scales always minimise KL(q || p).
 
-    At the optimum the derivative of the KL with respect to the scales is zero, so none is taken through them.
+    At the optimum the derivative of the KL with respect to the scales is zero, so no gradient is taken through them.
     """
 
     def __init__(self, groups: Groups, posterior: Any) -> None:
@@ -133,7 +133,7 @@ class OptimalScales:
 
 
 class LearnedScales(keras.layers.Layer):
-    """Normal prior whose scales are trainable variables; a Keras layer, so that its holder tracks and saves them."""
+    """Normal prior with trainable scales; a Keras layer, so that the layer that holds it tracks and saves them."""
 
     def __init__(self, groups: Groups, scale: float) -> None:
         super().__init__(dtype=groups.factor.dtype.name)

@@ -1,7 +1,7 @@
-"""Which classes an archive may name, each where it belongs, and what their configurations may hold.
+"""Classes that an archive may name, where they may appear, and what their configurations may contain.
 
-A file gives keys, never a module: nothing that it says is imported. The keys are those of `varbump.core.registry` and
-of the tables below.
+A file contains keys, never modules: nothing that it names is imported. The keys are those of `varbump.core.registry`
+and of the tables below.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ KERAS_LAYERS: dict[str, type] = {
         "Rescaling", "Reshape", "Softmax", "Subtract", "UnitNormalization",
     )
 }  # fmt: skip
-"""Layers that compute nothing but numbers from numbers; no Lambda, and nothing that reads files."""
+"""Layers that only compute numbers from numbers; no Lambda, and nothing that reads files."""
 
 INITIALIZERS: dict[str, type] = {
     f"initializers.{name}": getattr(keras.initializers, name)
@@ -69,16 +69,16 @@ WORDS = {
     "mode": {"fan_avg", "fan_in", "fan_out"},
     "reduction": {"auto", "none", "sum", "sum_over_batch_size"},
 }
-"""Keys of configurations whose values are words, beside names, activations and what classes of ours say themselves."""
+"""Keys of configurations whose values are words, besides names, activations and the `words` of our classes."""
 
 PLAIN_WORD = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
-"""What else the configuration of a user's class may hold: it goes to `__init__` and nowhere else."""
+"""Words that the configuration of a user's class may contain; they are only passed to its `__init__`."""
 
 USER = "custom>"
-"""Of the keys of users' classes."""
+"""Prefix of the keys of users' classes."""
 
 MAX_NUMBERS = 1_000_000
-"""Learned by a likelihood: it makes them as soon as it is made, whatever the file holds."""
+"""Largest count of numbers learned by a likelihood, which creates them at once, whatever the file contains."""
 
 NAME = re.compile(r"[\w.\-/ ]{1,200}")
 
@@ -88,21 +88,21 @@ IGNORED = {"build_config", "module", "registered_name"}
 
 
 class Refused(ValueError):
-    """Something that an archive must not hold; the text says what and where."""
+    """Raised for something that an archive must not contain; the text says what and where."""
 
 
 def layers() -> dict[str, type]:
-    """Layers of a network: those of tf_keras above, ours and registered ones of the user."""
+    """Classes of layers: those of tf_keras above, ours, and those that the user has registered."""
     return KERAS_LAYERS | registered(VariationalLayer) | registered(TrainableActivation)
 
 
 def activations() -> set[str]:
-    """Names of activations."""
+    """Names of activations that an archive may contain."""
     return KERAS_ACTIVATIONS | set(by_short_name(TrainableActivation))
 
 
 def parameters() -> dict[str, type]:
-    """Objects that an argument of a regressor or of a user's class may be."""
+    """Classes of objects that may be arguments of a regressor or of a user's class."""
     return {
         key: cls
         for base in (TrainableActivation, Likelihood, PosteriorFactory, Prior)
@@ -111,7 +111,7 @@ def parameters() -> dict[str, type]:
 
 
 def table_for(key: str) -> dict[str, type]:
-    """Classes that may stand under a key of a configuration."""
+    """Classes that may appear under a key of a configuration."""
     if key.endswith("_initializer"):
         return INITIALIZERS
     if key.endswith("_regularizer"):
@@ -126,7 +126,7 @@ def table_for(key: str) -> dict[str, type]:
 
 
 def key_of(serialized: Mapping[str, Any]) -> str:
-    """Key, in the tables above, of an object that tf_keras has serialised; of others a name for the message."""
+    """Key of an object that tf_keras has serialised, or a name for the message if it has none."""
     registered, module = serialized.get("registered_name"), str(serialized.get("module"))
     if registered:
         return str(registered)
@@ -135,12 +135,12 @@ def key_of(serialized: Mapping[str, Any]) -> str:
 
 
 def encoded(value: Any, where: str) -> Any:
-    """What tf_keras has serialised, as an archive holds it: plain JSON, objects as {"class": key, "config": ...}.
+    """Encode what tf_keras has serialised as plain JSON, with objects as {"class": key, "config": ...}.
 
     Raises
     ------
     Refused
-        If there is a function or an object in it.
+        If it contains a function or an unknown object.
     """
     if isinstance(value, Mapping):
         if "class_name" in value:
@@ -157,13 +157,13 @@ def encoded(value: Any, where: str) -> Any:
 
 
 def decoded(value: Any, table: Mapping[str, type], where: str) -> dict[str, Any]:
-    """An object of an archive as tf_keras serialises it, once its class and its configuration have been checked.
+    """Decode an object of an archive to what tf_keras serialises, after checking its class and configuration.
 
     Raises
     ------
     Refused
-        If the class is not in `table`, or the configuration holds anything but numbers, known words and objects that
-        belong there.
+        If the class is not in `table`, or the configuration contains anything but numbers, known words and objects
+        that belong there.
     """
     if not isinstance(value, dict) or not isinstance(value.get("class"), str):
         raise Refused(f"{where} must be an object, one of {_names(table)}, got {_short(value)}")
@@ -195,7 +195,7 @@ def decoded(value: Any, table: Mapping[str, type], where: str) -> dict[str, Any]
 
 
 def _refuse_unregistered(key: str, where: str) -> None:
-    """Say which name is missing, where a file was written by someone who had registered it."""
+    """Name the missing registration if the file contains a class that its writer had registered."""
     name = key.removeprefix(USER)
     if key.startswith(USER) and CLASS_NAME.fullmatch(name) and key not in registered(object):
         raise Refused(
@@ -205,7 +205,7 @@ def _refuse_unregistered(key: str, where: str) -> None:
 
 
 def _check_numbers(cls: Any, config: dict[str, Any], where: str) -> None:
-    """Refuse a likelihood that would learn more numbers than anyone has targets."""
+    """Refuse a likelihood with an unreasonable number of learned values."""
     try:
         numbers = sum(math.prod(shape) for shape in cls.variable_shapes(config))
     except ValueError as error:
@@ -215,17 +215,17 @@ def _check_numbers(cls: Any, config: dict[str, Any], where: str) -> None:
 
 
 def built(value: Any, table: Mapping[str, type], where: str) -> Any:
-    """The object itself.
+    """Make the object of an archive.
 
     Raises
     ------
     Refused
-        As `decoded`; also if the class does not take the configuration.
+        As for `decoded`; also if the class does not accept the configuration.
     """
     config = decoded(value, table, where)
     try:
         return deserialize(config)
-    except Exception as error:  # whatever a class makes of numbers that do not fit
+    except Exception as error:  # any error of a class for unsuitable numbers
         raise Refused(f"{where} cannot be made of its configuration ({_short(str(error), 200)})") from error
 
 
@@ -250,7 +250,7 @@ def checked_activation(value: Any, where: str) -> Any:
 
 
 def _checked(value: Any, key: str, words: Collection[str], users: bool, where: str) -> Any:
-    """A value of a configuration; `words` may stand under its key, and plain ones where the class is a user's."""
+    """Check a value of a configuration against `words`; a user's class may have any plain words."""
     if key == "activation":
         return checked_activation(value, where)
     if isinstance(value, str):
@@ -264,7 +264,7 @@ def _checked(value: Any, key: str, words: Collection[str], users: bool, where: s
 
 
 def _numbers(value: Any, where: str) -> Any:
-    """Finite numbers, in lists or not."""
+    """Check that a value is a finite number, or nested lists of them."""
     if isinstance(value, list):
         return [_numbers(entry, where) for entry in value]
     if value is None or type(value) is bool or (type(value) is int and abs(value) < 2**63):

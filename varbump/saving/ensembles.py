@@ -1,4 +1,4 @@
-"""Ensembles: one network and one likelihood, and what each member holds in their variables."""
+"""Ensembles: one network, one likelihood, and the values of their variables in each member."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["ensemble_arrays", "ensemble_configuration", "ensemble_shapes", "make
 
 
 def ensemble_configuration(ensemble: Ensemble) -> dict[str, Any]:
-    """What an archive says of an ensemble."""
+    """Configuration of an ensemble in an archive."""
     return {
         "network": network_configuration(ensemble.network),
         "likelihood": encoded_likelihood(ensemble.likelihood),
@@ -46,7 +46,7 @@ def ensemble_arrays(ensemble: Ensemble) -> dict[str, np.ndarray]:
 
 
 def ensemble_shapes(configuration: dict[str, Any], declared: Mapping[str, Any]) -> dict[str, Shape]:
-    """Names and shapes of the arrays; which of the weights have a value for each member shows when they are made."""
+    """Names and shapes of the arrays; which weights have a value for each member is checked when they are created."""
     network = configuration.get("network")
     if not isinstance(network, dict):
         raise Refused("it has no network")
@@ -59,7 +59,7 @@ def ensemble_shapes(configuration: dict[str, Any], declared: Mapping[str, Any]) 
 
 
 def make_ensemble(archive: Archive) -> Ensemble:
-    """The ensemble of an archive whose shapes have been checked."""
+    """Make the ensemble of an archive whose shapes have been checked."""
     network = make_network(archive.configuration["network"])
     assign(network, archive.array)
     likelihood = make_likelihood(archive.configuration["likelihood"], "likelihood", archive.array)

@@ -1,4 +1,4 @@
-"""`save` and `load`: which kind of model, and that a file is what its configuration says before anything is made."""
+"""`save` and `load`: select the kind of model, and check a file against its configuration before loading it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["SavedModel", "load", "save"]
 
 
 class SavedModel(NamedTuple):
-    """What `varbump.load` returns for a network that was saved with its likelihood.
+    """Network and likelihood that were saved together, returned by `varbump.load`.
 
     Attributes
     ----------
@@ -36,27 +36,27 @@ class SavedModel(NamedTuple):
 
 
 def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
-    """Write a trained model to one file, which takes the place of what was there, whole or not at all.
+    """Write a trained model to one file, replacing an existing file completely or not at all.
 
     Parameters
     ----------
     model : tf_keras.Model, Ensemble or VariationalRegressor
-        A network of `varbump.build_network`, or a Sequential or functional model of varbump's layers and of those of
-        tf_keras that compute numbers from numbers; what `varbump.fit_ensemble` returned; or a fitted regressor.
+        A network of `varbump.build_network`, or a Sequential or functional model of varbump's layers and layers of
+        tf_keras that only compute numbers; the result of `varbump.fit_ensemble`; or a fitted regressor.
     path : str or path
-        Name of the file, by custom ending in ".varbump"; taken as it is.
+        Name of the file, conventionally ending in ".varbump"; used unchanged.
     likelihood : likelihood, optional
-        One of `varbump.likelihoods`, kept with a network. Ensembles and regressors hold their own.
+        Likelihood to save with a network. Ensembles and regressors have their own.
 
     Raises
     ------
     TypeError
-        If `model` is none of these, or `path` is no path.
+        If `model` is not one of these, or `path` is not a path.
     ValueError
-        If it has not been built or fitted, or holds what has no name that could be saved, such as a lambda as
-        activation or a class of your own that `varbump.register` has not named; nothing is written.
+        If the model has not been built or fitted, or contains something that cannot be saved by name, such as a lambda
+        as activation or a user-defined class without `varbump.register`; nothing is written.
     OSError
-        If the file cannot be written: no such folder, no permission, no space. What was there before stays.
+        If the file cannot be written: no such folder, no permission, no space. `path` keeps its old content.
     """
     _check_path(path)
     refuse_keras3(model, "model")
@@ -80,9 +80,10 @@ def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
 
 
 def load(path: Any) -> Any:
-    """Read what `varbump.save` wrote. Nothing in the file is run; only classes that varbump knows by name are made.
+    """Load a model written by `varbump.save`, without running any code from the file.
 
-    Those of your own must have been registered under the same names, see `varbump.register`.
+    Only classes that varbump knows by name are used. User-defined ones must have been registered under the same names,
+    see `varbump.register`.
 
     Parameters
     ----------
@@ -91,16 +92,16 @@ def load(path: Any) -> Any:
     Returns
     -------
     tf_keras.Model, SavedModel, Ensemble or VariationalRegressor
-        What was saved; for a network with a likelihood a `SavedModel`, the pair of them. Predictions with the same seed
-        are the same as before, bit for bit on the same machine and versions.
+        The saved model; a network with a likelihood is returned as a `SavedModel`. Predictions with the same seed are
+        bit-identical to those before saving, on the same machine and versions.
 
     Raises
     ------
     FileNotFoundError, IsADirectoryError
         If there is no file at `path`.
     ArchiveError
-        A ValueError: the file is no archive of varbump, is damaged, of another version, or holds what must not be
-        loaded; the sentence says what was wrong.
+        If the file is not an archive of varbump, is damaged or of another version, or contains what must not be
+        loaded; the message says what is wrong. It is a ValueError.
     """
     _check_path(path)
     with _ModelArchive(path) as archive:
@@ -114,7 +115,7 @@ def load(path: Any) -> Any:
             raise
         except Refused as error:
             raise archive.error(str(error)) from error
-        except Exception as error:  # whatever layers and scalers make of a configuration that was tampered with
+        except Exception as error:  # any error of layers and scalers for a configuration that was tampered with
             raise archive.error(f"its configuration does not describe a model ({str(error):.200})") from error
 
 
@@ -124,7 +125,7 @@ def _check_path(path: Any) -> None:
 
 
 def _check_arrays(expected: Mapping[str, Shape], declared: Mapping[str, Any]) -> None:
-    """The file must hold exactly the arrays that its configuration implies."""
+    """Refuse a file that does not contain exactly the arrays that its configuration implies."""
     found = {name: entry.shape for name, entry in declared.items()}
     for name in sorted(set(expected) | set(found)):
         if expected.get(name) != found.get(name):
@@ -135,7 +136,7 @@ def _check_arrays(expected: Mapping[str, Shape], declared: Mapping[str, Any]) ->
 
 
 def _is_fine(name: str, array: np.ndarray) -> bool:
-    """Histories may hold anything, weights only finite numbers."""
+    """Whether an array is acceptable: weights must be finite, histories need not."""
     return name.startswith("history/") or bool(np.isfinite(array).all())
 
 
@@ -165,7 +166,7 @@ def _network(archive: Archive) -> Any:
 
 
 class _Form(NamedTuple):
-    """How one kind of model is written and read."""
+    """Functions that write and read one kind of model."""
 
     of: type
     configuration: Callable[[Any], dict[str, Any]]

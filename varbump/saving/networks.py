@@ -1,4 +1,4 @@
-"""Networks: layers in their order, who feeds whom, and their weights."""
+"""Networks: layers in their order, their connections, and their weights."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ MAX_LAYERS = 1000
 PREFIX = "weights"
 
 ENDS = ("name", "build_input_shape", "input_layers", "output_layers")
-"""What the configuration of a network has beside its layers."""
+"""Keys of the configuration of a network besides its layers."""
 
 
 def network_configuration(network: keras.Model) -> dict[str, Any]:
-    """What an archive says of a network.
+    """Configuration of a network in an archive.
 
     Raises
     ------
     Refused
-        If it has a layer, an activation or a factory that is not known by name, or has not been built.
+        If a layer, an activation or a factory is not known by name, or if the network has not been built.
     """
     check_network(network)
     kind = type(network).__name__
@@ -56,7 +56,7 @@ def network_configuration(network: keras.Model) -> dict[str, Any]:
 
 
 def network_weights(network: keras.Model) -> dict[str, np.ndarray]:
-    """Arrays of an archive: the weights of each layer in their order."""
+    """Arrays in an archive: the weights of each layer in their order."""
     return {name: weight.numpy() for name, weight in _named(network)}
 
 
@@ -68,12 +68,12 @@ def _named(network: keras.Model) -> Iterator[tuple[str, Any]]:
 
 
 def network_shapes(configuration: dict[str, Any]) -> dict[str, Shape]:
-    """Names and shapes of the arrays that belong to a configuration, which is checked on the way.
+    """Names and shapes of the arrays for a configuration, which is checked at the same time.
 
     Raises
     ------
     Refused
-        If it is not the configuration of a network, or one that must not be loaded.
+        If it is not the configuration of a network, or must not be loaded.
     """
     layers = configuration.get("layers")
     if configuration.get("class") not in KINDS or not isinstance(layers, list) or len(layers) > MAX_LAYERS:
@@ -92,7 +92,7 @@ def network_shapes(configuration: dict[str, Any]) -> dict[str, Shape]:
 
 
 def make_network(configuration: dict[str, Any]) -> keras.Model:
-    """The network of a configuration that `network_shapes` has checked, with weights that are yet to be assigned."""
+    """Make the network of a configuration that `network_shapes` has checked; its weights are not assigned yet."""
     layers = [
         {
             **decoded({key: layer[key] for key in ("class", "config")}, known_layers(), "layer"),
@@ -109,12 +109,12 @@ def make_network(configuration: dict[str, Any]) -> keras.Model:
 
 
 def assign(network: keras.Model, array: Callable[[str], np.ndarray]) -> None:
-    """Give a network the weights that `array` returns by name.
+    """Assign to a network the weights that `array` returns by name.
 
     Raises
     ------
     Refused
-        If one has another dtype than the layer.
+        If the dtype of an array is not that of the layer.
     """
     for name, weight in _named(network):
         value = array(name)
@@ -135,7 +135,7 @@ def _name(layer: Any) -> str:
 
 
 def _row_shape(batch_shape: Any, where: str) -> Shape:
-    """Shape of a row, of a batch of them."""
+    """Shape of a row, from the shape of a batch."""
     if not isinstance(batch_shape, list) or len(batch_shape) < 2:
         raise Refused(f"{where} must say which shape a row of x has, got {str(batch_shape):.40}")
     if not all(type(size) is int and 0 < size < 2**31 for size in batch_shape[1:]):
@@ -162,7 +162,7 @@ def _sequential(
 def _functional(
     configuration: dict[str, Any], layers: list[dict[str, Any]], names: list[str]
 ) -> dict[str, list[Shape]]:
-    """Follow the tensors from the input, for as long as a layer has all that it takes."""
+    """Follow the tensors from the input, calling each layer once all of its inputs are known."""
     for key in ("input_layers", "output_layers"):
         if len(_tensors(configuration.get(key), f"the network, {key}")) != 1:
             raise Refused(f"the network must have one tensor in {key}")
@@ -193,7 +193,7 @@ def _functional(
 
 
 def _tensors(node: Any, where: str) -> list[tuple[str, int]]:
-    """Which outputs, by layer and number of the call, a list of tensors names."""
+    """Outputs, by layer and index of the call, to which a list of tensors refers."""
     sources = []
     entries: list[Any] = node if isinstance(node, list) else [None]
     for entry in entries:

@@ -34,19 +34,19 @@ __all__ = ["make_regressor", "regressor_arrays", "regressor_configuration", "reg
 SCALERS = {"x_scaler": "num_features", "y_scaler": "num_outputs"}
 
 MOMENTS = ("mean_", "var_", "scale_")
-"""Of a scaler."""
+"""Fitted attributes of a scaler."""
 
 NOT_A_PARAMETER = {"likelihood"}
-"""Of the arguments of `build_network`: written as what was trained."""
+"""Arguments of `build_network` that are saved as trained objects instead."""
 
 
 def regressor_configuration(regressor: VariationalRegressor) -> dict[str, Any]:
-    """What an archive says of a regressor.
+    """Configuration of a regressor in an archive.
 
     Raises
     ------
     Refused
-        If it has not been fitted, or a parameter has no name that could be saved.
+        If it has not been fitted, or if a parameter cannot be saved by name.
     """
     try:
         check_is_fitted(regressor, "network_")
@@ -73,7 +73,7 @@ def regressor_configuration(regressor: VariationalRegressor) -> dict[str, Any]:
 
 
 def regressor_arrays(regressor: VariationalRegressor) -> dict[str, np.ndarray]:
-    """Values of the members, weights of the likelihoods, scalers, history and noise."""
+    """Arrays: values of the members, weights of the likelihoods, scalers, history and noise."""
     trained = regressor._trained.__getstate__()
     arrays = {f"members/{index}": value for index, value in enumerate(trained["values"])}
     arrays |= likelihood_weights(trained["arguments"]["likelihood"], "likelihood")
@@ -86,7 +86,7 @@ def regressor_arrays(regressor: VariationalRegressor) -> dict[str, np.ndarray]:
 
 
 def regressor_shapes(configuration: dict[str, Any], declared: Mapping[str, Any]) -> dict[str, Shape]:
-    """Names and shapes of the arrays of a configuration, which is checked on the way."""
+    """Names and shapes of the arrays for a configuration, which is checked at the same time."""
     arguments = configuration.get("arguments")
     likelihoods = configuration.get("likelihoods")
     if not isinstance(arguments, dict) or not isinstance(likelihoods, list):
@@ -110,7 +110,7 @@ def _trained_likelihood(shapes: dict[str, Shape]) -> list[Shape]:
 
 
 def _network_shapes(configuration: dict[str, Any]) -> list[Shape]:
-    """Of the trainable variables of the network that the arguments build, in their order; nothing is built."""
+    """Shapes of the trainable variables of the network for given arguments, in order, without building it."""
     arguments = {key: decode_value(value, f"the argument {key}") for key, value in configuration["arguments"].items()}
     likelihood = built(configuration["likelihood"], table_for("likelihood"), "the likelihood")
     try:
@@ -133,7 +133,7 @@ def _network_shapes(configuration: dict[str, Any]) -> list[Shape]:
 
 
 def make_regressor(archive: Archive) -> VariationalRegressor:
-    """The regressor of an archive whose shapes have been checked."""
+    """Make the regressor of an archive whose shapes have been checked."""
     configuration, array = archive.configuration, archive.array
     encoded = configuration.get("parameters")
     if not isinstance(encoded, dict):
@@ -173,7 +173,7 @@ def _trained(archive: Archive) -> TrainedEnsemble:
 
 
 def _attributes(archive: Archive) -> dict[str, Any]:
-    """Fitted attributes beside the networks."""
+    """Fitted attributes besides the networks."""
     configuration, seen = archive.configuration, archive.configuration.get("rows_seen")
     if not isinstance(seen, list) or len(seen) != len(SCALERS):
         raise Refused("it does not say how many rows its scalers have seen")

@@ -1,4 +1,4 @@
-"""Shapes of the weights of a network, worked out from its configuration before any of them is made."""
+"""Shapes of the weights of a network, inferred from its configuration before any of them is created."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from varbump.saving.allowed import Refused, built, layers, table_for
 __all__ = ["Shape", "activation_shapes", "layer_shapes", "likelihood_shapes", "whole_number"]
 
 Shape = tuple[int, ...]
-"""Of a tensor without its batch axis, or of a weight."""
+"""Shape of a tensor without its batch axis, or of a weight."""
 
 LARGEST = 2**31 - 1
 
 
 def whole_number(config: dict[str, Any], key: str, where: str, minimum: int = 1) -> int:
-    """A number of a configuration that stands for a size."""
+    """Check that a number of a configuration is a valid size."""
     value = config.get(key)
     if type(value) is not int or not minimum <= value <= LARGEST:
         raise Refused(f"{where}, {key} must be an integer from {minimum} to {LARGEST}, got {str(value):.40}")
@@ -27,13 +27,13 @@ def whole_number(config: dict[str, Any], key: str, where: str, minimum: int = 1)
 
 
 def activation_shapes(activation: Any, num_features: int) -> list[Shape]:
-    """Of the weights of an activation, which is a name, None or a layer."""
+    """Shapes of the weights of an activation, which is a name, None or a layer."""
     found = resolve_activation(activation)
     return found.weight_shapes((None, num_features)) if isinstance(found, TrainableActivation) else []
 
 
 def likelihood_shapes(value: dict[str, Any]) -> list[Shape]:
-    """Of the weights of a likelihood, from its encoded configuration, which has been checked."""
+    """Shapes of the weights of a likelihood, from its encoded configuration, which has been checked."""
     cls: Any = table_for("likelihood")[value["class"]]
     return cls.variable_shapes(value["config"])
 
@@ -44,13 +44,13 @@ def layer_shapes(key: str, config: dict[str, Any], inputs: Sequence[Shape], wher
     Parameters
     ----------
     key : str
-        Of `varbump.saving.allowed.layers`.
+        Key of the layer in `varbump.saving.allowed.layers`.
     config : dict
-        As an archive holds it, with objects encoded.
+        Configuration as in an archive, with objects encoded.
     inputs : sequence of tuple of int
-        Shapes of what comes in, without the batch axis.
+        Shapes of the inputs, without the batch axis.
     where : str
-        For messages.
+        Location of the layer, for messages.
     """
     if len(inputs) != 1 and key not in MERGING:
         raise Refused(f"{where} takes one input, got {len(inputs)}")
@@ -62,7 +62,7 @@ def layer_shapes(key: str, config: dict[str, Any], inputs: Sequence[Shape], wher
 
 
 def _registered(key: str, config: dict[str, Any], shape: Shape, where: str) -> tuple[Shape, list[Shape]]:
-    """Of a layer that says it itself. A layer that has not been built holds no weights, so it may be made."""
+    """Ask a registered layer for its shapes. Making it is safe, since a layer has no weights until it is built."""
     layer = built({"class": key, "config": config}, layers(), where)
     outputs = layer.compute_output_shape((None, *shape))
     return tuple(outputs)[1:], [tuple(weight) for weight in layer.weight_shapes((None, *shape))]
@@ -89,14 +89,14 @@ def _activation(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> 
 
 
 def _normalized(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
-    """Batch and layer normalisation, over the last axis."""
+    """Rule for batch and layer normalisation, over the last axis."""
     _last_axis(config, inputs[0], where)
     count = (config.get("scale") is True) + (config.get("center") is True) + 2 * ("momentum" in config)
     return inputs[0], [(inputs[0][-1],)] * count
 
 
 def _standardized(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
-    """`Normalization`, of data that it has seen."""
+    """Rule for `Normalization` that has been adapted to data."""
     _last_axis(config, inputs[0], where)
     if config.get("mean") is not None or config.get("variance") is not None:
         raise Refused(f"{where} has fixed moments, which cannot be saved; let it adapt to data")
@@ -161,4 +161,4 @@ RULES: dict[str, Rule] = {
     "layers.PReLU": _prelu,
     "layers.Reshape": _reshape,
 }
-"""Where outputs have the shape of the inputs and there are no weights, there is no rule."""
+"""Rules for layers; those without a rule have no weights, and outputs of the shape of their inputs."""

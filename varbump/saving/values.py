@@ -38,12 +38,12 @@ __all__ = [
 
 
 def encoded_likelihood(likelihood: Any) -> dict[str, Any]:
-    """What an archive says of a likelihood; its weights are arrays beside it.
+    """Configuration of a likelihood in an archive, which stores its weights as arrays.
 
     Raises
     ------
     Refused
-        If it is not one of varbump's.
+        If it is not known by name.
     """
     known = table_for("likelihood")
     if type(likelihood) not in known.values():
@@ -58,18 +58,18 @@ def encoded_likelihood(likelihood: Any) -> dict[str, Any]:
 
 
 def likelihood_weights(likelihood: Any, prefix: str) -> dict[str, np.ndarray]:
-    """The bits behind learned scales, which a configuration gives in decimal."""
+    """Exact values of learned weights, which a configuration gives in decimal only."""
     return {f"{prefix}/{i}": v.numpy() for i, v in enumerate(getattr(likelihood, "variables", []))}
 
 
 def likelihood_shapes_of(value: Any, prefix: str) -> dict[str, Shape]:
-    """Names and shapes of its arrays, once the configuration has been checked."""
+    """Names and shapes of the arrays of a likelihood, whose configuration is checked."""
     decoded(value, table_for("likelihood"), "the likelihood")
     return {f"{prefix}/{i}": shape for i, shape in enumerate(likelihood_shapes(value))}
 
 
 def make_likelihood(value: Any, prefix: str, array: Callable[[str], np.ndarray]) -> Any:
-    """The likelihood of a configuration that has been checked, with its weights."""
+    """Make the likelihood of a configuration that has been checked, with its weights."""
     likelihood = built(value, table_for("likelihood"), "the likelihood")
     for index, variable in enumerate(getattr(likelihood, "variables", [])):
         stored = array(f"{prefix}/{index}")
@@ -80,18 +80,18 @@ def make_likelihood(value: Any, prefix: str, array: Callable[[str], np.ndarray])
 
 
 def history_configuration(history: History) -> dict[str, Any]:
-    """All but the columns, which are arrays."""
+    """Configuration of a history: everything except the columns, which are arrays."""
     fields = {key: value for key, value in dataclasses.asdict(history).items() if key != "history"}
     return {**encoded(fields, "the history"), "columns": list(history.history)}
 
 
 def history_arrays(history: History) -> dict[str, np.ndarray]:
-    """The columns."""
+    """Columns of a history."""
     return {f"history/{index}": np.array(column, float) for index, column in enumerate(history.history.values())}
 
 
 def history_shapes(value: Any, declared: Mapping[str, Any]) -> dict[str, Shape]:
-    """Names and shapes of the columns, all of one length, whichever the file has."""
+    """Names and shapes of the columns, which all have the same length."""
     columns = value.get("columns") if isinstance(value, dict) else None
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise Refused("the history has no names of columns")
@@ -100,7 +100,7 @@ def history_shapes(value: Any, declared: Mapping[str, Any]) -> dict[str, Shape]:
 
 
 def make_history(value: dict[str, Any], array: Callable[[str], np.ndarray]) -> History:
-    """The history of a configuration that `history_shapes` has checked."""
+    """Make the history of a configuration that `history_shapes` has checked."""
     fields: dict[str, Any] = {
         field.name: value.get(field.name) for field in dataclasses.fields(History) if field.name != "history"
     }
@@ -115,7 +115,7 @@ def make_history(value: dict[str, Any], array: Callable[[str], np.ndarray]) -> H
 
 
 def encode_value(value: Any, where: str) -> Any:
-    """A parameter as JSON: numbers, words, sequences of them, objects of varbump, activations, generators."""
+    """Encode a parameter as JSON: numbers, words, sequences, objects of varbump, activations, generators."""
     if isinstance(value, np.ndarray):
         value = tuple(value.tolist())
     if isinstance(value, np.generic):
@@ -138,12 +138,12 @@ def encode_value(value: Any, where: str) -> Any:
 
 
 def decode_value(value: Any, where: str) -> Any:
-    """What `encode_value` was given.
+    """Decode what `encode_value` returned.
 
     Raises
     ------
     Refused
-        If it did not write this.
+        If `encode_value` cannot have returned it.
     """
     if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
         return value

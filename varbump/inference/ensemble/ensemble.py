@@ -1,4 +1,4 @@
-"""Several trained networks of one architecture: one network, and values of its variables for each member."""
+"""Ensembles: one network, and the values of its variables in each member."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ __all__ = ["Ensemble"]
 
 
 class Ensemble:
-    """Result of `varbump.fit_ensemble`; `varbump.predict_f` and its like take it in place of a network.
+    """Trained ensemble, returned by `varbump.fit_ensemble`; prediction accepts it in place of a network.
 
-    A member is a set of values. Nothing is ever assigned to the network, so that threads may share an ensemble.
+    A member is a set of values. The ensemble never assigns to its network, so threads may share it.
 
     Parameters
     ----------
     network, likelihood
-        Of the architecture; what their trainable variables hold does not matter.
+        They define the architecture; the values of their trainable variables do not matter.
     history : History
     values : sequence of ndarray (K, ...)
-        Of the trainable variables of the network, then those of the likelihood, in their order.
+        Values of the trainable variables of the network, then of the likelihood, in their order.
 
     Attributes
     ----------
     network, likelihood
-        `fit_ensemble` leaves the first member in them.
+        `fit_ensemble` leaves them with the values of the first member.
     history : History
-        Terms averaged over the members.
+        History of the training, averaged over the members.
     num_members : int
-        K.
+        K, the number of members.
     """
 
     def __init__(self, network: keras.Model, likelihood: Any, history: History, values: Sequence[np.ndarray]) -> None:
@@ -47,12 +47,12 @@ class Ensemble:
 
     @property
     def num_members(self) -> int:
-        """K."""
+        """Number of members, K."""
         return len(self._values[0])
 
     @property
     def temperature(self) -> float:
-        """Of the training."""
+        """Temperature of the training."""
         return self.history.temperature
 
     @property
@@ -62,7 +62,7 @@ class Ensemble:
 
     @cached_property
     def likelihoods(self) -> list[Any]:
-        """The likelihood of each member, with what it has learned."""
+        """Likelihood of each member, with its learned values."""
         first = len(self.network.trainable_variables)
         made = []
         for index in range(self.num_members):
@@ -73,12 +73,12 @@ class Ensemble:
         return made
 
     def network_values(self, index: int) -> list[tf.Tensor]:
-        """What the variables of the network are in one member, in their order."""
+        """Values of all variables of the network in one member, in their order."""
         own = {key(v): value[index] for v, value in zip(self.network.trainable_variables, self._values, strict=False)}
         return [tf.convert_to_tensor(own.get(key(v), v)) for v in self.network.variables]
 
     def member(self, index: int) -> keras.Model:
-        """A network of its own with what one member has learned."""
+        """Make a separate network with the learned weights of one member."""
         network = type(self.network).from_config(self.network.get_config())
         if not network.built:
             network.build(self.network.input_shape)
@@ -88,11 +88,11 @@ class Ensemble:
     def sampler(
         self, row_shape: tuple[int, ...], num_draws: int, seed: int, chunk_size: int | None = None
     ) -> EnsembleSampler:
-        """Draws functions from the members in turn: draw s is of member s mod K."""
+        """Return a sampler that draws from the members in turn: draw s belongs to member s mod K."""
         return EnsembleSampler(self, row_shape, num_draws, seed, chunk_size)
 
     def observe(self, likelihood: Any, f: np.ndarray, seed: Any) -> np.ndarray:
-        """Draws of y for draws f (S, ...) of the members in turn, each with the noise that it has learned."""
+        """Draw y for draws f (S, ...) of the members in turn, each with the noise learned by its member."""
         count = self.num_members
         of_member = self.likelihoods if likelihood is self.likelihood else [likelihood] * count
         y = np.empty(0)
@@ -109,7 +109,7 @@ class Ensemble:
 
 
 class EnsembleSampler(Sampler):
-    """The sampler of each member, one after the other, with its values."""
+    """Sampler of an ensemble: runs the samplers of its members one after the other."""
 
     def __init__(
         self, ensemble: Ensemble, row_shape: tuple[int, ...], num_draws: int, seed: int, chunk_size: int | None
@@ -124,14 +124,14 @@ class EnsembleSampler(Sampler):
         ]
 
     def draws(self, x: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
-        """Pieces of the result; which draws, in steps of K."""
+        """Yield pieces of the result: draws (a slice with step K), rows and values."""
         step = self._num_members
         for index, sampler in enumerate(self._samplers):
             for which, rows, values in sampler.draws(x):
                 yield slice(index + step * which.start, index + step * which.stop, step), rows, values
 
     def weights(self) -> tuple[np.ndarray, ...]:
-        """Weights (S, n) of each variational layer; draw s is of member s mod K."""
+        """Weights (S, n) of each variational layer; draw s belongs to member s mod K."""
         of_members = [sampler.weights() for sampler in self._samplers]
         result = tuple(np.empty((self._num_draws, w.shape[1]), w.dtype) for w in of_members[0])
         for index, weights in enumerate(of_members):

@@ -1,4 +1,4 @@
-"""Several networks trained at once, from different starts: their draws together are wider than those of one."""
+"""Train an ensemble: several networks at once, from different starting points."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def fit_ensemble(
 ) -> Ensemble:
     r"""Train K networks of one architecture at once, as one vectorised XLA program.
 
-    Each member minimises its own :math:`-\mathrm{ELBO} / N` from means of its own. Batches are the same for all, and so
-    are the random numbers of a step, but no weight gets the same one in two members. The first starts from what the
-    network holds. The mixture :math:`\tfrac1K \sum_k q_k(w)` covers modes that one normal cannot, and is wider where
-    the data say little.
+    Each member minimises its own :math:`-\mathrm{ELBO} / N`, starting from its own means; the first starts from the
+    current values of the network. All members see the same batches. They share the random numbers of a step, too, but
+    no weight gets the same number in two members. The mixture :math:`\tfrac1K \sum_k q_k(w)` covers modes that a
+    single normal cannot, and is wider where the data are uninformative.
 
     Parameters
     ----------
     network : tf_keras.Model
-        Its trainable weights are those of layers of varbump.
+        All of its weights must belong to layers of varbump.
     likelihood, x, y
-        As in `varbump.fit`. Weights that the likelihood learns are learned for each member.
+        As in `varbump.fit`. Every member learns its own weights of the likelihood.
     num_members : int, default=8
-        K.
+        K, the number of networks.
     {options}
 
     Returns
@@ -58,11 +58,11 @@ def fit_ensemble(
     Raises
     ------
     ValueError, TypeError, NonFiniteLossError
-        As `varbump.fit`; also where a weight of the network belongs to a layer of another library.
+        As for `varbump.fit`; also a ValueError if a weight of the network belongs to a layer of another library.
 
     Notes
     -----
-    `patience` watches the mean over the members; a checkpoint holds them all.
+    `patience` monitors the mean over the members; a checkpoint holds all of them.
 
     References
     ----------
@@ -93,10 +93,10 @@ def fit_ensemble(
 
 
 def _start(loss: NetworkLoss, seed: int, member: int) -> list[np.ndarray]:
-    """Values of the variables of one member: the network's own for the first, new posteriors for the others."""
+    """Initial values of one member: those of the network for the first, of new posteriors for the others."""
     values = {variable.ref(): variable.numpy() for variable in loss.trainable}
     for index, layer in enumerate(_variational(loss.network) if member else []):
-        # layers of a joint posterior differ by their place, others by their seed
+        # layers of a joint posterior share a seed and differ by their place; others differ by their seed
         fresh = layer.new_posterior((seed + 7_919 * member + 104_729 * index) % 2**31)
         held: Any = layer.posterior
         for variable, start in zip(held.trainable_variables, fresh.trainable_variables, strict=True):
@@ -109,7 +109,7 @@ def _variational(network: keras.Model) -> list[VariationalLayer]:
 
 
 def _check_layers(network: keras.Model) -> None:
-    """Every variable must be one that a pass can give another value."""
+    """Raise a ValueError unless every variable belongs to a layer of varbump, which can take other values."""
     known = set()
     for layer in network._flatten_layers():
         if isinstance(layer, TrainableActivation):

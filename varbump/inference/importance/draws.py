@@ -1,4 +1,4 @@
-"""Draws from the posterior by importance resampling, and how far they can be trusted."""
+"""Draws from the posterior by importance resampling, and whether they can be trusted."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from varbump.predict.sampler import StoredSampler
 __all__ = ["ImportanceDraws"]
 
 MAX_SHORTFALL = 5.0
-"""Nats between what the candidates of a draw, and all of them together, say of the evidence."""
+"""Largest acceptable difference, in nats, between the importance bound and the estimated evidence."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImportanceDraws(Printed):
-    """Draws of the weights, each chosen among candidates by its importance; printed, a summary with a judgement.
+    """Draws of the weights by importance resampling; prints as a summary with a judgement.
 
-    `predict_f`, `predict_y` and `predict_bands` take it in place of the network. Where fewer draws are asked for, they
+    `predict_f`, `predict_y` and `predict_bands` accept it in place of the network. If fewer draws are requested, they
     are the first ones, whatever the seed: the draws are independent of each other.
 
     Attributes
     ----------
     network : tf_keras.Model
-        Whose layers have the weights. Its q plays no part in draws from here.
+        Network that the weights belong to. Its q does not affect the draws.
     weights : tuple of ndarray (num_draws, n)
-        Of each variational layer in the order in which they are called, kernel before bias.
+        Weights of each variational layer in the order in which they are called, kernel before bias.
     log_weights : ndarray (num_draws, num_candidates)
         log p(y, w | x) - log q(w) of all candidates, nats.
     history : History
-        Of the training of the inducing point posterior.
+        Training of the inducing point posterior.
     seconds : float
-        Time for training and resampling, with compilation.
+        Time for training and resampling, including compilation.
     """
 
     network: keras.Model
@@ -49,32 +49,32 @@ class ImportanceDraws(Printed):
 
     @property
     def num_draws(self) -> int:
-        """How many functions can be drawn."""
+        """Number of draws."""
         return len(self.log_weights)
 
     @property
     def num_candidates(self) -> int:
-        """Of each draw."""
+        """Number of candidates for each draw."""
         return self.log_weights.shape[1]
 
     @property
     def elbo(self) -> float:
-        """Evidence lower bound of the inducing point posterior by itself, nats of all observations."""
+        """Evidence lower bound of the inducing point posterior, in nats, for all observations."""
         return float(self.log_weights.mean())
 
     @property
     def importance_bound(self) -> float:
-        r"""Lower bound on the evidence that belongs to a choice among K candidates, nats of all observations.
+        r"""Lower bound on the log evidence from K candidates per draw, in nats, for all observations.
 
         .. math:: \operatorname{E} \log \tfrac1K \sum_k p(y, w_k | x) / q(w_k)
 
-        The KL of the draws to the posterior is at most what it lacks to the evidence (Domke and Sheldon 2018).
+        The KL of the draws to the posterior is at most the gap to the log evidence (Domke and Sheldon 2018).
         """
         return float(np.mean(logsumexp(self.log_weights, axis=1) - np.log(self.num_candidates)))
 
     @property
     def log_evidence(self) -> float:
-        """Estimate of log p(y | x) from all candidates, nats; below it rather than above."""
+        """Estimate of log p(y | x) from all candidates, in nats; it tends to be too low."""
         return float(logsumexp(self.log_weights) - np.log(self.log_weights.size))
 
     @property
@@ -101,14 +101,14 @@ class ImportanceDraws(Printed):
     def sampler(
         self, row_shape: tuple[int, ...], num_draws: int, seed: int = 0, chunk_size: int | None = None
     ) -> StoredSampler:
-        """Evaluates the first `num_draws` of the draws, for prediction; the seed does not matter.
+        """Return a sampler that evaluates the first `num_draws` draws, for prediction; the seed is ignored.
 
         Raises
         ------
         ValueError
-            If there are fewer.
+            If there are fewer draws.
         """
-        del seed  # a source of draws takes one; here which draws is no matter of chance
+        del seed  # part of the interface of draw sources; here the choice of draws is not random
         if num_draws > self.num_draws:
             raise ValueError(f"num_draws={num_draws:,}, but there are only {self.num_draws:,} draws; ask for fewer")
         return StoredSampler(self.network, row_shape, [w[:num_draws] for w in self.weights], chunk_size)

@@ -18,25 +18,25 @@ NORMAL = (tfd.MultivariateNormalDiag, tfd.Normal)
 
 
 class InducingPosterior:
-    r"""q over the weights of all layers, which depend on each other through M inducing rows.
+    r"""Posterior q over the weights of all layers, which depend on each other through M inducing rows.
 
     .. math:: q(w) = \prod_l q(w_l | w_{1 \dots l-1}), \qquad
         q(W_l | \cdot) \propto p(W_l) \prod_m N(V_{lm}; \phi(U_{l-1,m}) W_l, \lambda_{lm}^{-1} I)
 
-    The rows U_0 are inputs; U_l is what the drawn weights of the layers up to l make of them. A layer's weights are
-    those of Bayesian linear regression from U to the pseudo-outputs V, so they follow whatever the layers before drew.
-    No normal over all weights can do that. Trained are U_0, V and the precisions lambda.
+    The rows U_0 are inputs; U_l are the outputs of layer l for them, with the drawn weights. A layer's weights are
+    those of Bayesian linear regression from U to the pseudo-outputs V, so they depend on the draws of the layers
+    before, in a way that no normal over all weights can express. U_0, V and the precisions lambda are trained.
 
     Parameters
     ----------
     layers : sequence of DenseVariational
         Built, in the order in which they are called.
     inputs, outputs : ndarray (M, D), (M, K)
-        Where U_0 and the V of the last layer start.
+        Initial values of U_0 and of the V of the last layer.
     precision : float
-        Where lambda of the last layer starts, 1 / units of y squared.
+        Initial lambda of the last layer, in 1 / squared units of y.
     seed : int
-        Of the other V.
+        Seed of the initial values of the other V.
 
     References
     ----------
@@ -63,11 +63,11 @@ class InducingPosterior:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """What is trained."""
+        """Trainable variables."""
         return [self.inputs, *self._outputs, *self._log_precisions]
 
     def draw(self, index: int, rows: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        r"""Weights (n,) of a layer given its inducing rows (M, d); their log density and the KL to the prior, nats.
+        r"""Draw the weights (n,) of a layer given its inducing rows (M, d); also their log density and KL, in nats.
 
         Whitened by the prior, the covariance is that of ridge regression, the inverse of
         :math:`A = I + P^T \Lambda P`. In float64: precisions of small noise are beyond what float32 can factorise.
@@ -104,12 +104,12 @@ class InducingPosterior:
         return tf.cast(w, layer.dtype), log_q, kl
 
     def noise_of(self, seed: Any, count: int) -> tf.Tensor:
-        """Noise for `count` draws of all weights, (count, P)."""
+        """Draw noise for `count` draws of all weights, (count, P)."""
         return standard_normal([count, self.num_weights], seed, self.inputs.dtype)
 
     @property
     def num_weights(self) -> int:
-        """P, of all layers together."""
+        """Number of weights of all layers, P."""
         return sum(layer.units * (self._num_inputs(layer) + layer.use_bias) for layer in self.layers)
 
     @staticmethod
@@ -118,12 +118,12 @@ class InducingPosterior:
 
 
 class InducingPass(ForwardPass):
-    """A forward pass whose first M rows are the inducing ones: the layers take the weights that follow from them.
+    """Forward pass whose first M rows are the inducing rows, from which layers derive their weights.
 
     Attributes
     ----------
     log_q : list of Tensor
-        Log density of what each layer drew, nats.
+        Log density of the draw of each layer, in nats.
     """
 
     def __init__(self, posterior: InducingPosterior, noise: tf.Tensor | None, seed: Any = (0, 0)) -> None:
@@ -132,7 +132,7 @@ class InducingPass(ForwardPass):
         self.log_q: list[tf.Tensor] = []
 
     def draw(self, make: Any, layer: Any = None, inputs: Any = None) -> tuple[tf.Tensor, Any]:
-        """The weights of the next layer, given what its first M rows of inputs are."""
+        """Draw the weights of the next layer, given the first M rows of its inputs."""
         posterior, index = self._posterior, len(self.drawn)
         size = layer.units * (inputs.shape[-1] + layer.use_bias)
         w, log_q, kl = posterior.draw(index, inputs[: posterior.num_inducing], self.take(size, inputs.dtype))

@@ -1,4 +1,4 @@
-"""The loss that trains an inducing point posterior; for the loop, a loss like any other."""
+"""Loss that trains an inducing point posterior, with the interface of `NetworkLoss`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["InducingLoss"]
 
 
 class InducingLoss(NetworkLoss):
-    """The loss of a network whose weights are drawn from an `InducingPosterior`.
+    """Loss of a network whose weights are drawn from an `InducingPosterior`.
 
     Parameters
     ----------
     posterior : InducingPosterior
     network, likelihood, num_samples
-        As of `NetworkLoss`. Nothing of the network or the likelihood is trained.
+        As in `NetworkLoss`. Neither the network nor the likelihood is trained.
     """
 
     explains = False
@@ -42,7 +42,7 @@ class InducingLoss(NetworkLoss):
     def terms(
         self, values: dict[Any, tf.Tensor], batch: Batch, noise: Any, seed: Any, *, training: bool = True
     ) -> Terms:
-        """The terms, averaged over the draws of a step; there are no penalties."""
+        """Compute the terms, averaged over the draws of a step; there are no penalties."""
         num_rows = self._posterior.num_inducing
 
         def one(own: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -58,10 +58,10 @@ class InducingLoss(NetworkLoss):
         return Terms(mean, tf.cast(tf.reduce_mean(kl), mean.dtype), tf.zeros([], mean.dtype), [])
 
     def averaged(self, values: dict[Any, tf.Tensor], batch: Batch, noise: Any, seed: Any) -> Terms:
-        """The same: all draws of a step are taken at once."""
+        """Compute the terms as `terms` does: all draws of a step are taken at once."""
         return self.terms(values, batch, noise, seed)
 
     def count_noise(self, shape: Sequence[int]) -> int:
-        """Standard normal numbers that a step takes, whatever the shape of its batch."""
+        """Number of standard normal numbers that a step takes, whatever the shape of its batch."""
         del shape
         return self.num_samples * self._posterior.num_weights

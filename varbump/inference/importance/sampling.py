@@ -1,4 +1,4 @@
-"""Training candidates, weighing them by the data, and choosing."""
+"""Sample the posterior by importance: train a proposal, weight its draws by the data, and resample."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from varbump.model.log_posterior import LogPosterior
 __all__ = ["sample_importance"]
 
 BATCH_SIZE = 256
-"""Rows a step at most: small data are taken whole, which leaves the noise of the draws only."""
+"""Largest batch: small data are used whole, which leaves only the noise of the draws."""
 
 BLOCK_BYTES = 64 * 2**20
-"""Bound on the network's outputs and activations that candidates are weighed by at a time, roughly."""
+"""Approximate bound on the memory for outputs and activations when candidates are weighted."""
 
 
 def sample_importance(
@@ -46,50 +46,50 @@ def sample_importance(
     seed: int | None = None,
     verbose: int = 1,
 ) -> ImportanceDraws:
-    r"""Draw weights close to their posterior, in seconds: candidates of a rich q, resampled by importance.
+    r"""Draw weights approximately from their posterior by importance resampling, in seconds.
 
-    First a global inducing point posterior q is trained on the ELBO: each layer's weights given those of the layers
-    before are Bayesian linear regression on pseudo-data, so that they follow each other as no normal over all weights
-    can. Then each draw is chosen among K candidates w_k ~ q with probability proportional to
+    First a global inducing point posterior q is trained on the ELBO: each layer's weights, given those of the layers
+    before, are those of Bayesian linear regression on pseudo-data, a dependence that no normal over all weights can
+    express. Then each draw is chosen among K candidates w_k ~ q with probability proportional to
 
     .. math:: p(y | x, w_k)\, p(w_k) / q(w_k),
 
-    which corrects what q gets wrong as far as its candidates reach. The result says how far that is.
+    which corrects q where its candidates reach. The result reports how close the draws are.
 
     Parameters
     ----------
     network : tf_keras.Model
-        Of `varbump.build_network`, or with its `DenseVariational` layers one after the other on inputs (N, D). What
-        counts are its architecture and priors; its own q is neither used nor changed, nor need it be fitted, except for
-        scales that priors or the likelihood learn: these are held at their present values, as in `sample_nuts`.
+        Made by `varbump.build_network`, or with consecutive `DenseVariational` layers on inputs (N, D). Only its
+        architecture and priors matter: its own q is neither used nor changed, and need not be fitted. Scales learned by
+        priors or the likelihood, however, keep their current values, as in `sample_nuts`.
     likelihood : likelihood
     x, y : array-like (N, D), (N, Q)
     num_draws : int, default=1000
     num_candidates : int, default=30
-        K. More come closer to the posterior, for as much more work.
+        K, candidates per draw. More are closer to the posterior; the cost grows in proportion.
     num_inducing : int, default=50
-        M, inducing rows; they start at rows of x.
+        M, the number of inducing rows; they are initially rows of x.
     num_steps : int, default=10_000
-        Of training.
+        Number of training steps.
     num_samples : int, default=4
-        Draws of the weights a step.
+        Draws of the weights per training step.
     learning_rate : float, default=0.01
-        Of Adam at the start; it falls to 0 along a cosine.
+        Initial learning rate of Adam; it decreases to 0 along a cosine.
     seed : int, optional
-        Same seed, machine and versions: the same draws. Otherwise TensorFlow's global seed decides.
+        The same seed, machine and versions give the same draws. If omitted, TensorFlow's global seed decides.
     verbose : int, default=1
-        0 is silent; otherwise a progress bar of the training, if standard output is a terminal.
+        0 is silent; otherwise a progress bar of the training is shown if standard output is a terminal.
 
     Returns
     -------
     ImportanceDraws
-        Takes the place of the network in `predict_f`, `predict_y` and `predict_bands`. Print it for a judgement.
+        `predict_f`, `predict_y` and `predict_bands` accept it in place of the network. Print it for a judgement.
 
     Raises
     ------
     ValueError
-        If the network has no variational layers, its inputs are no rows (N, D), an argument is out of range, x or y
-        does not fit, or a prior has no density or moments.
+        If the network has no variational layers, if its inputs are not rows (N, D), if an argument is out of range,
+        if x or y does not fit, or if a prior has no density or moments.
     TypeError
         If `network` is not of tf_keras.
     NonFiniteLossError
@@ -134,7 +134,7 @@ def sample_importance(
 
 
 def _start(target: LogPosterior, x: np.ndarray, y: np.ndarray, num_inducing: int, seed: int) -> InducingPosterior:
-    """Inducing rows at rows of the data, whose last pseudo-outputs are y, known as well as N rows of y would be."""
+    """Start inducing rows at rows of x, with y as the last pseudo-outputs, as precise as N rows of y."""
     for layer in target.layers:
         try:
             layer.prior(None).mean(), layer.prior(None).stddev()
@@ -154,7 +154,7 @@ def _start(target: LogPosterior, x: np.ndarray, y: np.ndarray, num_inducing: int
 def _resampled(
     target: LogPosterior, posterior: InducingPosterior, num_draws: int, num_candidates: int, seed: int
 ) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """The weights chosen, of each layer (num_draws, n), and the log weights of all candidates."""
+    """Resample: chosen weights of each layer (num_draws, n), and log importance weights of all candidates."""
 
     def candidate(noise: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         forward = InducingPass(posterior, noise)

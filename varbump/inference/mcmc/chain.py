@@ -1,8 +1,8 @@
-"""One Markov chain, a stretch of it as one XLA program.
+"""One Markov chain, advanced a number of draws at a time by one XLA program.
 
-The program is that of ONE chain, and chains run beside each other in threads. Chains in lockstep, as a batch of one
-program, all take as many leapfrog steps as the longest trajectory among them, and XLA multiplies batches of small
-matrices slowly: for four chains over 321 weights a leapfrog step took 75 microseconds, and that of one chain 18.
+The program advances ONE chain, and chains run in parallel threads. If chains ran in lockstep, as a batch in one
+program, all would take as many leapfrog steps as the longest trajectory among them, and XLA multiplies batches of
+small matrices slowly: with four chains over 321 weights a leapfrog step took 75 microseconds, with one chain 18.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from varbump.model.log_posterior import LogPosterior
 __all__ = ["ChainProgram", "ChainState", "Stretch"]
 
 STRETCH = 25
-"""Draws a call: how often a progress bar moves, and how long a window of the adaptation is."""
+"""Draws per call: how often the progress bar moves, and the length of an adaptation window."""
 
 
 class ChainState(NamedTuple):
-    """Where a chain is, and what it knows of the step size (dual averaging: Hoffman and Gelman 2014, eq. 6)."""
+    """Position of a chain and state of its step size (dual averaging: Hoffman and Gelman 2014, eq. 6)."""
 
     z: np.ndarray  # (n,)
     step_size: Any
@@ -35,16 +35,16 @@ class ChainState(NamedTuple):
 
     @classmethod
     def start(cls, z: np.ndarray, step_size: float) -> ChainState:
-        """With the adaptation of the step size begun anew."""
+        """State at z whose adaptation of the step size starts afresh."""
         number = z.dtype.type
         return cls(z, number(step_size), number(0), number(0), number(np.log(10 * step_size)), np.int32(0))
 
 
 class Stretch(NamedTuple):
-    """Some draws of a chain; the first `num` rows of the arrays count."""
+    """Consecutive draws of a chain; only the first `num` rows of the arrays are valid."""
 
     z: np.ndarray  # (num, n)
-    gradient: np.ndarray  # (num, n), of the log density with respect to z
+    gradient: np.ndarray  # (num, n), gradient of the log density with respect to z
     accept: np.ndarray  # (num,)
     leapfrogs: np.ndarray
     divergent: np.ndarray
@@ -59,9 +59,9 @@ class ChainProgram:
     target : LogPosterior
     coordinates : Coordinates
     max_tree_depth : int
-        At most 2^max_tree_depth - 1 leapfrog steps a draw.
+        A draw takes at most 2^max_tree_depth - 1 leapfrog steps.
     target_accept : float
-        Mean acceptance probability that the step size is adapted to.
+        Target of the mean acceptance probability.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ChainProgram:
     def run(
         self, state: ChainState, scale: np.ndarray, seed: np.ndarray, num: int, adapting: bool
     ) -> tuple[ChainState, Stretch]:
-        """The next `num` draws, at most `STRETCH`, and the state after them. With num=0 it only compiles."""
+        """Make the next `num` draws, at most `STRETCH`; return the new state and the draws. num=0 only compiles."""
         after, arrays = self._run(state, scale, self._factors, seed, np.int32(num), np.bool_(adapting))
         return ChainState(*(part.numpy() for part in after)), Stretch(*(part.numpy()[:num] for part in arrays))
 

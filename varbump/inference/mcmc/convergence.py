@@ -1,4 +1,4 @@
-"""Whether chains agree, asked of the function: the weights of a network are not identified."""
+"""Convergence of chains, assessed on the function, since the weights of a network are not identified."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MAX_TEST_POINTS = 64
 
 
 def default_test_points(x: np.ndarray) -> np.ndarray:
-    """At most 64 rows over the range of x widened by half its width on either side.
+    """Choose at most 64 rows over the range of x, widened by half its width on either side.
 
-    With one column an even grid; with more, rows of x, every other one stretched to twice its distance from the
+    For one column they are an even grid; for more, rows of x, every other one moved to twice its distance from the
     middle of the range.
     """
     low, high = x.min(0), x.max(0)
@@ -32,7 +32,7 @@ def default_test_points(x: np.ndarray) -> np.ndarray:
 
 
 def rhat_of(f: np.ndarray) -> np.ndarray:
-    """Split R-hat of draws (S, C, ...) of C chains: sd of all draws over that within half chains, 1 if they agree.
+    """Split R-hat of draws (S, C, ...) of C chains: total sd over sd within half chains, 1 if they agree.
 
     References
     ----------
@@ -44,9 +44,9 @@ def rhat_of(f: np.ndarray) -> np.ndarray:
 
 
 def ess_of(f: np.ndarray) -> np.ndarray:
-    """Effective sample size of the mean of draws (S, C, ...) over all C chains: independent draws that do as well.
+    """Effective sample size of the mean of draws (S, C, ...): the equivalent number of independent draws.
 
-    Autocorrelations are cut off by Geyer's criterion of positive pairs.
+    All C chains count; autocorrelations are truncated by Geyer's criterion of positive pairs.
     """
     with _without_cast_warnings():
         ess = mcmc.effective_sample_size(
@@ -58,13 +58,13 @@ def ess_of(f: np.ndarray) -> np.ndarray:
 
 
 def _is_constant(f: np.ndarray) -> np.ndarray:
-    """Where no draw differs from another, as those of a function without bias at 0: there is nothing to agree about."""
+    """Where all draws are equal, such as at 0 for a function without bias: convergence is trivial there."""
     return (f == f[0, 0]).all((0, 1))
 
 
 @contextmanager
 def _without_cast_warnings() -> Iterator[None]:
-    """TFP casts the complex result of a Fourier transform that is real, and TensorFlow warns of that."""
+    """Suppress the warning of TensorFlow when TFP casts the complex result of a Fourier transform to real."""
 
     def keep(record: logging.LogRecord) -> bool:
         return "casting an input of type" not in record.getMessage()

@@ -1,4 +1,4 @@
-"""The coordinates that the sampler moves in: those in which the variational fit has scale 1."""
+"""Coordinates of the sampler, in which the variational fit has scale 1."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["Coordinates"]
 class Coordinates:
     r"""The map :math:`w_l = \mathrm{loc}_l + F_l u_l` from all u (n,) to the weights of each layer.
 
-    loc is the mean of q as it is now. F is the Cholesky factor of its covariance where there is one layer, so that a
-    linear model is sampled as the standard normal that it is. With more layers F is the standard deviation of each
-    weight: the covariance is that of one of many modes. For the cubic and 16-16 ReLU units the Cholesky factor cost
-    half as much time again and gave 30 to 50 % fewer effective draws a gradient.
+    loc is the current mean of q. For a single layer, F is the Cholesky factor of its covariance, so that the posterior
+    of a linear model becomes a standard normal. For more layers, F is the standard deviation of each weight, since the
+    covariance describes only one of many modes: for the cubic and 16-16 ReLU units, the Cholesky factor took half as
+    much time again and gave 30 to 50 % fewer effective draws per gradient.
 
     Parameters
     ----------
     layers : sequence of layer
-        With `posterior`.
+        Layers with a `posterior`.
     dtype : DType
 
     Attributes
@@ -30,7 +30,7 @@ class Coordinates:
     num_weights : int
         n, over all layers.
     factors : list of ndarray (n, n) or (n,)
-        F of each layer, the latter where it is a diagonal.
+        F of each layer; (n,) if it is diagonal.
     """
 
     def __init__(self, layers: Sequence[Any], dtype: tf.DType) -> None:
@@ -43,7 +43,7 @@ class Coordinates:
         self.num_weights = sum(self._sizes)
 
     def draw(self, generator: np.random.Generator) -> np.ndarray:
-        """The coordinates u (n,) of a draw from the normal that has the mean and covariance of q."""
+        """Draw coordinates u (n,) of weights from the normal that has the mean and covariance of q."""
         noise = [generator.standard_normal(len(loc)).astype(loc.dtype) for loc in self._locs]
         if len(noise) == 1:
             return noise[0]
@@ -51,12 +51,12 @@ class Coordinates:
         return np.concatenate([_times(L, part) / sd for L, sd, part in parts])
 
     def weights(self, u: tf.Tensor, factors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Weights (n,) of each layer; `factors` are those of this object, as the arguments of a compiled program."""
+        """Weights (n,) of each layer; `factors` are this object's, passed as arguments of a compiled program."""
         parts = zip(self._locs, factors, tf.split(u, self._sizes), strict=True)
         return [loc + (tf.linalg.matvec(F, part) if F.shape.rank == 2 else F * part) for loc, F, part in parts]
 
     def stored(self, u: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The same for u (..., n), in NumPy."""
+        """Weights of each layer for u (..., n), in NumPy."""
         parts = zip(self._locs, self.factors, np.split(u, np.cumsum(self._sizes)[:-1], axis=-1), strict=True)
         return tuple(loc + _times(F, part) for loc, F, part in parts)
 
@@ -70,7 +70,7 @@ def _sd(cholesky: np.ndarray) -> np.ndarray:
 
 
 def _moments(q: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and Cholesky factor, the latter as its diagonal where that is all; in double precision."""
+    """Mean and Cholesky factor in double precision; of a diagonal factor, only the diagonal."""
     try:
         loc = np.asarray(q.mean(), np.float64).ravel()
         covariance = np.asarray(q.covariance(), np.float64)
@@ -83,5 +83,5 @@ def _moments(q: Any) -> tuple[np.ndarray, np.ndarray]:
     correlation = covariance / np.outer(sd, sd)
     if np.count_nonzero(correlation - np.diag(np.diag(correlation))) == 0:
         return loc, sd
-    jitter = 1e-6 * np.eye(len(loc))  # covariances in single precision can miss being positive by that much
+    jitter = 1e-6 * np.eye(len(loc))  # covariances in single precision may fail to be positive definite by this much
     return loc, sd[:, None] * np.linalg.cholesky(correlation + jitter)

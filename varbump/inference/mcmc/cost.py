@@ -1,4 +1,4 @@
-"""What sampling would cost, told before it is spent."""
+"""Estimate the cost of sampling before it starts."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from varbump.model.log_posterior import LogPosterior
 __all__ = ["MAX_MINUTES", "MAX_WEIGHTS", "refuse_if_dear", "time_gradient"]
 
 MAX_WEIGHTS = 2_000
-"""Above this many weights, someone who gave no `max_minutes` is told the cost instead of being made to wait."""
+"""Without `max_minutes`, sampling more weights than this is refused with an estimate of the cost."""
 
 MAX_MINUTES = 10.0
-"""Bound on the estimate where no `max_minutes` is given."""
+"""Bound on the estimate without `max_minutes`."""
 
 TIMED_SECONDS = 0.02
 
 
 def time_gradient(target: LogPosterior, coordinates: Coordinates, u: np.ndarray) -> float:
-    """Seconds that a gradient of the log density takes once compiled.
+    """Measure the seconds that a gradient of the log density takes once compiled.
 
-    Timed as a loop inside one program: a call from Python costs more than the gradient of a small network.
+    The gradient is timed in a loop inside one program, since a call from Python costs more than one of a small network.
 
     Raises
     ------
     ValueError
-        If log density or gradient at u (n,) is not finite.
+        If the log density or its gradient at u (n,) is not finite.
     """
 
     def repeated(u: Any, factors: Any, times: Any) -> Any:
@@ -39,7 +39,7 @@ def time_gradient(target: LogPosterior, coordinates: Coordinates, u: np.ndarray)
             with tf.GradientTape() as tape:
                 tape.watch(u)
                 value = target.log_prob(coordinates.weights(u, factors))
-            return i + 1, u + 1e-12 * tape.gradient(value, u), value  # each needs the one before
+            return i + 1, u + 1e-12 * tape.gradient(value, u), value  # each depends on the one before
 
         return tf.while_loop(lambda i, *_: i < times, one, (0, u, tf.zeros([], u.dtype)))[1:]
 
@@ -68,18 +68,18 @@ def _seconds(program: Any, u: np.ndarray, factors: Any, times: int) -> float:
 def refuse_if_dear(
     num_weights: int, seconds_a_gradient: float, num_gradients: int, num_threads: int, max_minutes: float | None
 ) -> None:
-    """Raise a ValueError that names the cost, where it is above what was allowed for.
+    """Raise a ValueError that gives the cost if it exceeds the bound.
 
     Parameters
     ----------
     num_weights : int
     seconds_a_gradient : float
     num_gradients : int
-        At most, over all chains.
+        Largest possible number over all chains.
     num_threads : int
-        Chains that run at a time.
+        Number of chains that run at the same time.
     max_minutes : float or None
-        Without it, 10, and no more than 2,000 weights.
+        If None, the bounds are 10 minutes and 2,000 weights.
     """
     minutes = num_gradients * seconds_a_gradient / num_threads / 60
     allowed = MAX_MINUTES if max_minutes is None else max_minutes

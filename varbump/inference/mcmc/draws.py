@@ -22,32 +22,32 @@ MIN_ESS = 100.0
 
 @dataclass(frozen=True, eq=False)
 class PosteriorDraws(Printed):
-    """Draws w ~ p(w | x, y) of several Markov chains; printed, a table with a sentence of judgement.
+    """Draws w ~ p(w | x, y) from several Markov chains; prints as a table with a judgement.
 
-    `predict_f`, `predict_y` and `predict_bands` take it in place of the network: draw s is then one of these. Where
-    fewer are asked for, they are spread evenly over chains and time, whatever the seed.
+    `predict_f`, `predict_y` and `predict_bands` accept it in place of the network and use its draws. If fewer are
+    requested, they are spread evenly over chains and time, whatever the seed.
 
     Attributes
     ----------
     network : tf_keras.Model
-        Whose layers have the weights. Its q plays no part in draws from here.
+        Network that the weights belong to. Its q does not affect the draws.
     weights : tuple of ndarray (num_chains, num_draws, n)
-        Of each variational layer in the order in which they are called, kernel before bias.
+        Weights of each variational layer in the order in which they are called, kernel before bias.
     x_test : ndarray (M, D)
-        Where the function is looked at: R-hat and ESS are those of f there.
+        Points at which convergence is assessed: R-hat and ESS are those of f there.
     in_range : ndarray (M,) of bool
-        Which of them lie within the range of the data.
+        Whether each of these points lies in the range of the data.
     accept : ndarray (num_chains, num_draws)
         Mean acceptance probability of each trajectory.
     divergent, saturated : ndarray (num_chains, num_draws) of bool
-        Trajectories whose energy diverged, and those that reached `max_tree_depth` before they turned back.
+        Whether the energy of a trajectory diverged, and whether it reached `max_tree_depth` before turning back.
     leapfrogs : ndarray (num_chains, num_draws)
-        Gradients that each draw took.
+        Number of gradients that each draw took.
     step_size : ndarray (num_chains,)
     num_warmup : int
-        Draws a chain that were made before these and thrown away.
+        Number of warm-up draws per chain, which were discarded.
     num_held : int
-        Trainable numbers that are no weights of a variational layer and kept their values.
+        Number of trainable values that are not weights of a variational layer and were held fixed.
     seconds, compile_seconds : float
         Time for warm-up and sampling, and for compilation.
     """
@@ -68,27 +68,27 @@ class PosteriorDraws(Printed):
 
     @property
     def num_chains(self) -> int:
-        """Markov chains, each started at another draw of q."""
+        """Number of Markov chains, each started at a different draw of q."""
         return self.weights[0].shape[0]
 
     @property
     def num_draws(self) -> int:
-        """Draws of each chain."""
+        """Number of draws per chain."""
         return self.weights[0].shape[1]
 
     @property
     def num_weights(self) -> int:
-        """Weights of one draw, over all layers."""
+        """Number of weights in one draw, over all layers."""
         return sum(w.shape[-1] for w in self.weights)
 
     @property
     def num_divergent(self) -> int:
-        """Draws whose trajectory diverged."""
+        """Number of draws whose trajectory diverged."""
         return int(self.divergent.sum())
 
     @cached_property
     def rhat(self) -> np.ndarray:
-        """Split R-hat of f at `x_test`, shape (M, Q); above 1.05 the chains have not found the same distribution."""
+        """Split R-hat of f at `x_test`, shape (M, Q); above 1.05 the chains disagree."""
         return rhat_of(self._f_test)
 
     @cached_property
@@ -105,7 +105,7 @@ class PosteriorDraws(Printed):
 
     @property
     def converged(self) -> bool:
-        """Whether R-hat is at most 1.05 and the ESS at least 100, at all of `x_test`."""
+        """Whether R-hat is at most 1.05 and the ESS at least 100 everywhere in `x_test`."""
         return not self._bad.any()
 
     @property
@@ -115,19 +115,19 @@ class PosteriorDraws(Printed):
     def sampler(
         self, row_shape: tuple[int, ...], num_draws: int, seed: int = 0, chunk_size: int | None = None
     ) -> StoredSampler:
-        """Evaluates `num_draws` of the draws, for prediction; the seed does not matter.
+        """Return a sampler that evaluates `num_draws` of the draws, for prediction; the seed is ignored.
 
         Raises
         ------
         ValueError
-            If there are fewer.
+            If there are fewer draws.
         """
-        del seed  # a source of draws takes one; here which draws is no matter of chance
+        del seed  # part of the interface of draw sources; here the choice of draws is not random
         chains, times = self._spread(num_draws)
         return StoredSampler(self.network, row_shape, [w[chains, times] for w in self.weights], chunk_size)
 
     def _spread(self, num_draws: int) -> tuple[np.ndarray, np.ndarray]:
-        """Chain and time of so many draws: the chains in turn, and each chain's own evenly over time."""
+        """Chains and times of `num_draws` draws: chains in turn, and times evenly spaced in each chain."""
         available = self.num_chains * self.num_draws
         if num_draws > available:
             raise ValueError(

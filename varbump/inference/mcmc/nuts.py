@@ -1,4 +1,4 @@
-"""The exact posterior over the weights, by the No-U-Turn sampler."""
+"""Sample the exact posterior over the weights by the No-U-Turn sampler."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["sample_nuts"]
 FIRST_STEP_SIZE = 0.1
 
 SCALES_UNTIL = 0.7
-"""Fraction of the warm-up in which scales are adapted; the step size has the rest to itself."""
+"""Fraction of the warm-up in which scales are adapted; in the rest only the step size is."""
 
 
 def sample_nuts(
@@ -48,57 +48,58 @@ def sample_nuts(
     seed: int | None = None,
     verbose: int = 1,
 ) -> PosteriorDraws:
-    r"""Draw weights from their posterior itself, with no family between, by Markov chains (NUTS).
+    r"""Draw weights from their exact posterior by Markov chains, with the No-U-Turn sampler (NUTS).
 
     .. math:: p(w | x, y) \propto \prod_n p(y_n | f(x_n; w)) \prod_l p(w_l)
 
-    over the weights w of all `DenseVariational` layers. Everything else is held at its present value: variables of the
+    over the weights w of all `DenseVariational` layers. Everything else keeps its current value: variables of the
     likelihood such as a learned noise scale, learned scales of priors, trainable weights of other layers and of
-    activations. Penalties that layers add to a Keras loss are no part of the posterior and are left out.
+    activations. Penalties that layers add to a Keras loss are not part of the posterior and are ignored.
 
-    Chains start at draws of the network's present q, so fit it first, and move in coordinates in which q has scale 1.
-    The warm-up adapts the scale of each coordinate and the step size. Chains run beside each other, one a thread, in
-    an XLA program that makes 25 draws a call.
+    Chains start at draws from the network's current q, so fit it first. They move in coordinates in which q has scale
+    1. The warm-up adapts the scale of each coordinate and the step size. Chains run in parallel, one per thread, in an
+    XLA program that makes 25 draws per call.
 
     Parameters
     ----------
     network : tf_keras.Model
-        Built, and fitted. It is not changed.
+        Built and fitted. It is not changed.
     likelihood : likelihood
-        The one that the network was trained with.
+        The likelihood that the network was trained with.
     x, y : array-like (N, D), (N, Q)
-        All of the data: each gradient looks at every row.
+        All of the data: every gradient uses all rows.
     num_draws : int, default=500
-        Draws kept, of each chain; at least 4.
+        Number of draws kept per chain, at least 4.
     num_warmup : int, default=200
-        Draws before them, of each chain; at least 10.
+        Number of draws per chain that are made before these and discarded, at least 10.
     num_chains : int, default=4
-        Two or more, for R-hat to see chains that disagree.
+        Number of chains; use at least two, so that R-hat can show that they disagree.
     x_test : array-like (M, D), optional
-        Where f is watched for convergence. By default at most 64 points over the range of x widened by half its width.
+        Points at which the convergence of f is assessed. By default at most 64 points over the range of x, widened by
+        half its width on either side.
     target_accept : float, default=0.8
-        Acceptance probability that the step size is adapted to, in (0, 1). Higher: smaller steps, fewer divergences.
+        Target of the acceptance probability, in (0, 1). Higher values give smaller steps and fewer divergences.
     max_tree_depth : int, default=9
         A draw takes at most 2^max_tree_depth - 1 gradients.
     max_minutes : float, optional
-        Bound on the estimated time, minutes; the estimate supposes that every draw takes the most gradients. By
-        default 10 minutes and 2,000 weights.
+        Bound on the estimated time in minutes; the estimate assumes that every draw takes as many gradients as it
+        can. By default the bounds are 10 minutes and 2,000 weights.
     seed : int, optional
-        Same seed, machine and versions: the same draws. Otherwise TensorFlow's global seed decides.
+        The same seed, machine and versions give the same draws. If omitted, TensorFlow's global seed decides.
     verbose : int, default=1
-        0 is silent; otherwise a progress bar, if standard output is a terminal.
+        0 is silent; otherwise a progress bar is shown if standard output is a terminal.
 
     Returns
     -------
     PosteriorDraws
-        Takes the place of the network in `predict_f`, `predict_y` and `predict_bands`. Print it: chains that have not
-        converged say so.
+        `predict_f`, `predict_y` and `predict_bands` accept it in place of the network. Print it to see whether the
+        chains have converged.
 
     Raises
     ------
     ValueError
-        If the network is not built or has no variational layers, an argument is out of range, x or y does not fit, a
-        prior has no density, or the estimated cost is above what is allowed: the message says what it would be.
+        If the network is not built or has no variational layers, if an argument is out of range, if x or y does not
+        fit, if a prior has no density, or if the estimated cost, which the message gives, exceeds the bound.
     TypeError
         If `network` is not of tf_keras.
 
@@ -153,12 +154,12 @@ def sample_nuts(
         seconds=time.perf_counter() - compiled_at,
         compile_seconds=compiled_at - began,
     )
-    _ = draws.rhat, draws.ess  # now, while other layers have the values that were sampled with
+    _ = draws.rhat, draws.ess  # now, while other layers still have the values used in sampling
     return draws
 
 
 class _Chains:
-    """All chains, stretch by stretch."""
+    """All chains, advanced a number of draws at a time."""
 
     def __init__(self, program: ChainProgram, starts: Sequence[np.ndarray], seed: int, num_threads: int) -> None:
         self._program, self._seed, self._num_stretches = program, seed, 0
@@ -168,7 +169,7 @@ class _Chains:
         program.run(self.states[0], self.scale, np.zeros(2, np.int32), 0, True)  # compiles
 
     def warm_up(self, num: int, advance: Callable[[int], None]) -> None:
-        """Adapt scales, from the later half of what has been drawn, and step sizes."""
+        """Adapt the scales, from the later half of all draws so far, and the step sizes."""
         windows: list[tuple[np.ndarray, np.ndarray]] = []
         for start in range(0, num, STRETCH):
             stretch = self._run(min(STRETCH, num - start), adapting=True)
@@ -180,7 +181,7 @@ class _Chains:
         self.states = [state._replace(step_size=np.exp(state.averaged)) for state in self.states]
 
     def sample(self, num: int, advance: Callable[[int], None]) -> Stretch:
-        """Draws to keep, with nothing adapted; arrays (num_chains, num, ...)."""
+        """Make the draws to keep, without adaptation; arrays (num_chains, num, ...)."""
         stretches = []
         for start in range(0, num, STRETCH):
             stretches.append(self._run(min(STRETCH, num - start), adapting=False))

@@ -1,4 +1,4 @@
-"""What the warm-up learns besides the step size: how far each coordinate reaches."""
+"""Adaptation of the scale of each coordinate during the warm-up."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import numpy as np
 __all__ = ["adapted_scale"]
 
 MAX_CHANGE = 100.0
-"""Bound on the factor by which one window may change a scale: few draws that hardly moved know little."""
+"""Bound on the factor by which one window may change a scale: a few draws that hardly moved are unreliable."""
 
 
 def adapted_scale(draws: np.ndarray, gradients: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    r"""Scale of each coordinate, for z = u / scale to be about as wide as it is steep.
+    r"""Compute the scale of each coordinate such that z = u / scale is about as wide as it is steep.
 
     .. math:: \mathrm{scale}_i = \left( \operatorname{Var}[u_i] \,/\,
               \operatorname{E}[(\partial \log p / \partial u_i)^2] \right)^{1/4}
 
-    For independent normals that is the standard deviation. The curvature of a posterior over the weights of a network
-    differs much from place to place; the variance alone lets the steepest places dictate the step size, and q knows
-    the width of one mode only.
+    For independent normals this is the standard deviation. The curvature of a posterior over the weights of a network
+    varies strongly from place to place: with the variance alone, the steepest places would determine the step size,
+    and q describes the width of one mode only.
 
     Parameters
     ----------
     draws, gradients : ndarray (S, n)
-        Of u and of the log density with respect to u.
+        Draws of u, and gradients of the log density with respect to u.
     scale : ndarray (n,)
-        The present one, which is kept where the draws say nothing.
+        Current scale, which is kept where the draws are uninformative.
 
     References
     ----------

@@ -24,21 +24,21 @@ NAME = "fit.checkpoint"
 KIND = "checkpoint"
 
 MAX_SHARE = 0.02
-"""Of the time of a run that may go into writing."""
+"""Largest share of the time of a run that is spent on writing."""
 
 SCALARS = ("seconds", "timed_steps", "stopped")
-"""What a history holds beside its columns and beside what the arguments say."""
+"""Attributes of a history that neither its columns nor the arguments determine."""
 
 
 class Checkpoint:
-    """The state of a run in a folder: weights, optimiser, best weights, history, and which run it is.
+    """State of a run in a folder: weights, optimiser, best weights, history, and the identity of the run.
 
-    Shuffles and noise are functions of the seed and the epoch, and so need no state.
+    Shuffles and noise are functions of the seed and the epoch, so they need no state.
 
     Parameters
     ----------
     folder : str or path
-        Made if it is not there.
+        Created if it does not exist.
     arguments : dict
         From `varbump.inference.vi.fingerprint.fingerprint`.
     seed : int
@@ -62,9 +62,9 @@ class Checkpoint:
         self._wait, self._written = 0.0, 0.0
 
     def resume(self, state: TrainState, history: History) -> tuple[int, TrainState]:
-        """How many epochs are done, and the stored state; the stored columns are put into `history`.
+        """Return the number of finished epochs and the stored state, and restore the columns of `history`.
 
-        Where nothing is stored yet, `state` is.
+        If nothing is stored yet, they are 0 and `state`.
         """
         if not self.path.exists():
             self.write(state, history, 0)
@@ -91,12 +91,12 @@ class Checkpoint:
         return done, state
 
     def after_chunk(self, state: TrainState, history: History, num_finished: int) -> None:
-        """Write the state after so many epochs, unless that would take more than `MAX_SHARE` of the time."""
+        """Write the state after the given number of epochs, unless that exceeds `MAX_SHARE` of the time."""
         if time.perf_counter() - self._written >= self._wait:
             self.write(state, history, num_finished)
 
     def write(self, state: TrainState, history: History, num_finished: int) -> None:
-        """Write the state after so many epochs."""
+        """Write the state after the given number of epochs."""
         began = time.perf_counter()
         arrays = {f"{name}/{i}": a for name, values in state.arrays().items() for i, a in enumerate(values)}
         arrays |= {f"history/{i}": np.array(values) for i, values in enumerate(history.history.values())}
@@ -113,7 +113,7 @@ class Checkpoint:
 
 
 def stored_seed(folder: Any) -> int | None:
-    """The seed of the run whose checkpoint lies in a folder; None for no folder or no checkpoint."""
+    """Seed of the run whose checkpoint is in a folder; None if there is no folder or no checkpoint."""
     if folder is None or not _path(folder).exists():
         return None
     seed = _read(_path(folder), with_arrays=False)[0].get("arguments", {}).get("seed")

@@ -1,4 +1,4 @@
-"""A loss that is not finite: what went first, and where."""
+"""Explain a loss that is not finite: what failed first, and where."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = ["first_culprit", "non_finite_loss"]
 
 
 def non_finite_loss(loop: Loop, state: TrainState, seed: int, epoch: int, controls: np.ndarray) -> NonFiniteLossError:
-    """The error of an epoch that failed: which step, which term, which layer and weight.
+    """Make the error of an epoch that failed, which names the step, the term, the layer and the weight.
 
     Parameters
     ----------
     loop : Loop
     state : TrainState
-        Before the epoch.
+        State before the epoch.
     seed : int
-        Of the run.
+        Seed of the run.
     epoch : int
         Counted from 0.
     controls : ndarray (E, steps, 2)
-        Of all epochs.
+        Step sizes and KL weights of all epochs.
     """
     culprit, at, found = first_culprit(loop, state, seed, epoch, controls[epoch])
     if found is not None and not culprit.startswith("gradient"):
@@ -46,9 +46,9 @@ def non_finite_loss(loop: Loop, state: TrainState, seed: int, epoch: int, contro
 def first_culprit(
     loop: Loop, state: TrainState, seed: int, epoch: int, controls: np.ndarray
 ) -> tuple[str, int | None, Blame | None]:
-    """Replay an epoch that failed, step by step: what was not finite first, in which step, and what is behind it.
+    """Replay a failed epoch step by step, to find what was not finite first, in which step, and why.
 
-    The draws and batches are functions of the seed, so the replay takes the path of the run.
+    Draws and batches are functions of the seed, so the replay repeats the steps of the run.
     """
     epochs = range(epoch, epoch + 1)
     order, of_epoch = loop.plan.shuffles(seed, epochs, 1)[0], loop.plan.seeds(seed, epochs, 1)[0]
@@ -80,7 +80,7 @@ def first_culprit(
 
 
 def _explain(loop: Loop, state: TrainState, i: int, rows: Batch, seed: Any, controls: Any) -> Blame | None:
-    """Go through the forward and the backward pass of one step, operation by operation."""
+    """Check the forward and the backward pass of one step, operation by operation."""
     loss, held = loop.members.loss, {}
     if not loss.explains:
         return None

@@ -1,4 +1,4 @@
-"""What makes two calls of `fit` the same: their arguments and data, in a form that can be written down and compared."""
+"""Arguments and data of a call of `fit`, in a form that can be stored and compared."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from varbump.core.keras import keras, serialize
 __all__ = ["difference", "digest", "fingerprint"]
 
 UNTRAINED = {"name", "build_config"}
-"""Keys of configurations that differ between processes, or say nothing more."""
+"""Keys of configurations that differ between processes or are redundant."""
 
 
 def digest(*arrays: Any) -> str | None:
-    """Checksum of arrays, with their shapes and dtypes; None for None."""
+    """Compute a checksum of arrays with their shapes and dtypes; None for None."""
     if arrays[0] is None:
         return None
     total = hashlib.sha256()
@@ -31,7 +31,7 @@ def digest(*arrays: Any) -> str | None:
 
 
 def fingerprint(network: keras.Model, likelihood: Any, **arguments: Any) -> dict[str, Any]:
-    """Arguments as JSON can hold them; of network and likelihood all but what is trained."""
+    """Convert arguments to JSON values, with everything about network and likelihood that is not trained."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tf_keras, on functions that cannot be loaded again
         whole = {"network": _network(network), "likelihood": _likelihood(likelihood), **arguments}
@@ -39,7 +39,7 @@ def fingerprint(network: keras.Model, likelihood: Any, **arguments: Any) -> dict
 
 
 def difference(before: Any, now: Any) -> str | None:
-    """What differs first, such as "epochs is 30, but was 20"; None where nothing does."""
+    """Describe the first difference, such as "epochs is 30, but was 20"; None if there is none."""
     for name in sorted(set(before) | set(now), key=list({**now, **before}).index):
         path, old, new = _first(name, before.get(name), now.get(name))
         if old != new:
@@ -51,7 +51,7 @@ def difference(before: Any, now: Any) -> str | None:
 
 
 def _first(path: str, before: Any, now: Any) -> tuple[str, Any, Any]:
-    """Where, inside of nested configurations, the first difference is."""
+    """Find the first difference in nested configurations."""
     pairs: list[tuple[Any, Any, Any]] = []
     if isinstance(before, dict) and isinstance(now, dict) and set(before) == set(now):
         pairs = [(key, before[key], now[key]) for key in before]
@@ -65,14 +65,14 @@ def _first(path: str, before: Any, now: Any) -> tuple[str, Any, Any]:
 
 def _network(network: keras.Model) -> Any:
     """Layers in their order with their configurations, and the shapes of the weights."""
-    skipped = (keras.layers.InputLayer, keras.Model)  # names, and layers that come by themselves
+    skipped = (keras.layers.InputLayer, keras.Model)  # names, and layers that are listed separately
     layers = [layer for layer in network._flatten_layers(include_self=False) if not isinstance(layer, skipped)]
     weights = [[list(weight.shape), weight.dtype.name, weight.trainable] for weight in network.variables]
     return {"layers": [_configuration(layer) for layer in layers], "weights": weights}
 
 
 def _configuration(layer: Any) -> Any:
-    """Class of a layer, and how it is made where it says so; posteriors inside of layers do not."""
+    """Class of a layer, and its configuration if it has one; posteriors inside layers do not."""
     try:
         config = layer.get_config()
     except Exception:  # of any layer, also one that a user wrote
@@ -91,13 +91,13 @@ def _without(value: Any, keys: Any = UNTRAINED) -> Any:
 
 
 def _likelihood(likelihood: Any) -> Any:
-    """Class and configuration, without the values of weights that it learns."""
+    """Class and configuration of a likelihood, without learned values."""
     config = likelihood.get_config() if hasattr(likelihood, "get_config") else {}
     return [type(likelihood).__name__, _without(config, UNTRAINED | set(getattr(likelihood, "learned", ())))]
 
 
 def _plain(value: Any) -> Any:
-    """What JSON does not know: numbers of NumPy, objects of Keras, functions."""
+    """Convert what JSON does not support: numbers of NumPy, objects of Keras, functions."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     if hasattr(value, "get_config"):

@@ -1,4 +1,4 @@
-"""Variational training of a network, compiled."""
+"""Train a network by compiled variational inference."""
 
 from __future__ import annotations
 
@@ -42,75 +42,76 @@ def fit(
     r"""Train a network by stochastic variational inference, whole epochs in one XLA program.
 
     Minimises :math:`\operatorname{mean}_n(-\log p(y_n | f(x_n; w))) + \mathrm{KL}(q || p) / N` over shuffled
-    minibatches, one reparameterised draw of all weights a step.
+    minibatches, with one reparameterised draw of all weights per step.
 
     Parameters
     ----------
     network : tf_keras.Model
-        Holds `varbump.layers.DenseVariational`, beside any layers of tf_keras that XLA can compile.
+        Contains `varbump.layers.DenseVariational` and any layers of tf_keras that XLA can compile.
     likelihood : likelihood
-        For instance `varbump.likelihoods.Normal`. Weights of its own, such as a learned scale, are trained too.
+        For instance `varbump.likelihoods.Normal`. Its own weights, such as a learned scale, are trained too.
     x, y : array-like (N, D), (N, Q)
-        Training data; one-dimensional arrays are taken as one column.
+        Training data; one-dimensional arrays are treated as one column.
     epochs : int, optional
-        Passes over the rows; by default 200, or as many more as make 5,000 steps of a small table.
+        Passes over the rows. The default is 200, or more if a small table needs more to reach 5,000 steps.
     batch_size : int, default=32
-        Rows a step. Where N is no multiple of it, batches are made a little smaller, so that all rows count alike.
+        Rows per step. If N is not a multiple of it, batches are slightly smaller, so that all rows count equally.
     learning_rate : float or tf_keras LearningRateSchedule, default=0.01
-        Of Adam. An `optimizer` has its own.
+        Learning rate of the built-in Adam. Not allowed with `optimizer`, which has its own.
     schedule : {"cosine", "constant"} or callable, default="cosine"
-        Factor of the learning rate over the run; a callable takes the fraction of the run, an array in [0, 1).
+        Factor of the learning rate over the run. A callable receives the fractions of the run at which steps are
+        taken, an array in [0, 1), and returns the factors.
     kl_warmup : float, default=0.1
-        Fraction of the run over which the KL weight rises from 0 to 1, where it stays. 0 switches it off. Without
-        it the KL prunes units before the data can claim them. Everything reported is at weight 1. Of 0, 0.1, 0.25,
-        0.5 and 0.75 the default ends closest to the best ELBO: on 14 fits of two cubics and four tables, with fixed
-        and with learned priors, it loses 0.01 nats per observation on average and 0.07 at worst, where 0 loses 0.16
-        and 1.04, and 0.5 loses 0.12 and 0.50 (``python experiments/kl_warmup.py --data FOLDER``). Raise it to 0.5 or
-        0.75 where held-out likelihood counts for more than the ELBO: from 0.1 to 0.75 that of energy rose from -0.65
-        to -0.52 nats per point with N(0, 1), and that of concrete from -3.13 to -2.98 with `ARDNormal`.
+        Fraction of the run over which the KL weight rises linearly from 0 to its full value; 0 disables the warm-up.
+        Without it, the KL prunes units before they have learned from the data. All reported values are at weight 1.
+        Among 0, 0.1, 0.25, 0.5 and 0.75, the default comes closest to the best ELBO: on 14 fits of two cubics and
+        four tables, with fixed and with learned priors, it loses 0.01 nats per observation on average and 0.07 at
+        worst, whereas 0 loses 0.16 and 1.04, and 0.5 loses 0.12 and 0.50 (``python experiments/kl_warmup.py --data
+        FOLDER``). Raise it to 0.5 or 0.75 if held-out likelihood matters more than the ELBO: going from 0.1 to 0.75
+        improved it from -0.65 to -0.52 nats per point on energy with N(0, 1), and from -3.13 to -2.98 on concrete
+        with `ARDNormal`.
     temperature : float, default=1.0
-        The KL weight once it is warm. Other than 1, what is trained is not the Bayesian posterior but a colder (below
-        1) or warmer one, and is labelled so in the history, in reports and in pictures. The history still speaks of
-        the ELBO, at weight 1.
+        KL weight after the warm-up. Any value other than 1 approximates a colder (below 1) or warmer posterior than
+        the Bayesian one; the history, reports and plots say so. The history still reports the ELBO at weight 1.
     num_samples : int, default=1
-        Draws of the weights a step: less noise in the gradient, for as many times the work.
+        Draws of the weights per step. More draws reduce the gradient noise; the cost grows in proportion.
     optimizer : str or tf_keras optimizer, optional
-        Instead of the built-in Adam.
+        Replaces the built-in Adam.
     sample_weight : array-like (N,), optional
-        A row of weight 2 counts like two rows; N of the ELBO is then the sum of the weights.
+        Weights of the rows: a row of weight 2 counts as two rows, and N in the ELBO is the sum of the weights.
     validation_data : (x, y), optional
-        Its loss, with one draw of the weights an epoch, is recorded and watched by `patience`.
+        Data whose loss is recorded after every epoch, with one draw of the weights, and monitored by `patience`.
     patience : int, optional
-        Stop after so many epochs without a lower loss, counted once the KL has its full weight, and restore the
+        Stop after this many epochs without improvement, counted once the KL has its full weight, and restore the
         weights of the best epoch.
     seed : int, optional
-        Same seed, machine and versions: bit-identical weights. Otherwise TensorFlow's global seed decides.
+        The same seed, machine and versions give bit-identical weights. If omitted, TensorFlow's global seed decides.
     checkpoint : str or path, optional
-        A folder for the state of the run, written every few epochs in at most about 2 % of the time. Called again
-        with the same arguments, in this process or another, `fit` goes on from there, whatever weights the network
-        holds, and ends with the bits of an uninterrupted run; if it had ended, it returns at once. With `seed` unset
-        the seed of the checkpoint is taken.
+        Folder for the state of the run, written every few epochs in at most about 2 % of the time. When called again
+        with the same arguments, in this process or another, `fit` resumes from there, whatever weights the network
+        holds, and the result is bit-identical to that of an uninterrupted run; a finished run returns at once. If
+        `seed` is omitted, the seed stored in the checkpoint is used.
     verbose : int, default=1
-        0 is silent; otherwise a progress bar, if standard output is a terminal.
+        0 is silent; otherwise a progress bar is shown if standard output is a terminal.
 
     Returns
     -------
     History
-        Loss (nats per observation), nll (the same) and KL (nats) of every epoch. After Ctrl-C it ends with the
-        last finished epoch, whose weights the network holds.
+        Loss and nll (nats per observation) and KL (nats) of every epoch. After Ctrl-C it ends with the last
+        finished epoch, and the network has the weights of that epoch.
 
     Raises
     ------
     ValueError
-        If an argument is out of range, or x or y is empty, not finite, not numeric or of the wrong shape; if
-        `checkpoint` belongs to a run with other arguments or data, which the message names, or is damaged.
+        If an argument is out of range; if x or y is empty, not finite, not numeric or of the wrong shape; or if
+        `checkpoint` is damaged or belongs to a run with other arguments or data, which the message names.
     OSError
         If `checkpoint` cannot be written.
     TypeError
         If `network` or `optimizer` is not of tf_keras.
     NonFiniteLossError
-        If the loss becomes nan or infinite; it names the step, the layer and the weight, and the network then holds
-        the last finite weights.
+        If the loss becomes nan or infinite. The error names the step, the layer and the weight, and the network
+        keeps the last finite weights.
     """
     options = Options(
         epochs=epochs,

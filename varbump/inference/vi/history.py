@@ -1,4 +1,4 @@
-"""What a training run did, epoch by epoch."""
+"""Record of a training run, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ __all__ = ["History"]
 
 @dataclass(repr=False)
 class History:
-    """Result of `varbump.fit`.
+    """Record of a training run, returned by `varbump.fit`.
 
     Attributes
     ----------
     history : dict of str to list of float
-        Per finished epoch: "loss" (nats per observation, the negative ELBO at full KL weight, whatever the
-        weight of the epoch), "nll" (nats per observation, averaged over the steps), and at the end of the epoch
-        "kl" (nats), "kl_weight" and, with the built-in Adam, "learning_rate"; with validation data also "val_loss"
+        One value per finished epoch: "loss" (nats per observation, the negative ELBO at KL weight 1, whatever the
+        weight in that epoch), "nll" (nats per observation, averaged over the steps), and as of the end of the epoch
+        "kl" (nats), "kl_weight" and, with the built-in Adam, "learning_rate". With validation data also "val_loss"
         and "val_nll".
     num_data : int
-        N, the rows trained on.
+        N, the number of training rows.
     steps_per_epoch : int
     seconds, timed_steps : float, int
-        Wall time of the compiled calls, without compiling, and the steps in them.
+        Wall time of the compiled calls, excluding compilation, and the number of steps in them.
     temperature : float
-        The KL weight of the training once it was warm; other than 1, the result is not the Bayesian posterior.
+        KL weight after the warm-up; if it is not 1, the result does not approximate the Bayesian posterior.
     stopped : str or None
-        None when all epochs ran, otherwise why they did not: "interrupted" or "patience".
+        None if all epochs ran, otherwise the reason: "interrupted" or "patience".
     best_epoch : int or None
-        Index of the epoch whose weights were restored, where `patience` was given.
+        Index of the epoch whose weights were restored, if `patience` was given.
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class History:
 
     @property
     def steps_per_second(self) -> float:
-        """Training speed, 0 while nothing was timed."""
+        """Training speed in steps per second; 0 if nothing was timed."""
         return self.timed_steps / self.seconds if self.seconds else 0.0
 
     @property
@@ -59,12 +59,12 @@ class History:
         return list(range(len(self.history.get("loss", []))))
 
     def to_tensorboard(self, folder: str | Path) -> None:
-        """Write every column as scalars that TensorBoard shows, one value an epoch.
+        """Write every column as TensorBoard scalars, one value per epoch.
 
         Raises
         ------
         ImportError
-            Without TensorBoard, which ``pip install "varbump[tensorboard]"`` brings.
+            If TensorBoard is missing; install it with ``pip install "varbump[tensorboard]"``.
         """
         if not hasattr(tf.summary, "scalar"):
             raise ImportError('TensorBoard is not installed: pip install "varbump[tensorboard]"')

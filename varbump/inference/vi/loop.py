@@ -1,8 +1,8 @@
-"""Whole epochs in one XLA program, nothing read back in between.
+"""Training loop: whole epochs in one XLA program, without reading results back in between.
 
-The step knows no loop and the loop knows no loss: `Members` turns a batch and noise into gradients, an optimiser turns
-them into a state, and `Loop` runs steps over shuffled batches and epochs over steps. The program is a function of the
-state, the data, the seeds and the controls, and serves every run of the same structure.
+The step does not know the loop, and the loop does not know the loss: `Members` computes gradients from a batch and
+noise, an optimiser computes the next state from them, and `Loop` runs the steps over shuffled batches and epochs. The
+program is a function of the state, the data, the seeds and the controls; all runs of the same structure share it.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ MAX_NOISE_BYTES = 64 * 2**20
 """Noise is drawn for as many steps at once as fit into this much memory."""
 
 MAX_INDEX_BYTES = 16 * 2**20
-"""Bound on the shuffled rows of one call."""
+"""Bound on the shuffled row indices of one call."""
 
 
 class Data(NamedTuple):
-    """What is trained on, and what is watched.
+    """Training and validation data.
 
     Attributes
     ----------
     x, y : ndarray (capacity, D), (capacity, Q)
     sample_weight : ndarray (capacity,) or None
-        Of mean 1 over the data.
+        Weights of the rows, with mean 1 over the data.
     row_weights : ndarray (steps, width)
-        As of `BatchPlan`.
+        As in `BatchPlan`.
     validation : Batch or None
     """
 
@@ -52,10 +52,10 @@ class Data(NamedTuple):
 
 
 class Epochs(NamedTuple):
-    """Result of a stretch of epochs; the first `num_finished` entries of the arrays count."""
+    """Result of several epochs; only the first `num_finished` entries of the arrays are valid."""
 
     num_finished: int
-    failed: bool  # the epoch after these met a loss or a weight that was not finite
+    failed: bool  # whether the next epoch met a loss or a weight that was not finite
     nll: np.ndarray
     kl: np.ndarray
     val_nll: np.ndarray
@@ -69,19 +69,19 @@ class Loop:
     members : Members
     optimizer : Adam or KerasOptimizer
     data : Data
-        With the rows that `plan` pads it to.
+        Padded by `plan`.
     plan : BatchPlan
     num_data : float
-        N of the ELBO: rows, or the sum of their weights.
+        N in the ELBO: the number of rows, or the sum of their weights.
     patience : int or None
         Stop after this many epochs without improvement.
 
     Attributes
     ----------
     fixed : list of Tensor
-        Values of the variables that nothing changes.
+        Values of the variables that training does not change.
     epochs_a_call : int
-        What the program is compiled for: about a quarter of a second.
+        Largest number of epochs per call of the program, about a quarter of a second.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class Loop:
 
     @property
     def validates(self) -> bool:
-        """Whether a loss on other data is recorded."""
+        """Whether there are validation data."""
         return self.data.validation is not None
 
     def start(self, values: Sequence[np.ndarray]) -> TrainState:
-        """The state before the first epoch, of values (K, ...) of the trainable variables."""
+        """State before the first epoch, from initial values (K, ...) of the trainable variables."""
         count = self.members.num_members
         moving = [tf.repeat(tf.convert_to_tensor(v)[None], count, 0) for v in self.members.loss.moving]
         best = [*(tf.convert_to_tensor(v) for v in values), *moving] if self.patience else []
@@ -127,13 +127,13 @@ class Loop:
         ----------
         state : TrainState
         seed : int
-            Of the run.
+            Seed of the run.
         epochs : range
-            Their numbers.
+            Indices of the epochs.
         controls : ndarray (len(epochs), steps, 2)
             Step size and KL weight of each step.
         warming : int
-            How many of them have the KL still warming up and cannot be the best yet.
+            Number of these epochs that are in the KL warm-up and so cannot be the best.
         """
         size = self.epochs_a_call
         shuffles = self.plan.shuffles(seed, epochs, size)
@@ -147,7 +147,7 @@ class Loop:
         return TrainState(*state_after), Epochs(int(done), bool(failed), nll, kl, val_nll)
 
     def shares(self, controls: np.ndarray) -> np.ndarray:
-        """Controls with KL weights divided by N, in the precision of the network."""
+        """Divide the KL weights in the controls by N, and convert to the precision of the network."""
         return (controls / [1.0, self.num_data]).astype(self.members.loss.dtype.as_numpy_dtype)
 
     def _run(
@@ -186,7 +186,7 @@ class Loop:
         return tf.while_loop(goes_on, epoch, (tf.constant(0), tf.constant(False), history, *TrainState(*state)))
 
     def rows(self, data: Data, order: Any) -> Batch:
-        """The training data in the order of one epoch."""
+        """Training data in the order of one epoch."""
         return Batch(*(None if a is None else tf.gather(a, order) for a in (data.x, data.y, data.sample_weight)))
 
     def batch(self, i: Any, rows: Batch, row_weights: Any) -> Batch:
@@ -199,17 +199,17 @@ class Loop:
         return Batch(x, y, weights)
 
     def block_noise(self, seed: Any, start: Any) -> tf.Tensor:
-        """Noise of the steps from `start` on, one row a step."""
+        """Noise for a block of steps beginning at `start`, one row per step."""
         return standard_normal([self._block, self._noise_size], seed + tf.stack([0, start]), self.members.loss.dtype)
 
     def step_noise(self, seed: Any, i: Any) -> tf.Tensor:
-        """Noise of step number `i` of an epoch, the row of its block."""
+        """Noise of step `i` of an epoch, a row of its block."""
         return self.block_noise(seed, i - i % self._block)[i % self._block]
 
     def step(
         self, state: TrainState, batch: Batch, noise: Any, seed: Any, controls: Any, fixed: Any
     ) -> tuple[TrainState, Gradient]:
-        """The state after one step, and the gradients and terms before it; `controls` are step size and KL share."""
+        """Take one step of size `controls[0]` with KL share `controls[1]`; return the new state, and the gradients."""
         values = self.optimizer.values(state.optimizer)
         result = self.members.gradient(values, state.moving, fixed, batch, noise, seed, controls[1])
         stepped = self.optimizer.step(state.optimizer, result.gradients, controls[0])
@@ -218,9 +218,9 @@ class Loop:
     def _epoch(
         self, data: Data, rows: Batch, seed: Any, controls: Any, fixed: Any, state: TrainState
     ) -> tuple[tf.Tensor, TrainState]:
-        """Steps over the shuffled rows, up to the first loss that is not finite; the mean nll over them.
+        """Run the steps of one epoch, until a loss is not finite; return the mean nll and the next state.
 
-        The KL is not summed here: its gradient is cheap, its value would cost as much as the rest of a step.
+        The KL is not summed here: its gradient is cheap, but its value would cost as much as the rest of a step.
         """
 
         def block(start: Any, total: Any, *moved: Any) -> tuple[Any, ...]:
@@ -253,7 +253,7 @@ class Loop:
     def _evaluate(
         self, data: Data, rows: Batch, seed: Any, fixed: Any, state: TrainState
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """KL of the weights as they are, and mean nll of the validation data under one draw of them."""
+        """Compute the KL of the present state, and the mean nll of the validation data for one draw."""
         batch = data.validation or Batch(rows.x[:1], rows.y[:1], None)
         noise = standard_normal([self._noise_size], seed + tf.constant([0, -1]), self.members.loss.dtype)
         values = self.optimizer.values(state.optimizer)
@@ -261,7 +261,7 @@ class Loop:
         return kl, nll
 
     def _epochs_a_call(self) -> int:
-        """Epochs that take about a quarter of a second: how often the bar moves, and how long Ctrl-C waits."""
+        """Number of epochs in about a quarter of a second: how often the bar moves, and how long Ctrl-C waits."""
         sizes = [int(np.prod(v.shape)) for v in self.members.loss.trainable]
         num_parameters = sum(sizes) * self.members.num_members
         microseconds_a_step = 20.0 + 0.002 * num_parameters  # of a CPU core; its order of magnitude is enough

@@ -17,13 +17,13 @@ __all__ = ["Batch", "NetworkLoss", "Terms"]
 
 
 class Batch(NamedTuple):
-    """What a step sees.
+    """Batch of a training step.
 
     Attributes
     ----------
     x, y : Tensor (B, D), (B, Q)
     row_weights : Tensor (B,) or None
-        They sum to about 1; None where all rows count alike.
+        Weights of the rows, which sum to about 1; None if all rows count equally.
     """
 
     x: tf.Tensor
@@ -31,14 +31,14 @@ class Batch(NamedTuple):
     row_weights: tf.Tensor | None
 
     def mean(self, values: tf.Tensor) -> tf.Tensor:
-        """Weighted mean of one number a row."""
+        """Weighted mean of `values`, one per row."""
         if self.row_weights is None:
             return tf.reduce_mean(values)
         return tf.reduce_sum(tf.cast(self.row_weights, values.dtype) * values)
 
 
 class Terms(NamedTuple):
-    """What the loss is made of, for one draw of the weights.
+    """Terms of the loss for one draw of the weights.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class Terms(NamedTuple):
     kl : Tensor ()
         Nats.
     penalty : Tensor ()
-        Of layers that add to a Keras loss.
+        Losses that other layers add, such as regularizers.
     moving : list of Tensor
-        What the variables that a pass moves hold after it.
+        Values, after the pass, of the variables that it moves.
     """
 
     nll: tf.Tensor
@@ -59,30 +59,30 @@ class Terms(NamedTuple):
 
 
 class NetworkLoss:
-    """The loss of a network and a likelihood.
+    """Loss of a network and a likelihood, as a function of the values of their variables.
 
     Parameters
     ----------
     network : tf_keras.Model
         Built.
     likelihood : likelihood
-        Weights of its own, where it has any, are trained too.
+        Its own weights, if any, are trained too.
     row_shape : sequence of int
         Shape of a row of x.
     num_samples : int, default=1
-        Draws of the weights a step, over which the gradient is averaged.
+        Draws of the weights per step, over which the gradient is averaged.
 
     Attributes
     ----------
     trainable, moving, fixed : list of tf.Variable
-        All variables: those that the gradient is taken of, those that a pass in training moves, such as the averages
-        of batch normalisation, and the others.
+        All variables: those that are trained by their gradients, those that a training pass updates, such as the
+        averages of batch normalisation, and all others.
     structure : hashable
-        Equal for losses that are the same function of their values.
+        Equal for losses that compute the same function of these values.
     """
 
     explains = True
-    """Whether a step that is not finite can be gone through operation by operation."""
+    """Whether a step that is not finite can be replayed operation by operation."""
 
     def __init__(self, network: keras.Model, likelihood: Any, row_shape: Sequence[int], num_samples: int = 1) -> None:
         self.network, self.likelihood, self.num_samples = network, likelihood, num_samples
@@ -98,7 +98,7 @@ class NetworkLoss:
     def terms(
         self, values: dict[Any, tf.Tensor], batch: Batch, noise: Any, seed: Any, *, training: bool = True
     ) -> Terms:
-        """The terms for one draw of the weights; `values` has those of all variables, by their keys."""
+        """Compute the terms for one draw of the weights; `values` are those of all variables, by key."""
         applied = apply(self.network, batch.x, noise=noise, seed=seed, values=values, training=training)
         with at(values):
             nll = batch.mean(self.likelihood.nll(batch.y, applied.f))
@@ -108,9 +108,9 @@ class NetworkLoss:
     def gradient(
         self, values: dict[Any, tf.Tensor], batch: Batch, noise: Any, seed: Any, kl_share: Any
     ) -> tuple[list[tf.Tensor], Terms]:
-        """Gradient of the loss with respect to `trainable`, zeros for what it does not use, and the terms.
+        """Compute the gradient with respect to `trainable` (zero for unused ones), and the terms.
 
-        `kl_share` is the KL weight of the step divided by N. Dividing here, XLA would do so for each parameter.
+        `kl_share` is the KL weight of the step divided by N. If divided here, XLA would do so for each parameter.
         """
         at_values = [values[key(v)] for v in self.trainable]
         with tf.GradientTape() as tape:
@@ -121,7 +121,7 @@ class NetworkLoss:
         return [tf.convert_to_tensor(g) for g in gradients], Terms(nll, kl, penalty, moving)
 
     def averaged(self, values: dict[Any, tf.Tensor], batch: Batch, noise: Any, seed: Any) -> Terms:
-        """The terms, averaged over the draws of a step."""
+        """Compute the terms, averaged over the draws of a step."""
         size, draws = noise.shape[0] // self.num_samples, []
         for s in range(self.num_samples):
             own = noise[s * size : (s + 1) * size]
@@ -134,6 +134,6 @@ class NetworkLoss:
         return Terms(nll, kl, penalty, draws[-1].moving)
 
     def count_noise(self, shape: Sequence[int]) -> int:
-        """Standard normal numbers that a step, or an evaluation, over a batch of this shape takes."""
+        """Number of standard normal numbers that a step, or an evaluation, takes for a batch of this shape."""
         counts = [rehearse(self.network, shape, training=training).num_noise for training in (True, False)]
         return max(counts) * self.num_samples

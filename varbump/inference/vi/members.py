@@ -1,4 +1,4 @@
-"""Many losses of one structure at once: a network is an ensemble of one."""
+"""Losses of K members of one structure at once; a single network is K = 1."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["Gradient", "Members", "rotated"]
 
 
 class Gradient(NamedTuple):
-    """Of all members.
+    """Gradients of all members, with the terms of the loss.
 
     Attributes
     ----------
     gradients : list of Tensor (K, ...)
-        Of each member's own loss.
+        Gradients of each member's own loss.
     nll, kl : Tensor ()
-        Averaged over the members; the nll with the penalties.
+        Means over the members; the nll includes the penalties.
     moving : list of Tensor (K, ...)
-        As of `varbump.inference.vi.loss.Terms`.
+        As in `varbump.inference.vi.loss.Terms`.
     """
 
     gradients: list[tf.Tensor]
@@ -34,13 +34,17 @@ class Gradient(NamedTuple):
 
 
 class Members:
-    """A loss, vectorised over K values for each of its variables; the values that are fixed are the same for all.
+    """Loss vectorised over K members, which have their own values of all variables but the fixed ones.
 
     Parameters
     ----------
     loss : NetworkLoss or InducingLoss
     num_members : int
         K.
+
+    Notes
+    -----
+    With K = 1 nothing is vectorised: the loss is evaluated directly, and the leading axis is added to the results.
     """
 
     def __init__(self, loss: Any, num_members: int) -> None:
@@ -49,7 +53,7 @@ class Members:
     def gradient(
         self, values: Any, moving: Any, fixed: Any, batch: Batch, noise: Any, seed: Any, kl_share: Any
     ) -> Gradient:
-        """Gradients of the members on one batch, each with noise of its own."""
+        """Compute the gradients of all members on one batch, each with its own noise."""
 
         def one(own_values: Any, own_moving: Any, own_noise: Any, own_seed: Any) -> Any:
             taken = self._values(own_values, own_moving, fixed)
@@ -60,7 +64,7 @@ class Members:
         return Gradient(gradients, tf.reduce_mean(nll), tf.reduce_mean(kl), moved)
 
     def evaluate(self, values: Any, moving: Any, fixed: Any, batch: Batch, noise: Any, seed: Any) -> tuple[Any, Any]:
-        """Nll of one draw, and the KL, averaged over the members; nothing is moved."""
+        """Compute the nll of one draw and the KL, averaged over the members; moving variables stay the same."""
 
         def one(own_values: Any, own_moving: Any, own_noise: Any, own_seed: Any) -> Any:
             taken = self._values(own_values, own_moving, fixed)
@@ -94,10 +98,10 @@ class Members:
 
 
 def rotated(noise: tf.Tensor, count: int) -> tf.Tensor:
-    """The same numbers (P,) for each of `count` members, each beginning elsewhere: (count, P).
+    """Rotate noise (P,) by a different offset for each of `count` members: (count, P).
 
-    Drawing them is what a step of many small networks would spend most of its time on. For each member they are
-    independent normals, and no weight has the same number in two members.
+    Drawing separate noise would take most of the time of a step of many small networks. For each member the numbers
+    are independent normals, and no weight has the same number in two members.
     """
     size = noise.shape[0]
     twice = tf.concat([noise, noise], 0)

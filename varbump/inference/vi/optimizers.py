@@ -1,4 +1,4 @@
-"""How a gradient becomes a step: our Adam, or any optimiser of tf_keras."""
+"""Optimisers: the built-in Adam, or any optimiser of tf_keras."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from varbump.forward.structure import Undescribable, frozen
 __all__ = ["Adam", "KerasOptimizer", "make_optimizer"]
 
 MAX_PACKED_SIZE = 16_384
-"""Variables up to this size share one vector: one update for all instead of a handful of kernels for each."""
+"""Variables up to this size share one vector, with one update for all instead of several kernels for each."""
 
 
 class Adam:
-    r"""Adam on vectors that hold all small variables at once.
+    r"""Adam on vectors that combine all small variables.
 
     .. math:: \theta \leftarrow \theta - \alpha_t\, m_t / \sqrt{v_t + \epsilon^2}, \quad
               \alpha_t = \mathrm{rate}_t \sqrt{1 - \beta_2^t} / (1 - \beta_1^t)
 
-    Its state is parameters, first and second moments of each group of variables.
+    Its state has the parameters and the first and second moments of each group of variables.
 
     Parameters
     ----------
     specs : sequence of TensorSpec (K, ...)
-        Of the values of each variable.
+        Specifications of the values of each variable.
 
     References
     ----------
@@ -49,7 +49,7 @@ class Adam:
         self._groups = packs + [[i] for i in range(len(specs)) if i not in small]
 
     def step_sizes(self, learning_rates: np.ndarray) -> np.ndarray:
-        """alpha_t of every step of a run, (num_steps,)."""
+        """Step sizes alpha_t of all steps of a run, (num_steps,)."""
         t = 1.0 + np.arange(len(learning_rates))
         return learning_rates * np.sqrt(1.0 - self.beta_2**t) / (1.0 - self.beta_1**t)
 
@@ -73,7 +73,7 @@ class Adam:
         return values
 
     def step(self, state: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor], alpha: tf.Tensor) -> list[tf.Tensor]:
-        """The state after one step; gradients in the order of the variables."""
+        """State after one step; gradients are in the order of the variables."""
         count = len(self._groups)
         parameters, first, second = state[:count], state[count : 2 * count], state[2 * count :]
         new: tuple[list[tf.Tensor], ...] = ([], [], [])
@@ -88,28 +88,28 @@ class Adam:
         return new[0] + new[1] + new[2]
 
     def finish(self, state: Sequence[tf.Tensor]) -> None:
-        """Nothing to write back."""
+        """Do nothing: the state need not be written back."""
 
     @staticmethod
     def _pack(group: Sequence[int], tensors: list[tf.Tensor]) -> tf.Tensor:
-        """One vector for several variables; a large one keeps its shape."""
+        """Concatenate several variables into one vector; a large one keeps its shape."""
         return tensors[0] if len(group) == 1 else tf.concat([tf.reshape(t, [-1]) for t in tensors], 0)
 
 
 class KerasOptimizer:
-    """Any optimiser of tf_keras; its learning rate is its own, and so is its state at the end of a run.
+    """Any optimiser of tf_keras, which has its own learning rate and gets its state back after a run.
 
     Parameters
     ----------
     optimizer : tf_keras optimizer
     variables : sequence of tf.Variable
-        Of one network. Several members have stand-ins with a leading axis.
+        Variables of one network. For several members, substitutes with a leading axis are made.
     num_members : int
     """
 
     def __init__(self, optimizer: Any, variables: Sequence[tf.Variable], num_members: int) -> None:
         self._optimizer, self._single = optimizer, num_members == 1
-        optimizer.jit_compile = False  # it is compiled with all the rest
+        optimizer.jit_compile = False  # it is compiled as part of the loop
         self._variables = list(variables) if self._single else [_stacked(v, num_members) for v in variables]
         optimizer.build(self._variables)
         own = [*optimizer.variables, getattr(optimizer, "_learning_rate", None)]
@@ -120,11 +120,11 @@ class KerasOptimizer:
         self.structure = _structure(optimizer)
 
     def step_sizes(self, learning_rates: np.ndarray) -> np.ndarray:
-        """Not used: the optimiser has its own."""
+        """Return the rates, which are not used: the optimiser has its own."""
         return learning_rates
 
     def start(self, values: Sequence[Any]) -> list[tf.Tensor]:
-        """The values of the variables, and those of the optimiser's own."""
+        """Initial state: the values of the variables and of the optimiser's own variables."""
         return [tf.convert_to_tensor(value) for value in [*values, *self._own]]
 
     def values(self, state: Sequence[tf.Tensor]) -> list[tf.Tensor]:
@@ -144,7 +144,7 @@ class KerasOptimizer:
         return [*(v[None] for v in new[:count]), *new[count:]] if self._single else new
 
     def finish(self, state: Sequence[tf.Tensor]) -> None:
-        """Have the optimiser hold its state."""
+        """Assign the state to the optimiser's own variables."""
         for variable, value in zip(self._own, state[len(self._variables) :], strict=True):
             variable.assign(value)
 
@@ -154,7 +154,7 @@ def _stacked(variable: tf.Variable, num_members: int) -> tf.Variable:
 
 
 def _structure(optimizer: Any) -> Hashable:
-    """What the update computes, but for the learning rate, which is a variable unless it is a schedule."""
+    """Structure of the update, without the learning rate, which is a variable unless it is a schedule."""
     configuration = dict(optimizer.get_config())
     if isinstance(configuration.get("learning_rate"), Real):
         del configuration["learning_rate"]
@@ -167,12 +167,12 @@ def _structure(optimizer: Any) -> Hashable:
 
 
 def make_optimizer(optimizer: Any, variables: Sequence[tf.Variable], num_members: int = 1) -> Adam | KerasOptimizer:
-    """Our Adam for None, otherwise the tf_keras optimiser that was passed or named.
+    """Make the built-in Adam for None, otherwise wrap the tf_keras optimiser that was passed or named.
 
     Raises
     ------
     TypeError
-        If it is a Keras 3 optimiser, or no optimiser at all.
+        If it is a Keras 3 optimiser, or not an optimiser.
     """
     if optimizer is None:
         return Adam([tf.TensorSpec([num_members, *v.shape], v.dtype) for v in variables])
@@ -185,10 +185,10 @@ def make_optimizer(optimizer: Any, variables: Sequence[tf.Variable], num_members
 
 
 def _reciprocal_sqrt(v: tf.Tensor) -> tf.Tensor:
-    """1 / sqrt(v) for positive v, to 5e-6 relative in float32.
+    """Compute 1 / sqrt(v) for positive v, with a relative error of 5e-6 in float32.
 
-    Division and square root are what bounds Adam on a CPU, an Adam step needs no seven digits of them. Two Newton
-    steps from the exponent halved in integer arithmetic are multiplications only.
+    Division and square root limit the speed of Adam on a CPU, and an Adam step does not need seven digits. Here two
+    Newton steps, starting from the exponent halved in integer arithmetic, take multiplications only.
 
     References
     ----------

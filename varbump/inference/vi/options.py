@@ -1,4 +1,4 @@
-"""The options of a training run: checked once, and what a checkpoint is recognised by."""
+"""Options of a training run, validated once; a checkpoint is matched by them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["Options", "takes_options_of"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 EPOCHS, NUM_STEPS = 200, 5_000
-"""Default length of a run: the larger of the two. A learned noise scale takes thousands of steps."""
+"""Default length of a run, whichever is longer: a learned noise scale needs thousands of steps."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What `varbump.fit` is called with beside network, likelihood and data; documented there.
+    """Keyword arguments of `varbump.fit`, which documents them.
 
     Raises
     ------
     ValueError
-        If one is out of range.
+        If an option is out of range.
     """
 
     epochs: int | None = None
@@ -60,11 +60,11 @@ class Options:
             raise ValueError("validation_data must be a pair (x, y)")
 
     def num_epochs(self, steps_an_epoch: int) -> int:
-        """How many epochs to run."""
+        """Number of epochs to run."""
         return self.epochs or max(EPOCHS, -(-NUM_STEPS // steps_an_epoch))
 
     def row_weights(self, x: np.ndarray) -> tuple[np.ndarray | None, float]:
-        """`sample_weight` scaled to mean 1, and its sum before: N of the ELBO."""
+        """`sample_weight` scaled to mean 1, and its sum before scaling, the N of the ELBO."""
         if self.sample_weight is None:
             return None, float(len(x))
         weights = check_array(self.sample_weight, "sample_weight", x.dtype.name)
@@ -78,16 +78,16 @@ class Options:
         return weights * (len(x) / total), total
 
     def arguments(self) -> dict[str, Any]:
-        """Those that decide what a run computes, beside the seed; data are told by their checksums elsewhere."""
+        """Options that determine the result of a run, except the seed; data are compared by checksum elsewhere."""
         names = {field.name for field in dataclasses.fields(self)}
         names -= {"sample_weight", "validation_data", "seed", "checkpoint", "verbose"}
         return {name: getattr(self, name) for name in sorted(names)}
 
 
 def takes_options_of(function: Callable[..., Any]) -> Callable[[Function], Function]:
-    """Decorator: ``**options`` are the keyword arguments of another function; signature and docstring say so.
+    """Decorate a function whose ``**options`` are keyword arguments of another: complete signature and docstring.
 
-    In the docstring, a line ``{options}`` becomes the description of those that are not described already.
+    In the docstring, a line ``{options}`` is replaced by the descriptions of those that it does not describe itself.
     """
 
     def decorate(target: Function) -> Function:
@@ -109,7 +109,7 @@ def takes_options_of(function: Callable[..., Any]) -> Callable[[Function], Funct
 
 
 def _parameters(docstring: str) -> dict[str, str]:
-    """Entries of the section Parameters of a NumPy docstring, by name."""
+    """Entries of the Parameters section of a NumPy docstring, by name."""
     section = docstring.split("Parameters\n    ----------\n", 1)[1].split("\n\n    Returns", 1)[0]
     entries = re.split(r"\n(?=    \w)", "\n" + section)
     return {name: entry for entry in entries if entry.strip() for name in re.split(r", | : ", entry.strip())[:1]}

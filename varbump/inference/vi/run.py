@@ -1,4 +1,4 @@
-"""All epochs of a run, a few a call of the compiled loop: recorded, stopped early, interrupted, resumed."""
+"""Run all epochs, a few per call of the compiled loop: recording, early stopping, interruption, resumption."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def run_epochs(
 ) -> tuple[TrainState, bool]:
     """Run all epochs and record them in `history`.
 
-    Returns the state after the last epoch that the history has, and whether the next one was not finite.
+    Returns the state after the last epoch in the history, and whether the next epoch was not finite.
 
-    State and record change together: wherever Ctrl-C arrives, they speak of the same epoch.
+    State and history change together: whenever Ctrl-C arrives, they belong to the same epoch.
 
     Parameters
     ----------
     controls : ndarray (E, steps, 2)
         Step size and KL weight of each step.
     columns : dict of str to ndarray (E,)
-        More columns of the history, known beforehand.
+        Further columns of the history, known in advance.
     """
     plan, epochs, a_call = loop.plan, len(controls), loop.epochs_a_call
     warming = int(np.sum(columns["kl_weight"] < history.temperature))
@@ -46,7 +46,7 @@ def run_epochs(
     failed = False
     with progress:
         try:
-            if first < epochs:  # compiles, where nobody has yet
+            if first < epochs:  # compiles, if necessary
                 loop.run(state, seed, range(first, first), controls[:0], 0)
             for start in range(first, epochs, a_call):
                 chunk = range(start, min(start + a_call, epochs))

@@ -1,4 +1,4 @@
-"""Step sizes and KL weights of every step of a run, worked out before it starts."""
+"""Learning rates and KL weights of all steps of a run, computed before it starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def learning_rates(learning_rate: Any, schedule: str | Callable[[np.ndarray], An
     Parameters
     ----------
     learning_rate : float or tf_keras LearningRateSchedule
-        Peak, or the whole schedule (then `schedule` is not looked at).
+        Peak value, or the whole schedule (`schedule` is then ignored).
     schedule : {"cosine", "constant"} or callable
         Factor as a function of the fraction t in [0, 1) of the run. "cosine" is :math:`(1 + \\cos \\pi t) / 2`.
 

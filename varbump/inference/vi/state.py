@@ -1,4 +1,4 @@
-"""All that the next epochs depend on, beside data, seeds and options: a value that goes in and comes out."""
+"""State of a training run: everything that later epochs depend on besides data, seeds and options."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["TrainState"]
 
 
 class TrainState(NamedTuple):
-    """State of a training run of K members.
+    """State of a training run of K members; an epoch takes one and returns the next.
 
     Attributes
     ----------
     optimizer : list of Tensor
-        Trainable weights and moments, in the layout of the optimiser.
+        Trainable weights and the state of the optimiser, in its layout.
     moving : list of Tensor (K, ...)
-        Variables that the forward pass moves, such as the averages of batch normalisation.
+        Variables that the forward pass updates, such as the averages of batch normalisation.
     best : list of Tensor (K, ...)
         Weights and moving variables of the best epoch; empty without patience.
     best_loss : Tensor ()
-        Nats per observation.
+        Loss of the best epoch, nats per observation.
     stale : Tensor ()
-        Epochs since the best one.
+        Number of epochs since the best one.
     """
 
     optimizer: list[Any]
@@ -33,17 +33,17 @@ class TrainState(NamedTuple):
     stale: Any
 
     def arrays(self) -> dict[str, list[np.ndarray]]:
-        """The parts, for a checkpoint."""
+        """Parts of the state as arrays, for a checkpoint."""
         parts = {"optimizer": self.optimizer, "moving": self.moving, "best": [*self.best, self.best_loss, self.stale]}
         return {name: [np.asarray(tensor) for tensor in tensors] for name, tensors in parts.items()}
 
     def replaced(self, arrays: dict[str, Any]) -> TrainState:
-        """The state of a checkpoint, in place of this one.
+        """Return the state of a checkpoint, which must have the shapes of this one.
 
         Raises
         ------
         ValueError
-            If it is of a run with other variables.
+            If its shapes are others.
         """
         for name, tensors in self.arrays().items():
             if [(a.shape, a.dtype) for a in arrays[name]] != [(a.shape, a.dtype) for a in tensors]:

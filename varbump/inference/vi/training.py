@@ -1,4 +1,4 @@
-"""A training run from arrays to a state: what `fit`, `fit_ensemble` and `sample_importance` have in common."""
+"""Training runs, from arrays to a state: shared by `fit`, `fit_ensemble` and `sample_importance`."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from varbump.model.checks import check_data, check_network
 __all__ = ["Run", "checked_data", "run_seed", "train"]
 
 LEARNING_RATE = 0.01
-"""Default of the built-in Adam."""
+"""Default learning rate of the built-in Adam."""
 
 WATCHED = 64
-"""Validation data are filled up to multiples of this many rows."""
+"""Validation data are padded to multiples of this many rows."""
 
 
 @dataclass
 class Run:
-    """What a training run has come to.
+    """Result of a training run.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Run:
     _failure: Exception | None = None
 
     def values(self) -> Iterator[tuple[Any, np.ndarray]]:
-        """Each variable that the run changed, and its values (K, ...); those of the best epoch, with patience."""
+        """Yield each variable that the run changed with its values (K, ...), of the best epoch if there is one."""
         loss, state = self._loop.members.loss, self._state
         values = [*self._loop.optimizer.values(state.optimizer), *state.moving]
         if self.history.best_epoch is not None:
@@ -59,19 +59,19 @@ class Run:
         yield from zip([*loss.trainable, *loss.moving], map(np.asarray, values), strict=True)
 
     def finish(self) -> None:
-        """Have the optimiser hold its state, and raise the error of a run that was not finite."""
+        """Write the state back to the optimiser, and raise the error of a run that failed."""
         self._loop.optimizer.finish(self._state.optimizer)
         if self._failure is not None:
             raise self._failure
 
 
 def run_seed(options: Options) -> int:
-    """The seed of a run: the one that was given, that of its checkpoint, or TensorFlow's."""
+    """Seed of a run: the given one, that of its checkpoint, or one from TensorFlow's global seed."""
     return host_seed(stored_seed(options.checkpoint) if options.seed is None else options.seed)
 
 
 def checked_data(network: keras.Model, likelihood: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Training data as arrays that fit the network, which is built if it was not."""
+    """Convert training data to arrays that fit the network, and build the network if necessary."""
     check_network(network)
     check_likelihood(likelihood)
     x, y = check_data(network, likelihood, x, y)
@@ -83,17 +83,22 @@ def checked_data(network: keras.Model, likelihood: Any, x: Any, y: Any) -> tuple
 def train(
     loss: Any, x: np.ndarray, y: np.ndarray, options: Options, seed: int, starts: Sequence[Sequence[np.ndarray]]
 ) -> Run:
-    """Train K members.
+    """Train K members; one network is K = 1.
 
     Parameters
     ----------
     loss : NetworkLoss or InducingLoss
     x, y : ndarray (N, D), (N, Q)
-        Checked.
+        Training data, already validated.
     options : Options
     seed : int
     starts : sequence of sequence of ndarray
-        For each of the loss' trainable variables, its start in each member.
+        For each trainable variable of the loss, its initial value in each of the K members.
+
+    Returns
+    -------
+    Run
+        Nothing has been assigned to the variables of the loss yet.
     """
     network, likelihood = loss.network, loss.likelihood
     weights, total_weight = options.row_weights(x)
@@ -143,7 +148,7 @@ def train(
 
 
 def _watched(x: np.ndarray, y: np.ndarray) -> Batch:
-    """Validation data, filled up to one of a few sizes by rows of weight 0, so that folds share a program."""
+    """Pad validation data with rows of weight 0 to one of a few sizes, so that folds share a program."""
     size = -(-len(x) // WATCHED) * WATCHED
     rows = np.arange(size) * (np.arange(size) < len(x))
     weights = np.where(np.arange(size) < len(x), 1.0 / len(x), 0.0)
