@@ -6,9 +6,11 @@ import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 import varbump as vb
@@ -171,6 +173,106 @@ def test_attributes_of_ones_own_likelihood_are_seen():
         likelihood.shift = shift
         losses.append(train(likelihood=likelihood)[1].history["nll"][-1])
     assert abs(losses[0] - losses[1]) > 1.0
+
+
+def stack(*layers, seed=0):
+    return tf_keras.Sequential([tf_keras.Input((1,)), *layers, vb.build_network(2, hidden_units=(),
+                                make_posterior_fn=MEAN_FIELD, seed=seed)])  # fmt: skip
+
+
+def dense(**options):
+    return tf_keras.layers.Dense(2, kernel_initializer="ones", **options)
+
+
+def alone_and_after(make, other, **options):
+    """Weights after a fit that compiles for itself, and after one that could have shared a program with another."""
+    alone = train(make(), **options)[0].get_weights()
+    vb.clear_programs()
+    train(other(), **options)
+    return alone, train(make(), **options)[0].get_weights()
+
+
+def with_loss(weight):
+    model = stack(dense())
+    model.add_loss(lambda: weight * tf.reduce_sum(model.layers[0].kernel ** 2))
+    return model
+
+
+def frozen_batch_norm(trainable):
+    layer = tf_keras.layers.BatchNormalization()
+    model = stack(dense(), layer)
+    layer.trainable = trainable
+    return model
+
+
+PAIRS = {
+    "trainable": (lambda: stack(dense(trainable=False), dense()), lambda: stack(dense(), dense(trainable=False))),
+    "batch normalisation": (lambda: frozen_batch_norm(True), lambda: frozen_batch_norm(False)),
+    "add_loss": (lambda: with_loss(10.0), lambda: with_loss(0.0)),
+    "penalty": (
+        lambda: stack(dense(), tf_keras.layers.Activation("relu", activity_regularizer=tf_keras.regularizers.L2(1.0))),
+        lambda: stack(dense(), tf_keras.layers.Activation("relu")),
+    ),
+    "partial": (
+        lambda: stack(dense(activation=partial(tf.nn.leaky_relu, alpha=0.1))),
+        lambda: stack(dense(activation=partial(tf.nn.leaky_relu, alpha=0.9))),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_what_no_configuration_says_is_not_shared(pair):
+    for alone, after in zip(*alone_and_after(*pair), strict=True):
+        np.testing.assert_array_equal(alone, after)
+
+
+@pytest.mark.slow
+def test_an_attribute_that_is_changed_is_noticed():
+    dropout = tf_keras.layers.Dropout(0.9)
+    model = stack(dense(), dropout)
+    start = model.get_weights()
+    train(model)
+    model.set_weights(start)
+    dropout.rate = 0.0
+    changed = train(model)[1].history["nll"]
+    vb.clear_programs()
+    assert changed == train(stack(dense(), tf_keras.layers.Dropout(0.0)))[1].history["nll"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [tf_keras.optimizers.Nadam, lambda rate: tf_keras.optimizers.Adam(
+    rate, use_ema=True, ema_overwrite_frequency=2)], ids=["Nadam", "moving averages"])  # fmt: skip
+def test_optimizers_with_conditions_and_variables_of_their_own(make):
+    first, second = (train(stack(dense()), optimizer=make(0.01))[0].get_weights() for _ in "ab")
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert np.isfinite(a).all()
+
+
+def test_an_optimizer_of_other_weights_is_refused():
+    optimizer = tf_keras.optimizers.SGD(0.01)
+    train(optimizer=optimizer)
+    with pytest.raises(ValueError, match="optimizer has been used for other weights"):
+        train(optimizer=optimizer)
+
+
+class ReadsInside(tf_keras.layers.Layer):
+    """A layer with a graph of its own, traced before the training."""
+
+    def build(self, input_shape):
+        self.factor = self.add_weight(name="factor", shape=(), initializer="ones")
+        self._graph = tf.function(lambda x: self.factor * x)
+        self._graph(tf.zeros([1, 1]))
+        super().build(input_shape)
+
+    def call(self, inputs):
+        return self._graph(inputs[:1]) + inputs
+
+
+def test_a_weight_that_is_read_past_its_value_is_named():
+    with pytest.raises(TypeError, match=r"factor.* read inside of a tf.function"):
+        train(tf_keras.Sequential([tf_keras.Input((1,)), ReadsInside(), network()]))
 
 
 def test_the_least_recently_used_goes(monkeypatch):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -108,7 +108,9 @@ class Rehearsal(NamedTuple):
     moved: tuple[int, ...]
 
 
-def rehearse(network: keras.Model, shape: Sequence[int], *, training: bool = False) -> Rehearsal:
+def rehearse(
+    network: keras.Model, shape: Sequence[int], *, training: bool = False, structure: Hashable = None
+) -> Rehearsal:
     """Trace a pass over rows x of this shape, once for all networks of the same structure."""
     shape = tuple(int(size) for size in shape)
     dtype = tf.as_dtype(float_dtype(network))
@@ -119,7 +121,7 @@ def rehearse(network: keras.Model, shape: Sequence[int], *, training: bool = Fal
         drawn = tuple(tf.TensorSpec(w.shape, w.dtype) for w in forward.drawn)
         return Rehearsal(forward.taken, drawn, tf.TensorSpec(applied.f.shape, applied.f.dtype), moved)
 
-    return remembered(("rehearsal", network_structure(network), shape, dtype, training), make)
+    return remembered(("rehearsal", structure or network_structure(network), shape, dtype, training), make)
 
 
 def called_layers(network: keras.Model, shape: Sequence[int]) -> list[Any]:

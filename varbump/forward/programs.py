@@ -23,6 +23,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from varbump.core.printed import Printed, Table
+from varbump.forward.structure import token
 
 __all__ = ["Programs", "clear_programs", "compiled", "program", "programs", "remembered", "tracing"]
 
@@ -140,7 +141,8 @@ def program(kind: str, structure: Hashable, make: Callable[[], Callable[..., Any
     def call(*arguments: Any) -> Any:
         arguments = tf.nest.map_structure(_tensor, arguments)
         shapes = tuple(None if a is None else (tuple(a.shape), a.dtype) for a in tf.nest.flatten(arguments))
-        found = _find((kind, structure, shapes), kind, make, owner, arguments)
+        sizes = tuple(len(tf.nest.flatten(a)) for a in arguments)
+        found = _find((kind, structure, shapes, sizes), kind, make, owner, arguments)
         if found.calls:
             found.calls += 1
             return found.call(*arguments)
@@ -159,16 +161,17 @@ def program(kind: str, structure: Hashable, make: Callable[[], Callable[..., Any
 def _find(key: Hashable, kind: str, make: Callable[[], Any], owner: Any, arguments: Any) -> _Program:
     with _lock:
         if key in _not_shared:
-            key = (key, _token(owner))
+            key = (key, token(owner))
         if key in _held:
             _held.move_to_end(key)
             return _held[key]
         began = time.perf_counter()
         function = tf.function(partial(make()), jit_compile=True, autograph=False)
         concrete = function.get_concrete_function(*tf.nest.map_structure(_spec, arguments))
+        _check_reads(concrete, owner)
         if concrete.graph.captures and key not in _not_shared:
             _not_shared.add(key)
-            key = (key, _token(owner))
+            key = (key, token(owner))
         made = _Program(kind, getattr(owner, "name", ""), concrete, seconds=time.perf_counter() - began)
         _held[key] = made
         while len(_held) > MAX_PROGRAMS:
@@ -176,20 +179,22 @@ def _find(key: Hashable, kind: str, make: Callable[[], Any], owner: Any, argumen
         return made
 
 
+def _check_reads(concrete: Any, owner: Any) -> None:
+    """Raise a TypeError if a weight is read past the values that the program is given for it."""
+    captured = {id(outer) for outer, _ in concrete.graph.captures}
+    for variable in getattr(owner, "variables", []):
+        if id(getattr(variable, "_variable", variable).handle) in captured:
+            raise TypeError(
+                f"weight {variable.name} is read inside of a tf.function that a layer has of its own; remove the "
+                f"decorator there: all of the computation is compiled anyway"
+            )
+
+
 def _give_back() -> None:
     """Return to the system what compiling has used and freed, which glibc keeps: half of what a program leaves."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL(None).malloc_trim(0)
-
-
-def _token(owner: Any) -> Hashable:
-    """Return a token that identifies an object in a key, without keeping the object alive."""
-    token = owner.__dict__.get("_varbump_token")
-    if token is None:
-        token = object()
-        object.__setattr__(owner, "_varbump_token", token)
-    return token
 
 
 def _tensor(value: Any) -> Any:

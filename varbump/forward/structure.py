@@ -6,12 +6,10 @@ import inspect
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
-import tensorflow as tf
-
 from varbump.core.keras import keras, serialize
 from varbump.core.registry import key_of_class
 
-__all__ = ["Undescribable", "frozen", "likelihood_structure", "network_structure"]
+__all__ = ["Undescribable", "frozen", "likelihood_structure", "network_structure", "token"]
 
 PURE = {
     "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "BatchNormalization", "Concatenate",
@@ -29,44 +27,47 @@ NOT_COMPUTED = {"name", "seed", "build_config", "build_input_shape", "kl_weight"
 """Keys of configurations that compiled programs do not depend on."""
 
 
+NOT_USED = {"name", "reduction", "_varbump_token"}
+"""Attributes of likelihoods that no density depends on."""
+
+
 class Undescribable(Exception):
     """Raised for an object whose configuration does not determine what it computes."""
 
 
-def network_structure(network: keras.Model) -> Hashable:
+def network_structure(network: keras.Model, *, lasting: bool = True) -> Hashable:
     """Return a value that is equal for networks that compute the same function of inputs, noise and variables.
 
-    If the configuration does not determine the function, the value is unique to this network.
+    If the configuration does not determine the function, the value is unique to this network; and to this call too,
+    unless `lasting`, since nobody knows what may have been changed since the last one.
     """
-    layers = [(layer, getattr(layer, "activation", None)) for layer in network._flatten_layers()]
-    held = network.__dict__.get("_varbump_structure")
-    if held is not None and len(held[0]) == len(layers):
-        if all(a is b and f is g for (a, f), (b, g) in zip(held[0], layers, strict=True)):
-            return held[1]
     try:
-        structure = _described(network)
+        return _described(network)
     except Undescribable:
-        structure = ("a network of its own", object())
-    object.__setattr__(network, "_varbump_structure", (layers, structure))  # bypasses the attribute tracking of Keras
-    return structure
+        if not lasting:
+            return ("a network of its own", object())
+        parts = [(id(layer), id(getattr(layer, "activation", None))) for layer in network._flatten_layers()]
+        return ("a network of its own", token(network), tuple(parts))
 
 
 def _described(network: keras.Model) -> Hashable:
     if not network._is_graph_network:
         raise Undescribable
     layers = list(_layers(network))
-    if not all(_describes_itself(type(layer)) for layer in layers):
+    if not all(_describes_itself(layer) for layer in layers):
         raise Undescribable
     numbers = {layer.name: f"layer {index}" for index, layer in enumerate(layers)}
-    variables = tuple((tuple(v.shape), v.dtype.name, bool(v.trainable)) for v in network.variables)
+    trained = {id(v) for v in network.trainable_variables}
+    variables = tuple((tuple(v.shape), v.dtype.name, id(v) in trained) for v in network.variables)
     try:
         configuration = network.get_config()
-    except NotImplementedError as error:
+        penalties = [keras.regularizers.serialize(layer.activity_regularizer) for layer in layers]
+    except Exception as error:  # of parts that users wrote
         raise Undescribable from error
-    parts = [getattr(layer, name, None) for layer in layers for name in ("make_posterior_fn", "make_prior_fn")]
     # a function of one's own may have the name of one of Keras, which is all that a configuration says of it
     functions = tuple(f for f in (getattr(layer, "activation", None) for layer in layers) if inspect.isfunction(f))
-    return frozen(configuration, numbers), variables, functions, tuple(_attributes(part) for part in parts)
+    flags = tuple(layer.trainable for layer in layers)
+    return frozen(configuration, numbers), variables, functions, flags, frozen(penalties)
 
 
 def _layers(network: keras.Model) -> Iterator[Any]:
@@ -79,11 +80,19 @@ def _layers(network: keras.Model) -> Iterator[Any]:
             yield layer
 
 
-def _describes_itself(cls: type) -> bool:
-    """Whether the configuration of a layer determines what it computes."""
-    if cls.__module__.startswith("tf_keras."):
-        return cls.__name__ in PURE
-    return key_of_class(cls) is not None or keras.saving.get_registered_name(cls) != cls.__name__
+def _describes_itself(layer: Any) -> bool:
+    """Whether the configuration of a layer determines what it computes.
+
+    So it is for some layers of tf_keras and for ours, unless a part of a user's own is in them: its configuration may
+    leave out what its methods use.
+    """
+    if type(layer).__module__.startswith("tf_keras."):
+        return type(layer).__name__ in PURE and not layer._callable_losses
+    parts = [layer, *(getattr(layer, name, layer) for name in ("make_posterior_fn", "make_prior_fn"))]
+    if isinstance(getattr(layer, "activation", None), keras.layers.Layer):
+        parts.append(layer.activation)
+    of_ours = all(type(part).__module__.startswith(("varbump.", "tf_keras.")) for part in parts)
+    return of_ours and key_of_class(type(layer)) is not None and len(layer._callable_losses) <= 1
 
 
 def likelihood_structure(likelihood: Any) -> Hashable:
@@ -91,17 +100,30 @@ def likelihood_structure(likelihood: Any) -> Hashable:
     try:
         if hasattr(likelihood, "structure"):
             return type(likelihood), frozen(likelihood.structure()), _attributes(likelihood)
-        return ("a likelihood of its own", likelihood)
     except Undescribable:
-        return ("a likelihood of its own", likelihood)
+        pass
+    return ("a likelihood of its own", token(likelihood))
 
 
-def _attributes(part: Any) -> Hashable:
-    """Attributes of an object of a user's class, since its methods may use any of them; otherwise None."""
-    if type(part).__module__.startswith(("varbump.", "builtins")):
+def _attributes(likelihood: Any) -> Hashable:
+    """Attributes of a likelihood of a user's class, since its methods may use any of them; otherwise None."""
+    if type(likelihood).__module__.startswith("varbump."):
         return None
-    held = {name: value for name, value in vars(part).items() if not isinstance(value, tf.Variable)}
-    return frozen({name: value for name, value in held.items() if name not in ("_name", "name", "reduction")})
+    known = {id(v) for v in [*likelihood.variables, *likelihood.constants]}
+    own = {name: value for name, value in vars(likelihood).items() if id(value) not in known}
+    return tuple((name, frozen(value)) for name, value in sorted(own.items()) if name not in NOT_USED)
+
+
+def token(owner: Any) -> Hashable:
+    """Return what stands for an object in a key, without keeping it alive."""
+    try:
+        found = owner.__dict__.get("_varbump_token")
+        if found is None:
+            found = object()
+            object.__setattr__(owner, "_varbump_token", found)  # bypasses the attribute tracking of Keras
+        return found
+    except (AttributeError, TypeError):
+        return owner
 
 
 def frozen(value: Any, numbers: Mapping[str, str] | None = None) -> Hashable:

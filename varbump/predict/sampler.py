@@ -201,7 +201,8 @@ class _Programs:
 
     def __init__(self, network: keras.Model, row_shape: tuple[int, ...]) -> None:
         dtype = tf.as_dtype(float_dtype(network))
-        rehearsal = rehearse(network, (1, *row_shape))
+        structure = network_structure(network)
+        rehearsal = rehearse(network, (1, *row_shape), structure=structure)
         self.bytes_a_draw = max(rehearsal.num_noise, 1) * dtype.size
         self.output = rehearsal.output
         self.bytes_a_value = int(np.prod(rehearsal.output.shape[1:])) * dtype.size
@@ -228,6 +229,5 @@ class _Programs:
 
             return tf.map_fn(one, weights, fn_output_signature=dtype)
 
-        structure = network_structure(network), row_shape
-        self.draw = program("draw weights", structure, lambda: draw, network)
-        self.evaluate = program("evaluate draws", structure, lambda: evaluate, network)
+        self.draw = program("draw weights", (structure, row_shape), lambda: draw, network)
+        self.evaluate = program("evaluate draws", (structure, row_shape), lambda: evaluate, network)

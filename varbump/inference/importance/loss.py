@@ -36,7 +36,7 @@ class InducingLoss(NetworkLoss):
         self.trainable, self.moving = posterior.variables, []
         self.fixed = all_variables(network, likelihood)
         make_stateless(self.trainable)
-        structures = network_structure(network), likelihood_structure(likelihood)
+        structures = network_structure(network, lasting=False), likelihood_structure(likelihood)
         self.structure: Hashable = ("inducing", *structures, num_samples, posterior.num_inducing)
 
     def terms(

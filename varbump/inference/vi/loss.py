@@ -89,11 +89,13 @@ class NetworkLoss:
         self.dtype = tf.as_dtype(float_dtype(network))
         variables = all_variables(network, likelihood)
         self.trainable = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
-        moved = rehearse(network, (2, *row_shape), training=True).moved
+        self._of_network = network_structure(network, lasting=False)
+        moved = rehearse(network, (2, *row_shape), training=True, structure=self._of_network).moved
         self.moving = [network.variables[index] for index in moved]
         known = {key(v) for v in [*self.trainable, *self.moving]}
         self.fixed = [v for v in variables if key(v) not in known]
-        self.structure: Hashable = (network_structure(network), likelihood_structure(likelihood), num_samples)
+        sizes = len(self.trainable), tuple(moved), len(self.fixed)
+        self.structure: Hashable = (self._of_network, likelihood_structure(likelihood), num_samples, sizes)
 
     def terms(
         self, values: dict[Any, tf.Tensor], batch: Batch, noise: Any, seed: Any, *, training: bool = True
@@ -135,5 +137,5 @@ class NetworkLoss:
 
     def count_noise(self, shape: Sequence[int]) -> int:
         """Number of standard normal numbers that a step, or an evaluation, takes for a batch of this shape."""
-        counts = [rehearse(self.network, shape, training=training).num_noise for training in (True, False)]
-        return max(counts) * self.num_samples
+        passes = (rehearse(self.network, shape, training=t, structure=self._of_network) for t in (True, False))
+        return max(found.num_noise for found in passes) * self.num_samples

@@ -94,7 +94,7 @@ class Members:
 
         own_noise = rotated(noise, self.num_members)
         arguments = tuple(values), tuple(moving), own_noise, tf.range(self.num_members)
-        return tf.vectorized_map(member, arguments, fallback_to_while_loop=False)
+        return tf.vectorized_map(member, arguments, fallback_to_while_loop=True)
 
 
 def rotated(noise: tf.Tensor, count: int) -> tf.Tensor:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import sys
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -11,7 +14,7 @@ import tensorflow as tf
 
 from varbump.core.keras import keras, refuse_keras3
 from varbump.forward.stateless import at, key, make_stateless
-from varbump.forward.structure import Undescribable, frozen
+from varbump.forward.structure import Undescribable, frozen, token
 
 __all__ = ["Adam", "KerasOptimizer", "make_optimizer"]
 
@@ -111,10 +114,11 @@ class KerasOptimizer:
         self._optimizer, self._single = optimizer, num_members == 1
         optimizer.jit_compile = False  # it is compiled as part of the loop
         self._variables = list(variables) if self._single else [_stacked(v, num_members) for v in variables]
+        built_for = getattr(optimizer, "_index_dict", None)
+        if built_for and any(optimizer._var_key(v) not in built_for for v in self._variables):
+            raise ValueError("optimizer has been used for other weights, whose moments it holds; make a new one")
         optimizer.build(self._variables)
-        own = [*optimizer.variables, getattr(optimizer, "_learning_rate", None)]
-        own.append(getattr(optimizer, "_current_learning_rate", None))
-        by_key = {key(v): v for v in own if isinstance(v, tf.Variable)}
+        by_key = {key(v): v for v in [*optimizer.variables, *vars(optimizer).values()] if isinstance(v, tf.Variable)}
         self._own = list(by_key.values())
         make_stateless([*self._variables, *self._own])
         self.structure = _structure(optimizer)
@@ -139,7 +143,8 @@ class KerasOptimizer:
         gradients = [g[0] for g in gradients] if self._single else gradients
         variables = [*self._variables, *self._own]
         with at({key(v): t for v, t in zip(variables, [*values, *state[count:]], strict=True)}) as after:
-            self._optimizer.apply_gradients(list(zip(gradients, self._variables, strict=True)))
+            with _both_branches(after):
+                self._optimizer.apply_gradients(list(zip(gradients, self._variables, strict=True)))
         new = [after[key(v)] for v in variables]
         return [*(v[None] for v in new[:count]), *new[count:]] if self._single else new
 
@@ -153,17 +158,42 @@ def _stacked(variable: tf.Variable, num_members: int) -> tf.Variable:
     return tf.Variable(tf.zeros([num_members, *variable.shape], variable.dtype), name=variable.name.split(":")[0])
 
 
+@contextmanager
+def _both_branches(values: dict[Any, Any]) -> Iterator[None]:
+    """Inside the block, `tf.cond` takes both branches and selects: values assigned in one must not stay in it."""
+
+    def select(pred: Any, true_fn: Any = None, false_fn: Any = None, name: Any = None) -> Any:
+        del name
+        before = dict(values)
+        of_true, after_true = true_fn(), dict(values)
+        values.update(before)
+        of_false = false_fn()
+        for name_of, value in after_true.items():
+            values[name_of] = tf.where(pred, value, values[name_of])
+        return of_true if of_true is None else tf.nest.map_structure(partial(tf.where, pred), of_true, of_false)
+
+    module = sys.modules[keras.optimizers.Optimizer.__module__].tf  # as the optimisers of tf_keras know it
+    original, module.cond = module.cond, select
+    try:
+        yield
+    finally:
+        module.cond = original
+
+
 def _structure(optimizer: Any) -> Hashable:
-    """Structure of the update, without the learning rate, which is a variable unless it is a schedule."""
+    """What the update computes, but for the learning rate, which is a variable unless it is a schedule."""
+    parts = [optimizer, getattr(optimizer, "_learning_rate", optimizer)]
+    known = all(isinstance(part, tf.Variable) or type(part).__module__.startswith("tf_keras.") for part in parts)
+    excluded = any(vars(optimizer).get(f"_exclude_from_weight_decay{end}") for end in ("", "_names"))
+    if not known or excluded:
+        return ("an optimizer of its own", token(optimizer))
     configuration = dict(optimizer.get_config())
     if isinstance(configuration.get("learning_rate"), Real):
         del configuration["learning_rate"]
     try:
-        if type(optimizer).__module__.startswith("tf_keras."):
-            return type(optimizer), frozen(configuration)
+        return type(optimizer), frozen(configuration)
     except Undescribable:
-        pass
-    return ("an optimizer of its own", optimizer)
+        return ("an optimizer of its own", token(optimizer))
 
 
 def make_optimizer(optimizer: Any, variables: Sequence[tf.Variable], num_members: int = 1) -> Adam | KerasOptimizer:

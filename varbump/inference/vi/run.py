@@ -25,10 +25,11 @@ def run_epochs(
     seed: int,
     progress: TrainingProgress,
     saved: Checkpoint | None,
-) -> tuple[TrainState, bool]:
+) -> tuple[TrainState, bool, OSError | None]:
     """Run all epochs and record them in `history`.
 
-    Returns the state after the last epoch in the history, and whether the next epoch was not finite.
+    Returns the state after the last epoch in the history, whether the next epoch was not finite, and the error of a
+    checkpoint that could not be written.
 
     State and history change together: whenever Ctrl-C arrives, they belong to the same epoch.
 
@@ -43,7 +44,7 @@ def run_epochs(
     warming = int(np.sum(columns["kl_weight"] < history.temperature))
     first, state = (0, state) if saved is None else saved.resume(state, history)
     done: tuple[TrainState, dict[str, list[float]]] = (state, history.history)
-    failed = False
+    failed, error = False, None
     with progress:
         try:
             if first < epochs:  # compiles, if necessary
@@ -72,10 +73,12 @@ def run_epochs(
                 saved.write(state, history, epochs)
         except KeyboardInterrupt:
             history.stopped = "interrupted"
+        except OSError as problem:  # a checkpoint could not be written: what has been learned is not lost with it
+            error = problem
     state, history.history = done
     if loop.patience and not failed and len(history.epoch) > warming:
         history.best_epoch = len(history.epoch) - 1 - int(state.stale)
-    return state, failed
+    return state, failed, error
 
 
 def _columns(loop: Loop, result: Epochs) -> dict[str, np.ndarray]:

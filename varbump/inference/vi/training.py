@@ -142,9 +142,9 @@ def train(
     history = History(num_data=len(x), steps_per_epoch=plan.steps, temperature=float(options.temperature))
     progress = TrainingProgress(epochs, options.verbose, options.temperature)
     start = loop.start([np.stack(values) for values in starts])
-    state, failed = run_epochs(loop, start, history, controls, columns, seed, progress, saved)
+    state, failed, error = run_epochs(loop, start, history, controls, columns, seed, progress, saved)
     failure = non_finite_loss(loop, state, seed, len(history.epoch), controls) if failed else None
-    return Run(history, loop, state, failure)
+    return Run(history, loop, state, failure or error)
 
 
 def _watched(x: np.ndarray, y: np.ndarray) -> Batch:
