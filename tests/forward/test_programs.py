@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from tensorflow_probability import distributions as tfd
 
 import varbump as vb
 from varbump.forward import programs as module
@@ -273,6 +274,23 @@ class ReadsInside(tf_keras.layers.Layer):
 def test_a_weight_that_is_read_past_its_value_is_named():
     with pytest.raises(TypeError, match=r"factor.* read inside of a tf.function"):
         train(tf_keras.Sequential([tf_keras.Input((1,)), ReadsInside(), network()]))
+
+
+def own_prior(scale):
+    @vb.register("ProgramsOwnPrior")
+    class Own(vb.priors.Prior):
+        def distribution(self, scales):
+            return tfd.Normal(0.0, scale * scales)
+
+    return Own
+
+
+@pytest.mark.slow
+def test_registered_priors_are_shared_by_class_and_attributes():
+    narrow, wide = own_prior(1.0), own_prior(10.0)  # the second takes the name of the first, as in a notebook
+    losses = [train(network(make_prior_fn=prior(scale=0.5)))[1].history["kl"][-1] for prior in (narrow, narrow, wide)]
+    assert kinds() == ["train", "train"]
+    assert losses[0] == losses[1] != losses[2]
 
 
 def test_the_least_recently_used_goes(monkeypatch):

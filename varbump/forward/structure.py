@@ -67,7 +67,8 @@ def _described(network: keras.Model) -> Hashable:
     # a function of one's own may have the name of one of Keras, which is all that a configuration says of it
     functions = tuple(f for f in (getattr(layer, "activation", None) for layer in layers) if inspect.isfunction(f))
     flags = tuple(layer.trainable for layer in layers)
-    return frozen(configuration, numbers), variables, functions, flags, frozen(penalties)
+    priors = tuple(_held(prior) for prior in (getattr(layer, "make_prior_fn", None) for layer in layers))
+    return frozen(configuration, numbers), variables, functions, flags, frozen(penalties), priors
 
 
 def _layers(network: keras.Model) -> Iterator[Any]:
@@ -83,12 +84,15 @@ def _layers(network: keras.Model) -> Iterator[Any]:
 def _describes_itself(layer: Any) -> bool:
     """Whether the configuration of a layer determines what it computes.
 
-    So it is for some layers of tf_keras and for ours, unless a part of a user's own is in them: its configuration may
-    leave out what its methods use.
+    So it is for some layers of tf_keras and for ours, unless a part of a user's own is in them, such as a family, which
+    may keep more than its configuration says. A registered prior may be a user's own: it is compared by all it holds.
     """
     if type(layer).__module__.startswith("tf_keras."):
         return type(layer).__name__ in PURE and not layer._callable_losses
-    parts = [layer, *(getattr(layer, name, layer) for name in ("make_posterior_fn", "make_prior_fn"))]
+    parts = [layer, getattr(layer, "make_posterior_fn", layer), getattr(layer, "prior", layer)]
+    prior = getattr(layer, "make_prior_fn", layer)
+    if key_of_class(type(prior)) is None:
+        parts.append(prior)
     if isinstance(getattr(layer, "activation", None), keras.layers.Layer):
         parts.append(layer.activation)
     of_ours = all(type(part).__module__.startswith(("varbump.", "tf_keras.")) for part in parts)
@@ -103,6 +107,13 @@ def likelihood_structure(likelihood: Any) -> Hashable:
     except Undescribable:
         pass
     return ("a likelihood of its own", token(likelihood))
+
+
+def _held(prior: Any) -> Hashable:
+    """Class and attributes of a prior factory of a user's own, since its methods may use any of them; else None."""
+    if prior is None or type(prior).__module__.startswith("varbump."):
+        return None
+    return type(prior), tuple((name, frozen(value)) for name, value in sorted(vars(prior).items()))
 
 
 def _attributes(likelihood: Any) -> Hashable:
