@@ -56,6 +56,7 @@ def test_huge_targets_are_the_likelihood():
             np.testing.assert_array_equal(value, v.numpy())
 
 
+@pytest.mark.slow
 def test_data_that_are_nan_are_no_fault_of_a_layer():
     with pytest.raises(vb.NonFiniteLossError, match="The data of that step hold nan or infinity") as error:
         guarded(stock(), "mse", y=Y * np.nan)

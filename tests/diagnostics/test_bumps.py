@@ -7,6 +7,7 @@ import varbump as vb
 X = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
 
 
+@pytest.mark.slow
 def test_a_network_at_its_start_is_alive():
     for seed in range(2):
         report = vb.bump_report(vb.build_network(2, hidden_units=(8, 8), activation="bump", seed=seed), X)

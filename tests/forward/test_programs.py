@@ -322,6 +322,7 @@ def test_it_prints_as_a_table():
     assert len(vb.programs()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layer",
     [
@@ -380,6 +381,7 @@ VALUES = textwrap.dedent("""
 """)
 
 
+@pytest.mark.slow
 def test_no_value_is_compiled_into_a_program(tmp_path):
     """XLA writes each program that it compiles into a folder: other values must add none."""
     flags = f"--xla_dump_to={tmp_path} --xla_dump_hlo_as_text"

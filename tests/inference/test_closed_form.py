@@ -115,6 +115,7 @@ def test_estimate_of_the_elbo_is_unbiased(family):
     assert estimate.standard_error < 0.02 * abs(exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["local", pytest.param("flipout", marks=pytest.mark.slow)])
 def test_mean_field_finds_what_theory_says_it_must(estimator):
     x, y = problem()

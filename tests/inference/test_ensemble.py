@@ -56,6 +56,7 @@ def fitted(seed=0, num_members=3, **options):
     return vb.fit_ensemble(network, vb.likelihoods.Normal(0.1), X, Y, num_members=num_members, seed=seed, **options)
 
 
+@pytest.mark.slow
 def test_members_differ_and_each_is_trained():
     ensemble = fitted()
     assert ensemble.num_members == 3

@@ -175,6 +175,7 @@ def test_any_tf_keras_optimizer(optimizer):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_built_in_adam_takes_the_steps_of_keras_adam():
     x, y = data()
     ours, theirs = network(), network()
@@ -414,6 +415,7 @@ def test_what_is_no_likelihood_is_refused(likelihood):
         vb.fit(network(), likelihood, x, y, epochs=1)
 
 
+@pytest.mark.slow
 def test_training_runs_eagerly_for_debugging():
     x, y = data(20)
     tf.config.run_functions_eagerly(True)

@@ -80,6 +80,7 @@ def test_a_linear_model_has_the_closed_form():
     np.testing.assert_allclose(w.std(0) / sd, 1.0, atol=5 / np.sqrt(4000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "likelihood",
     [pytest.param(vb.likelihoods.HeteroscedasticNormal(), marks=pytest.mark.slow), vb.likelihoods.StudentT()],

@@ -27,6 +27,7 @@ def test_the_posterior_is_that_of_the_tempered_objective():
     assert history.temperature == 0.25
 
 
+@pytest.mark.slow
 def test_the_history_speaks_of_the_elbo_at_weight_one():
     _, history = fitted(temperature=0.25, epochs=10)
     columns = history.history

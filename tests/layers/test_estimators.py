@@ -125,6 +125,7 @@ def test_a_family_that_cannot_is_refused():
         vb.build_network(estimator="antithetic")
 
 
+@pytest.mark.slow
 def test_the_layers_of_a_joint_posterior_draw_together():
     """The mean of f depends on the covariance between the weights of two layers: of draws, and of bare calls."""
     network = vb.build_network(

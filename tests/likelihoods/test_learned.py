@@ -71,6 +71,7 @@ def test_each_target_learns_a_scale_of_its_own():
     np.testing.assert_allclose(likelihood.scale, [0.3, 0.05], rtol=0.1)
 
 
+@pytest.mark.slow
 def test_student_t_learns_scale_and_degrees_of_freedom():
     x, y = line(20_000, sd=0.3, noise=scipy.stats.t(4.0))
     likelihood = StudentT(df=20.0, learn_df=True)

@@ -62,7 +62,11 @@ def test_the_example_of_the_class_runs():
         registry._classes.update(before)
 
 
-@pytest.mark.parametrize("likelihood", OWN, ids=lambda item: type(item).__name__)
+@pytest.mark.parametrize(
+    "likelihood",
+    [OWN[0], *(pytest.param(item, marks=pytest.mark.slow) for item in OWN[1:])],
+    ids=lambda item: type(item).__name__,
+)
 def test_a_distribution_is_all_that_fitting_predicting_and_scoring_need(likelihood):
     x, y = table(likelihood, num_targets=2)
     network = vb.build_network(2, hidden_units=(3,), num_outputs=2, likelihood=likelihood, seed=0)

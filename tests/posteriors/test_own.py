@@ -93,6 +93,7 @@ def test_the_estimator_that_it_lacks_is_refused():
         vb.build_network(1, make_posterior_fn=own_parts.Logistic(), estimator="local")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [pytest.param("shared", marks=pytest.mark.slow), "flipout"])
 def test_fit(estimator):
     x = np.linspace(-1.0, 1.0, 60)[:, None].astype("float32")

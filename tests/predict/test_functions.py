@@ -32,6 +32,7 @@ def test_each_draw_is_one_function_whatever_the_pieces(network, monkeypatch):
     np.testing.assert_allclose(vb.predict_f(network, X, num_draws=70, seed=0), f, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_draws_that_are_made_in_several_goes_are_one_set_too(network, monkeypatch):
     monkeypatch.setattr(sampler, "NOISE_BYTES", 20_000)
     f = vb.predict_f(network, X, num_draws=300, seed=0)

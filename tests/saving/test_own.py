@@ -53,6 +53,7 @@ def test_layers_of_ones_own(path):
     assert_same_functions(saved, loaded)
 
 
+@pytest.mark.slow
 def test_keras_saves_and_loads_them_too(tmp_path):
     saved = network()
     saved.save(tmp_path / "model.keras")
@@ -69,6 +70,7 @@ def test_an_ensemble(path):
     assert_same_functions(ensemble, vb.load(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

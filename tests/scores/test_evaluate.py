@@ -57,6 +57,7 @@ def test_scores_of_a_normal_predictive_are_its_closed_forms(certain, held_out):
         np.testing.assert_allclose(scores.coverage_interval[level], expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_an_exact_model_is_calibrated(exact):
     network, *_, mean, covariance = exact
     x, y = from_posterior(mean, covariance, 2000)
