@@ -171,10 +171,11 @@ def _resampled(
     program, generator = compiled(block), generator_of(seed, 4)
     chosen: list[list[np.ndarray]] = []
     log_weights = []
+    with tracing():  # the network's layers are gone through here only, and the lock is not held while it runs
+        program.get_concrete_function(tf.TensorSpec([2], tf.int32))
     for number in range(-(-num_draws // groups)):
         state = stateless_seeds(seed, 5, number)[0]
-        with tracing():
-            weights, values = program(tf.constant(state))
+        weights, values = program(tf.constant(state))
         logs = values.numpy().astype(float).reshape(groups, num_candidates)
         logs[np.isnan(logs)] = -np.inf
         best = np.argmax(logs + generator.gumbel(size=logs.shape), axis=1) + num_candidates * np.arange(groups)
