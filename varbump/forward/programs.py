@@ -107,7 +107,7 @@ def remembered(key: Hashable, make: Callable[[], Any]) -> Any:
         return _facts[key]
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any]) -> Any:
     """Compile `function` as one XLA program that is not shared.
 
     It is wrapped in a partial, since TensorFlow identifies functions by their code to warn of excessive retracing: it
