@@ -11,8 +11,9 @@ from scipy.special import gammainc
 
 from varbump.core.keras import keras
 from varbump.core.registry import register_builtin
+from varbump.likelihoods.base import Likelihood
 from varbump.likelihoods.learned_scale import LearnedScaleLikelihood
-from varbump.likelihoods.log_link import LogLink, offset_of
+from varbump.likelihoods.log_link import LogLink, LogLinkLikelihood
 from varbump.likelihoods.scales import LearnedScale
 
 __all__ = ["Gamma"]
@@ -22,7 +23,7 @@ SMALLEST_DISPERSION = 1e-8
 
 
 @register_builtin("GammaLikelihood")
-class Gamma(LearnedScaleLikelihood):
+class Gamma(LogLinkLikelihood, LearnedScaleLikelihood):
     r"""Gamma likelihood of positive y, such as durations, with a predicted mean and a learned dispersion.
 
     .. math:: p(y | f) = \frac{(k / \mu)^k}{\Gamma(k)} y^{k - 1} e^{-k y / \mu}, \quad
@@ -81,16 +82,10 @@ class Gamma(LearnedScaleLikelihood):
         )
 
     @classmethod
-    def for_table(cls, y: np.ndarray, resolution: float) -> Gamma:
+    def for_table(cls, y: np.ndarray, resolution: float) -> Likelihood:
         """Place the mean of y at f = 0, with the relative resolution of y as the floor of the noise."""
         floor = float(np.clip((resolution / y.mean()) ** 2, SMALLEST_DISPERSION, 1.0))
         return cls(min_dispersion=floor, num_targets=y.shape[1]).adapted(y, resolution)
-
-    def adapted(self, y: np.ndarray, resolution: float) -> Gamma:
-        """Copy the likelihood, placing the mean of y at f = 0 unless an offset was given."""
-        del resolution
-        offset = offset_of(y.mean(axis=0)) if self.offset is None else self.offset
-        return type(self)(**{**self.get_config(), "offset": offset})
 
     @property
     def dispersion(self) -> float | np.ndarray:
@@ -101,21 +96,6 @@ class Gamma(LearnedScaleLikelihood):
     def min_dispersion(self) -> float:
         """Floor of the dispersion."""
         return self._scale.floor.value
-
-    @property
-    def offset(self) -> Any:
-        """Log of the mean at f = 0: None, a float, or a list with one for each target."""
-        return self._link.offset
-
-    @property
-    def constants(self) -> list[tf.Variable]:
-        """The offset and the floor of the dispersion."""
-        return [self._link.constant.variable, *super().constants]
-
-    def num_outputs(self, num_targets: int) -> int:
-        """Number of network outputs, one for each of `num_targets` columns of y."""
-        self._link.check_targets(num_targets)
-        return super().num_outputs(num_targets)
 
     def distribution(self, f: Any) -> Any:
         """Distribution of y given f, batch shape (..., Q)."""

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from varbump.likelihoods.base import Likelihood
 from varbump.likelihoods.constants import Constant
 
-__all__ = ["LogLink", "offset_of"]
+__all__ = ["LogLink", "LogLinkLikelihood"]
 
 LARGEST = 30.0
 """Largest abs(f): a factor of 1e13 up or down. Beyond it the value is constant and the gradient zero."""
@@ -65,7 +66,43 @@ class LogLink:
             raise ValueError(f"The likelihood has {shape[0]} offsets, but y has {num_targets} columns")
 
 
-def offset_of(levels: Any) -> Any:
+class LogLinkLikelihood(Likelihood):
+    r"""Abstract likelihood whose level of y is :math:`\exp(\mathrm{offset} + f)`, held in `_link`."""
+
+    _link: LogLink
+
+    @property
+    def offset(self) -> Any:
+        """Log of the level of y at f = 0: None, a float, or a list with one for each target."""
+        return self._link.offset
+
+    @property
+    def constants(self) -> list[tf.Variable]:
+        """The offset, and the constants of the noise."""
+        return [self._link.constant.variable, *super().constants]
+
+    def num_outputs(self, num_targets: int) -> int:
+        """Number of network outputs, one for each of `num_targets` columns of y."""
+        self._link.check_targets(num_targets)
+        return super().num_outputs(num_targets)
+
+    @classmethod
+    def for_table(cls, y: np.ndarray, resolution: float) -> Likelihood:
+        """Place the level of y at f = 0."""
+        return cls().adapted(y, resolution)
+
+    def adapted(self, y: np.ndarray, resolution: float) -> Likelihood:
+        """Copy the likelihood, placing the level of y at f = 0 unless an offset was given."""
+        del resolution
+        offset = _offset(self.level(y)) if self.offset is None else self.offset
+        return type(self)(**{**self.get_config(), "offset": offset})
+
+    def level(self, y: np.ndarray) -> np.ndarray:
+        """Typical y of each target, shape (Q,): the mean, or a little above 0 if there are no events at all."""
+        return np.maximum(y.mean(axis=0), 0.5 / len(y) if self.discrete else 0.0)
+
+
+def _offset(levels: Any) -> Any:
     """Offset that places positive levels (Q,) of y at f = 0: a float for one target, otherwise a list."""
     smallest, largest = np.exp(-LARGEST_OFFSET), np.exp(LARGEST_OFFSET)
     offsets = np.log(np.clip(np.asarray(levels, float), smallest, largest)).tolist()

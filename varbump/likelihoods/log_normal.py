@@ -11,8 +11,9 @@ import tensorflow_probability as tfp
 from varbump.core.keras import keras
 from varbump.core.random import standard_normal
 from varbump.core.registry import register_builtin
+from varbump.likelihoods.base import Likelihood
 from varbump.likelihoods.learned_scale import LearnedScaleLikelihood
-from varbump.likelihoods.log_link import LogLink, offset_of
+from varbump.likelihoods.log_link import LogLink, LogLinkLikelihood
 from varbump.likelihoods.normal_nll import normal_nll
 from varbump.likelihoods.scales import LearnedScale
 
@@ -20,7 +21,7 @@ __all__ = ["LogNormal"]
 
 
 @register_builtin("LogNormalLikelihood")
-class LogNormal(LearnedScaleLikelihood):
+class LogNormal(LogLinkLikelihood, LearnedScaleLikelihood):
     r"""Log-normal likelihood of positive y, with the median predicted by the network and a learned scale.
 
     .. math:: \log y \sim N(\mathrm{offset} + f, \mathrm{scale}^2)
@@ -71,16 +72,14 @@ class LogNormal(LearnedScaleLikelihood):
         self._scale = LearnedScale(scale, min_scale, num_targets, self.dtype)
 
     @classmethod
-    def for_table(cls, y: np.ndarray, resolution: float) -> LogNormal:
+    def for_table(cls, y: np.ndarray, resolution: float) -> Likelihood:
         """Place the geometric mean of y at f = 0, with the relative resolution of y as the floor of the scale."""
         floor = float(np.clip(resolution / y.mean(), 1e-6, 1.0))
         return cls(min_scale=floor, num_targets=y.shape[1]).adapted(y, resolution)
 
-    def adapted(self, y: np.ndarray, resolution: float) -> LogNormal:
-        """Copy the likelihood, placing the geometric mean of y at f = 0 unless an offset was given."""
-        del resolution
-        offset = offset_of(np.exp(np.log(y).mean(axis=0))) if self.offset is None else self.offset
-        return type(self)(**{**self.get_config(), "offset": offset})
+    def level(self, y: np.ndarray) -> np.ndarray:
+        """Geometric mean of y for each target, shape (Q,)."""
+        return np.exp(np.log(y).mean(axis=0))
 
     @property
     def scale(self) -> float | np.ndarray:
@@ -91,21 +90,6 @@ class LogNormal(LearnedScaleLikelihood):
     def min_scale(self) -> float:
         """Floor of the scale."""
         return self._scale.floor.value
-
-    @property
-    def offset(self) -> Any:
-        """Log of the median at f = 0: None, a float, or a list with one for each target."""
-        return self._link.offset
-
-    @property
-    def constants(self) -> list[tf.Variable]:
-        """The offset and the floor of the scale."""
-        return [self._link.constant.variable, *super().constants]
-
-    def num_outputs(self, num_targets: int) -> int:
-        """Number of network outputs, one for each of `num_targets` columns of y."""
-        self._link.check_targets(num_targets)
-        return super().num_outputs(num_targets)
 
     def distribution(self, f: Any) -> Any:
         """Distribution of y given f, batch shape (..., Q)."""

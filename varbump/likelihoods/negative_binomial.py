@@ -11,8 +11,9 @@ from scipy.special import betainc
 
 from varbump.core.keras import keras
 from varbump.core.registry import register_builtin
+from varbump.likelihoods.base import Likelihood
 from varbump.likelihoods.learned_scale import LearnedScaleLikelihood
-from varbump.likelihoods.log_link import LogLink, offset_of
+from varbump.likelihoods.log_link import LogLink, LogLinkLikelihood
 from varbump.likelihoods.scales import LearnedScale
 
 __all__ = ["NegativeBinomial"]
@@ -22,7 +23,7 @@ SMALLEST_DISPERSION = 1e-8
 
 
 @register_builtin("NegativeBinomialLikelihood")
-class NegativeBinomial(LearnedScaleLikelihood):
+class NegativeBinomial(LogLinkLikelihood, LearnedScaleLikelihood):
     r"""Negative binomial likelihood of counts, with the mean predicted by the network and a learned dispersion.
 
     .. math:: p(y | f) = \frac{\Gamma(y + r)}{y!\, \Gamma(r)} \frac{r^r \mu^y}{(r + \mu)^{r + y}}, \quad
@@ -80,15 +81,9 @@ class NegativeBinomial(LearnedScaleLikelihood):
         )
 
     @classmethod
-    def for_table(cls, y: np.ndarray, resolution: float) -> NegativeBinomial:
+    def for_table(cls, y: np.ndarray, resolution: float) -> Likelihood:
         """Place the mean of y at f = 0, with one dispersion for each target."""
         return cls(num_targets=y.shape[1]).adapted(y, resolution)
-
-    def adapted(self, y: np.ndarray, resolution: float) -> NegativeBinomial:
-        """Copy the likelihood, placing the mean of y at f = 0 unless an offset was given."""
-        del resolution
-        mean = np.maximum(y.mean(axis=0), 0.5 / len(y))  # for no events at all
-        return type(self)(**{**self.get_config(), "offset": offset_of(mean) if self.offset is None else self.offset})
 
     @property
     def dispersion(self) -> float | np.ndarray:
@@ -99,21 +94,6 @@ class NegativeBinomial(LearnedScaleLikelihood):
     def min_dispersion(self) -> float:
         """Floor of the dispersion."""
         return self._scale.floor.value
-
-    @property
-    def offset(self) -> Any:
-        """Log of the mean at f = 0: None, a float, or a list with one for each target."""
-        return self._link.offset
-
-    @property
-    def constants(self) -> list[tf.Variable]:
-        """The offset and the floor of the dispersion."""
-        return [self._link.constant.variable, *super().constants]
-
-    def num_outputs(self, num_targets: int) -> int:
-        """Number of network outputs, one for each of `num_targets` columns of y."""
-        self._link.check_targets(num_targets)
-        return super().num_outputs(num_targets)
 
     def distribution(self, f: Any) -> Any:
         """Distribution of y given f, batch shape (..., Q)."""

@@ -10,14 +10,13 @@ import tensorflow_probability as tfp
 from scipy.special import pdtr
 
 from varbump.core.registry import register_builtin
-from varbump.likelihoods.base import Likelihood
-from varbump.likelihoods.log_link import LogLink, offset_of
+from varbump.likelihoods.log_link import LogLink, LogLinkLikelihood
 
 __all__ = ["Poisson"]
 
 
 @register_builtin("PoissonLikelihood")
-class Poisson(Likelihood):
+class Poisson(LogLinkLikelihood):
     r"""Poisson likelihood of counts of independent events, with the rate predicted by the network.
 
     .. math:: p(y | f) = e^{-\mu} \mu^y / y!, \quad \mu = \exp(\mathrm{offset} + f), \quad y = 0, 1, 2, \dots
@@ -45,32 +44,6 @@ class Poisson(Likelihood):
     def __init__(self, offset: Any = None, *, reduction: str = "auto", name: str = "poisson_nll") -> None:
         super().__init__(reduction=reduction, name=name)
         self._link = LogLink(offset)
-
-    @classmethod
-    def for_table(cls, y: np.ndarray, resolution: float) -> Poisson:
-        """Place the mean of y at f = 0."""
-        return cls().adapted(y, resolution)
-
-    def adapted(self, y: np.ndarray, resolution: float) -> Poisson:
-        """Copy the likelihood, placing the mean of y at f = 0 unless an offset was given."""
-        del resolution
-        mean = np.maximum(y.mean(axis=0), 0.5 / len(y))  # for no events at all
-        return type(self)(**{**self.get_config(), "offset": offset_of(mean) if self.offset is None else self.offset})
-
-    @property
-    def offset(self) -> Any:
-        """Log of the mean count at f = 0: None, a float, or a list with one for each target."""
-        return self._link.offset
-
-    @property
-    def constants(self) -> list[tf.Variable]:
-        """The offset."""
-        return [self._link.constant.variable]
-
-    def num_outputs(self, num_targets: int) -> int:
-        """Number of network outputs, one for each of `num_targets` columns of y."""
-        self._link.check_targets(num_targets)
-        return num_targets
 
     def distribution(self, f: Any) -> Any:
         """Distribution of y given f, batch shape (..., Q)."""
