@@ -166,7 +166,7 @@ def test_an_argument_that_is_not_kept_is_named():
         def __init__(self, width=1.0):
             super().__init__(scale=width)
 
-    with pytest.raises(AttributeError, match=r"Forgets has no attribute 'width': .* self.width"):
+    with pytest.raises(TypeError, match=r"Forgets has no attribute 'width': .* self.width"):
         Forgets().get_config()
 
 

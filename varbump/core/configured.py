@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from varbump.core.keras import deserialize, serialize
 
@@ -58,6 +59,8 @@ def _arguments(cls: type) -> Iterator[str]:
 
 def _plain(value: Any) -> Any:
     """What JSON knows; objects as tf_keras writes them."""
+    if isinstance(value, (tf.Variable, tf.Tensor)):
+        value = value.numpy()
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
     if isinstance(value, (list, tuple)):

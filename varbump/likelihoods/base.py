@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
+from varbump.core.configured import Configured
 from varbump.core.keras import keras
 from varbump.likelihoods.noise import Noise
 from varbump.likelihoods.observations import check_support
@@ -22,7 +23,7 @@ BY_HAND = ("nll", "mean", "stddev", "sample")
 OF_THE_LOSS = ("name", "reduction")
 
 
-class Likelihood(keras.losses.Loss):
+class Likelihood(Configured, keras.losses.Loss):
     r"""Base of likelihoods :math:`p(y | f) = \prod_q p(y_q | f)` of observations y given network outputs f.
 
     A subclass needs one method, ``distribution(self, f)``, which returns a `tfp.distributions.Distribution` over y with
@@ -273,19 +274,10 @@ class Likelihood(keras.losses.Loss):
 
         Raises
         ------
-        AttributeError
+        TypeError
             If an argument of ``__init__`` is not stored under its name.
         """
-        config = {"reduction": getattr(self, "reduction", "auto"), "name": getattr(self, "name", None)}
-        for key in _arguments(type(self)):
-            try:
-                config[key] = _plain(getattr(self, key))
-            except AttributeError as error:
-                raise AttributeError(
-                    f"{type(self).__name__} has no attribute {key!r}: __init__ must keep each of its arguments as "
-                    f"self.{key}, or get_config must be overridden"
-                ) from error
-        return config
+        return {**super().get_config(), **{key: getattr(self, key, None) for key in OF_THE_LOSS}}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Likelihood:
@@ -328,19 +320,3 @@ class Likelihood(keras.losses.Loss):
                 f"{type(made).__name__} has no {what} in closed form; define {what}(self, f) in {type(self).__name__}"
             ) from error
 
-
-def _arguments(cls: type) -> list[str]:
-    """Names of the arguments of ``__init__``, except those of a Keras loss."""
-    named = [
-        parameter.name
-        for parameter in inspect.signature(cls).parameters.values()
-        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-    ]
-    return [name for name in named if name not in OF_THE_LOSS]
-
-
-def _plain(value: Any) -> Any:
-    """Convert numbers of TensorFlow and NumPy to Python numbers, which every format can store."""
-    if isinstance(value, (tf.Variable, tf.Tensor)):
-        value = value.numpy()
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
