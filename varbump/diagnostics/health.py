@@ -19,7 +19,9 @@ from varbump.diagnostics.traps import far_from_unit_scale, odd_and_wide, scales_
 from varbump.diagnostics.weights import LayerWeights, weight_summary
 from varbump.forward.apply import apply
 from varbump.layers import VariationalLayer
+from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_network
+from varbump.model.heads import separated
 from varbump.predict.sampler import Sampler
 
 __all__ = ["HealthReport", "LayerHealth", "health_report"]
@@ -133,7 +135,7 @@ def health_report(
     network : tf_keras.Model
         Trained, with layers of `varbump.layers.DenseVariational`.
     likelihood : likelihood
-        The one it was trained with.
+        The one it was trained with; None for a network that ends in a distribution of y.
     x, y : array-like (N, D), (N, Q)
         The training data.
     num_draws : int, default=50
@@ -153,7 +155,10 @@ def health_report(
     ----------
     Coker, Bruinsma, Burt, Pan and Doshi-Velez (2022), "Wide Mean-Field Bayesian Neural Networks Ignore the Data".
     """
+    trained = network
+    network, likelihood = separated(network, likelihood, x)
     check_network(network)
+    check_likelihood(likelihood, "mean", "stddev")
     num_draws, seed = check_count(num_draws, "num_draws", 2), host_seed(seed)
     x, y = check_data(network, likelihood, x, y)
     summary = weight_summary(network)
@@ -178,7 +183,7 @@ def health_report(
         *odd_and_wide(network, figures),
         *scales_apart(likelihood, float(collapsed), figures),
     )
-    return HealthReport(layers, **figures, num_data=len(x), temperature=temperature_of(network), findings=findings)
+    return HealthReport(layers, **figures, num_data=len(x), temperature=temperature_of(trained), findings=findings)
 
 
 def _layer(weights: LayerWeights, counts: Any) -> LayerHealth:

@@ -14,6 +14,7 @@ from varbump.inference.vi.history import History
 from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.options import Options
 from varbump.inference.vi.training import checked_data, run_seed, train
+from varbump.model.heads import separated
 
 __all__ = ["fit"]
 
@@ -48,8 +49,9 @@ def fit(
     ----------
     network : tf_keras.Model
         Contains `varbump.layers.DenseVariational` and any layers of tf_keras that XLA can compile.
-    likelihood : likelihood
-        For instance `varbump.likelihoods.Normal`. Its own weights, such as a learned scale, are trained too.
+    likelihood : likelihood or None
+        For instance `varbump.likelihoods.Normal`. Its own weights, such as a learned scale, are trained too. None for
+        a network that ends in a distribution of y, such as `tfp.layers.IndependentNormal`, which is its likelihood.
     x, y : array-like (N, D), (N, Q)
         Training data; one-dimensional arrays are treated as one column.
     epochs : int, optional
@@ -130,8 +132,9 @@ def fit(
         verbose=verbose,
     )
     seed = run_seed(options)
-    x, y = checked_data(network, likelihood, x, y)
-    loss = NetworkLoss(network, likelihood, x.shape[1:], options.num_samples)
+    trained, likelihood = separated(network, likelihood, x)
+    x, y = checked_data(trained, likelihood, x, y)
+    loss = NetworkLoss(trained, likelihood, x.shape[1:], options.num_samples)
     note_temperature(network, temperature)
     run = train(loss, x, y, options, seed, [[v.numpy()] for v in loss.trainable])
     with uninterrupted():
