@@ -105,8 +105,9 @@ def fit(
     Raises
     ------
     ValueError
-        If an argument is out of range; if x or y is empty, not finite, not numeric or of the wrong shape; or if
-        `checkpoint` is damaged or belongs to a run with other arguments or data, which the message names.
+        If an argument is out of range; if x or y is empty, not finite, not numeric or of the wrong shape; if there is
+        nothing to train, or the loss depends on a trainable variable that no layer tracks; or if `checkpoint` is
+        damaged or belongs to a run with other arguments or data, which the message names.
     OSError
         If `checkpoint` cannot be written.
     TypeError
