@@ -19,6 +19,7 @@ from varbump.diagnostics.traps import far_from_unit_scale, odd_and_wide, scales_
 from varbump.diagnostics.weights import LayerWeights, weight_summary
 from varbump.forward.apply import apply
 from varbump.layers import VariationalLayer
+from varbump.layers.variational import layers_with_estimated_kl
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_network
 from varbump.model.heads import separated
@@ -78,6 +79,8 @@ class HealthReport(Printed):
     temperature : float
     findings : tuple of str
         A sentence or two for each trap, with its figures; empty for a healthy posterior.
+    estimated_kl : tuple of str
+        Names of the layers whose KL in training is a Monte Carlo estimate, which is no trap, but noisy.
     """
 
     layers: tuple[LayerHealth, ...]
@@ -89,6 +92,7 @@ class HealthReport(Printed):
     num_data: int
     temperature: float
     findings: tuple[str, ...]
+    estimated_kl: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -105,6 +109,8 @@ class HealthReport(Printed):
             shares = f"{row.share_below_one:.0%}", f"{row.share_collapsed:.0%}"
             table.add_row(row.name, f"{row.num_weights:,}", sums[0], f"{row.signal_to_noise:.3g}", *shares, sums[1])
         yield table
+        if self.estimated_kl:
+            yield f"Training estimates the KL of {', '.join(self.estimated_kl)} by Monte Carlo.\n"
         figures = Table(title=f"In the units of y, {self.num_data:,} rows", title_justify="left")
         figures.add_column("")
         figures.add_column("sd", justify="right")
@@ -183,7 +189,14 @@ def health_report(
         *odd_and_wide(network, figures),
         *scales_apart(likelihood, float(collapsed), figures),
     )
-    return HealthReport(layers, **figures, num_data=len(x), temperature=temperature_of(trained), findings=findings)
+    return HealthReport(
+        layers,
+        **figures,
+        num_data=len(x),
+        temperature=temperature_of(trained),
+        findings=findings,
+        estimated_kl=layers_with_estimated_kl(network),
+    )
 
 
 def _layer(weights: LayerWeights, counts: Any) -> LayerHealth:

@@ -99,7 +99,8 @@ def fit(
     Returns
     -------
     History
-        Loss and nll (nats per observation) and KL (nats) of every epoch. After Ctrl-C it ends with the last
+        Loss and nll (nats per observation) and KL (nats) of every epoch; it also says which layers have no closed form
+        of the KL, which is then estimated by Monte Carlo. After Ctrl-C it ends with the last
         finished epoch, and the network has the weights of that epoch.
 
     Raises

@@ -12,6 +12,7 @@ from varbump.forward.apply import apply, rehearse
 from varbump.forward.elbo import negative_elbo
 from varbump.forward.stateless import all_variables, at, key
 from varbump.forward.structure import likelihood_structure, network_structure
+from varbump.layers.variational import layers_with_estimated_kl
 
 __all__ = ["Batch", "NetworkLoss", "Terms"]
 
@@ -94,6 +95,8 @@ class NetworkLoss:
     trainable, moving, fixed : list of tf.Variable
         All variables: those that are trained by their gradients, those that a training pass updates, such as the
         averages of batch normalisation, and all others.
+    estimated_kl : tuple of str
+        Names of the layers whose KL is a Monte Carlo estimate.
     structure : hashable
         Equal for losses that compute the same function of these values.
     """
@@ -112,6 +115,7 @@ class NetworkLoss:
         self.moving = [network.variables[index] for index in moved]
         known = {key(v) for v in [*self.trainable, *self.moving]}
         self.fixed = [v for v in variables if key(v) not in known]
+        self.estimated_kl = layers_with_estimated_kl(network)
         sizes = len(self.trainable), tuple(moved), len(self.fixed)
         self.structure: Hashable = (self._of_network, likelihood_structure(likelihood), num_samples, sizes)
 
