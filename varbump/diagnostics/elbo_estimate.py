@@ -18,6 +18,7 @@ from varbump.forward.stateless import all_variables, at, key
 from varbump.forward.structure import likelihood_structure, network_structure
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_network
+from varbump.model.heads import separated
 
 __all__ = ["ElboEstimate", "elbo_terms", "estimate_elbo"]
 
@@ -90,6 +91,7 @@ def elbo_terms(
 
     The negative of their sum is log p(y, w | x) - log q(w), the log ratio of importance sampling.
     """
+    network, likelihood = separated(network, likelihood, x)
     check_network(network)
     check_likelihood(likelihood)
     x, y = check_data(network, likelihood, x, y)

@@ -19,7 +19,10 @@ from varbump.diagnostics.traps import far_from_unit_scale, odd_and_wide, scales_
 from varbump.diagnostics.weights import LayerWeights, weight_summary
 from varbump.forward.apply import apply
 from varbump.layers import VariationalLayer
+from varbump.layers.variational import layers_with_estimated_kl
+from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_network
+from varbump.model.heads import separated
 from varbump.predict.sampler import Sampler
 
 __all__ = ["HealthReport", "LayerHealth", "health_report"]
@@ -76,6 +79,8 @@ class HealthReport(Printed):
     temperature : float
     findings : tuple of str
         A sentence or two for each trap, with its figures; empty for a healthy posterior.
+    estimated_kl : tuple of str
+        Names of the layers whose KL in training is a Monte Carlo estimate, which is no trap, but noisy.
     """
 
     layers: tuple[LayerHealth, ...]
@@ -87,6 +92,7 @@ class HealthReport(Printed):
     num_data: int
     temperature: float
     findings: tuple[str, ...]
+    estimated_kl: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -103,6 +109,8 @@ class HealthReport(Printed):
             shares = f"{row.share_below_one:.0%}", f"{row.share_collapsed:.0%}"
             table.add_row(row.name, f"{row.num_weights:,}", sums[0], f"{row.signal_to_noise:.3g}", *shares, sums[1])
         yield table
+        if self.estimated_kl:
+            yield f"Training estimates the KL of {', '.join(self.estimated_kl)} by Monte Carlo.\n"
         figures = Table(title=f"In the units of y, {self.num_data:,} rows", title_justify="left")
         figures.add_column("")
         figures.add_column("sd", justify="right")
@@ -133,7 +141,7 @@ def health_report(
     network : tf_keras.Model
         Trained, with layers of `varbump.layers.DenseVariational`.
     likelihood : likelihood
-        The one it was trained with.
+        The one it was trained with; None for a network that ends in a distribution of y.
     x, y : array-like (N, D), (N, Q)
         The training data.
     num_draws : int, default=50
@@ -153,7 +161,10 @@ def health_report(
     ----------
     Coker, Bruinsma, Burt, Pan and Doshi-Velez (2022), "Wide Mean-Field Bayesian Neural Networks Ignore the Data".
     """
+    trained = network
+    network, likelihood = separated(network, likelihood, x)
     check_network(network)
+    check_likelihood(likelihood, "mean", "stddev")
     num_draws, seed = check_count(num_draws, "num_draws", 2), host_seed(seed)
     x, y = check_data(network, likelihood, x, y)
     summary = weight_summary(network)
@@ -178,7 +189,14 @@ def health_report(
         *odd_and_wide(network, figures),
         *scales_apart(likelihood, float(collapsed), figures),
     )
-    return HealthReport(layers, **figures, num_data=len(x), temperature=temperature_of(network), findings=findings)
+    return HealthReport(
+        layers,
+        **figures,
+        num_data=len(x),
+        temperature=temperature_of(trained),
+        findings=findings,
+        estimated_kl=layers_with_estimated_kl(network),
+    )
 
 
 def _layer(weights: LayerWeights, counts: Any) -> LayerHealth:

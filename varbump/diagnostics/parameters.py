@@ -188,7 +188,7 @@ def parameter_report(network: keras.Model, *, num_data: int | None = None) -> Pa
         num_data = check_count(num_data, "num_data")
     if not network.built:
         raise ValueError("network is not built, so its weights cannot be counted; call it on some x first")
-    layers = [layer for layer in leaves(network) if layer.trainable_variables]
+    layers = [layer for layer in leaves(network) if layer.trainable_variables or _is_variational(layer)]
     return ParameterReport(
         tuple(_report(layer) for layer in layers), num_data, _relevance(layers), temperature_of(network)
     )
@@ -216,14 +216,19 @@ def _relevance(layers: Sequence[Any]) -> np.ndarray | None:
     return getattr(prior, "relevance", None)
 
 
+def _is_variational(layer: Any) -> bool:
+    """Whether it is one of our layers or of TFP's."""
+    return hasattr(layer, "_posterior") and hasattr(layer, "_prior")
+
+
 def _report(layer: Any) -> LayerReport:
     num_trainable = _count(layer.trainable_variables)
-    if not (hasattr(layer, "_posterior") and hasattr(layer, "_prior")):  # our layers and TFP's have both
+    if not _is_variational(layer):
         return LayerReport(layer.name, num_trainable, num_trainable)
     q, p = distributions_of(layer)
-    size = int(q.event_shape.num_elements())
-    num_posterior = _count(layer._posterior.trainable_variables)
-    num_others = num_trainable - num_posterior - _count(getattr(layer._prior, "trainable_variables", []))
+    size = int((q.batch_shape + q.event_shape).num_elements())
+    num_others = _count(getattr(getattr(layer, "activation", None), "trainable_variables", []))
+    num_posterior = num_trainable - num_others - _count(getattr(layer._prior, "trainable_variables", []))
     kl = layer._posterior.kl(p) if isinstance(layer._posterior, Posterior) else exact_kl(q, p)
     return LayerReport(
         name=layer.name,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from varbump.core.keras import float_dtype, keras
 from varbump.forward._context import active_pass, entered
@@ -82,10 +83,20 @@ def apply(
     """
     forward = ForwardPass(noise, seed, draws, exact_kl) if through is None else through
     with at(values or {}) as after, entered(forward):
-        f = network(x, training=training)
+        f = _tensor(network(x, training=training), network)
         losses = network.losses
     penalty = tf.add_n([tf.cast(tf.reduce_sum(loss), f.dtype) for loss in losses]) if losses else tf.zeros([], f.dtype)
     return Applied(f, forward.kl, penalty, forward.drawn, after)
+
+
+def _tensor(f: Any, network: keras.Model) -> Any:
+    """Return the outputs of a pass; raise a TypeError if they are a distribution, whose draws no seed would reach."""
+    if isinstance(f, tfd.Distribution):
+        raise TypeError(
+            f"network {network.name!r} returns a distribution, which can be separated from the function only if it is "
+            f"the last layer of a Sequential or functional network; leave it out, and pass a likelihood"
+        )
+    return f
 
 
 class Rehearsal(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-__all__ = ["exact_kl", "monte_carlo_kl", "negative_elbo"]
+__all__ = ["as_normal", "exact_kl", "monte_carlo_kl", "negative_elbo"]
 
 
 def negative_elbo(nll: Any, kl: Any, num_data: Any, kl_weight: Any = 1.0) -> Any:
@@ -39,11 +39,32 @@ def negative_elbo(nll: Any, kl: Any, num_data: Any, kl_weight: Any = 1.0) -> Any
 
 
 def exact_kl(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor | None:
-    """Compute KL(q || p) in nats if `tfd.kl_divergence` knows the pair, otherwise return None."""
+    """Compute KL(q || p) in nats if `tfd.kl_divergence` knows the pair or both are normal, otherwise return None."""
     try:
         return tf.reduce_sum(tfd.kl_divergence(q, p))
-    except NotImplementedError:
+    except NotImplementedError:  # it knows normals of one class only
+        normal_q, normal_p = as_normal(q), as_normal(p)
+        if normal_q is None or normal_p is None:
+            return None
+        return tf.reduce_sum(tfd.kl_divergence(normal_q, normal_p))
+
+
+def as_normal(distribution: tfd.Distribution) -> tfd.MultivariateNormalLinearOperator | None:
+    """Return the normal over n weights that a distribution of any class is, as a class with a `scale`; otherwise None.
+
+    Independent normals, of whatever class, become a `MultivariateNormalDiag`.
+    """
+    distribution = getattr(distribution, "tensor_distribution", distribution)  # made by a layer of TFP
+    if isinstance(distribution, tfd.MultivariateNormalLinearOperator):
+        return distribution
+    if isinstance(distribution, tfd.MultivariateNormalDiagPlusLowRankCovariance):
+        return tfd.MultivariateNormalTriL(distribution.mean(), tf.linalg.cholesky(distribution.covariance()))
+    shape, each = distribution.batch_shape + distribution.event_shape, distribution
+    while isinstance(each, (tfd.Independent, tfd.Sample)):
+        each = each.distribution
+    if not isinstance(each, tfd.Normal) or shape.rank != 1:
         return None
+    return tfd.MultivariateNormalDiag(tf.broadcast_to(each.loc, shape), tf.broadcast_to(each.scale, shape))
 
 
 def monte_carlo_kl(log_q: tf.Tensor, p: tfd.Distribution, draw: tf.Tensor) -> tf.Tensor:

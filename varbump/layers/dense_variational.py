@@ -43,7 +43,8 @@ class DenseVariational(VariationalLayer):
         Size of the last axis of the output.
     make_posterior_fn, make_prior_fn : callable
         Factories, called with ``(kernel_size, bias_size, dtype)``. Each returns a callable that takes the
-        inputs and returns a `tfd.Distribution` over the ``kernel_size + bias_size`` weights.
+        inputs and returns a `tfd.Distribution` over the ``kernel_size + bias_size`` weights. The layer tracks all
+        trainable variables that these read, wherever they are kept.
     kl_weight : float, optional
         Factor of KL(q || p) in the loss of Keras `fit`: use 1 / number of training rows if the loss is a mean over
         the batch. `varbump.fit` scales the KL itself and ignores this.
@@ -166,6 +167,7 @@ class DenseVariational(VariationalLayer):
             inputs = tf.zeros([1, num_inputs], dtype)
             self._check_sizes(inputs)
             self._has_exact_kl = self._exact_kl(inputs) is not None
+            self._kept_by_factories = self._untracked(inputs)  # as an attribute, Keras tracks and trains them
         if self.kl_use_exact and not self._has_exact_kl:
             raise ValueError(
                 f"kl_use_exact=True, but tfd.kl_divergence has no closed form for the posterior and the prior of "
@@ -204,6 +206,21 @@ class DenseVariational(VariationalLayer):
                 raise ValueError(
                     f"{name} made a distribution over {size} numbers for the {expected} weights of {self.name!r}"
                 )
+
+    def _untracked(self, inputs: tf.Tensor) -> list[tf.Variable]:
+        """List the trainable variables of q and p that Keras does not find, such as those in a closure."""
+        found: dict[Any, tf.Variable] = {}
+        for of_inputs in (self._posterior, self._prior):
+            if isinstance(of_inputs, Posterior):
+                continue
+
+            def read(of_inputs: Any = of_inputs) -> None:
+                found.update((v.ref(), v) for v in of_inputs(inputs).trainable_variables)
+
+            graph = tf.function(read, autograph=False).get_concrete_function().graph
+            found.update((v.ref(), v) for v in graph.trainable_variables)
+        known = {v.ref() for v in self.weights}
+        return [v for reference, v in found.items() if reference not in known]
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Outputs (..., units) for one draw of the weights; in training, noise enters as `estimator` says."""

@@ -10,7 +10,7 @@ from tensorflow_probability import distributions as tfd
 from varbump.core.keras import keras
 from varbump.posteriors import Posterior, PosteriorFactory
 
-__all__ = ["VariationalLayer"]
+__all__ = ["VariationalLayer", "layers_with_estimated_kl"]
 
 
 class VariationalLayer(keras.layers.Layer):
@@ -54,6 +54,11 @@ class VariationalLayer(keras.layers.Layer):
         ours = isinstance(self._posterior, Posterior) and isinstance(self.make_posterior_fn, PosteriorFactory)
         return ours and not getattr(self._prior, "variables", None)
 
+    @property
+    def uses_exact_kl(self) -> bool:
+        """Whether the KL that the built layer reports is exact; layers that may report an estimate override it."""
+        return True
+
     def weight_shapes(self, input_shape: Any) -> list[tuple[int, ...]]:
         """Shapes of the weights that `build` would create for inputs (None, ..., D), in their order.
 
@@ -67,3 +72,9 @@ class VariationalLayer(keras.layers.Layer):
         for name in ("new_posterior", "weight_shapes"):
             if getattr(cls, name) is getattr(VariationalLayer, name):
                 raise TypeError(f"{cls.__name__} lacks the method {name}")
+
+
+def layers_with_estimated_kl(network: keras.Model) -> tuple[str, ...]:
+    """Names of the layers of a built network whose KL in training is a Monte Carlo estimate."""
+    layers = [layer for layer in network._flatten_layers() if isinstance(layer, VariationalLayer)]
+    return tuple(layer.name for layer in layers if not layer.uses_exact_kl)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from tensorflow_probability import layers as tfpl
 
 from varbump.core.checks import check_array, check_rows_match
 from varbump.core.keras import float_dtype, keras, refuse_keras3
 from varbump.likelihoods.checks import outputs_needed
 
-__all__ = ["check_data", "check_inputs", "check_model", "check_network"]
+__all__ = ["check_data", "check_inputs", "check_model", "check_network", "head_of"]
 
 
 def check_data(network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = "") -> tuple[np.ndarray, np.ndarray]:
@@ -65,9 +66,26 @@ def check_model(model: Any, argument: str = "network") -> None:
         raise TypeError(f"{argument} must be a tf_keras.Model, got {type(model).__name__}{hint}")
 
 
+def head_of(network: keras.Model) -> Any:
+    """Return the last layer of a Sequential or functional network if it makes a distribution of y, otherwise None."""
+    if isinstance(network, keras.Sequential):
+        last = network.layers[-1] if network.layers else None
+    else:
+        outputs = getattr(network, "outputs", None) or [None]
+        last = getattr(getattr(outputs[0], "_keras_history", None), "layer", None)
+    return last if isinstance(last, tfpl.DistributionLambda) else None
+
+
 def check_network(network: Any) -> None:
     """Raise an error unless `network` is a tf_keras model that the compiled loops can run."""
     check_model(network)
+    head = head_of(network)
+    if head is not None:
+        raise ValueError(
+            f"network ends in a distribution of y, that of layer {head.name!r}, which only fit, predict_f, predict_y, "
+            f"predict_bands, evaluate, estimate_elbo and health_report take; leave this layer out, and pass a "
+            f"likelihood of varbump.likelihoods"
+        )
     for layer in network._flatten_layers():
         if type(layer).__module__.startswith("tensorflow_probability") and hasattr(layer, "_prior"):
             _refuse(layer)

@@ -12,7 +12,7 @@ from tensorflow_probability import distributions as tfd
 
 from varbump.core.distributions import over_weights
 from varbump.core.keras import keras
-from varbump.forward.elbo import exact_kl
+from varbump.forward.elbo import as_normal, exact_kl
 
 __all__ = ["Noise", "Posterior"]
 
@@ -125,11 +125,11 @@ class Posterior(keras.layers.Layer):
 
     def kl(self, p: tfd.Distribution) -> tf.Tensor | None:
         """KL(q || p) in nats, or the layer's share for a joint q; None if there is no closed form."""
-        known = exact_kl(self(), p)
-        if known is not None or not isinstance(p, tfd.MultivariateNormalDiag):
+        known, normal = exact_kl(self(), p), as_normal(p)
+        if known is not None or not isinstance(normal, tfd.MultivariateNormalDiag):
             return known
         try:
-            return self.kl_to_normal(p)
+            return self.kl_to_normal(normal)
         except NotImplementedError:  # no closed form of the entropy or of the moments
             return None
 

@@ -73,6 +73,9 @@ class _LowRank(NormalPosterior):
         """Log density, not from the noise, which has more entries than there are weights."""
         return self(None).log_prob(self.transform(noise))
 
+    def square_root(self) -> tf.Tensor:
+        return tf.concat([tf.linalg.diag(self.diag), self.diag[:, None] * self._unit * self._directions], 1)
+
     def variances(self) -> tf.Tensor:
         along = self._unit**2 * tf.reduce_sum(tf.square(self._directions), 1)
         return tf.square(self.diag) * (1.0 + along)
@@ -101,11 +104,11 @@ def _log_det(matrix: tf.Tensor) -> tf.Tensor:
     return total
 
 
-@tfd.RegisterKL(_NormalLowRank, tfd.MultivariateNormalDiag)
-def _kl(q: _NormalLowRank, p: tfd.MultivariateNormalDiag, name: str | None = None) -> tf.Tensor:
+@tfd.RegisterKL(_NormalLowRank, tfd.MultivariateNormalLinearOperator)
+def _kl(q: _NormalLowRank, p: tfd.MultivariateNormalLinearOperator, name: str | None = None) -> tf.Tensor | None:
     """KL that TFP lacks, for its own layers."""
     del name
-    return q.family.kl_to_normal(p)
+    return q.family.kl(p)
 
 
 @register_builtin("LowRankNormal")

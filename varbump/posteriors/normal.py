@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from varbump.forward.elbo import as_normal
 from varbump.posteriors.base import Posterior
 
 __all__ = ["DrawsOnConversion", "NormalPosterior", "softplus_inverse"]
@@ -81,9 +82,11 @@ class NormalPosterior(Posterior):
         return -0.5 * (tf.reduce_sum(tf.square(own)) + self.num_weights * math.log(2.0 * math.pi)) - self.log_det()
 
     def kl(self, p: tfd.Distribution) -> tf.Tensor | None:
-        """KL(q || p) in nats for normal and Laplace p, without a dense covariance; otherwise None."""
-        if isinstance(p, tfd.MultivariateNormalDiag):
-            return self.kl_to_normal(p)
+        """KL(q || p) in nats for normal and Laplace p, without a dense covariance if p is diagonal; otherwise None."""
+        normal = as_normal(p)
+        if normal is not None:
+            independent = isinstance(normal, tfd.MultivariateNormalDiag)
+            return self.kl_to_normal(normal) if independent else self.kl_to_dependent(normal)
         if isinstance(p, tfd.Independent) and isinstance(p.distribution, tfd.Laplace):
             return self.kl_to_laplace(p.distribution)
         return None
@@ -98,6 +101,22 @@ class NormalPosterior(Posterior):
         precision = 1.0 / tf.square(s)
         fit = self.weighted_variance(precision) + tf.reduce_sum(precision * tf.square(self.mean - p.mean()))
         return 0.5 * (fit - float(self.num_weights)) + tf.reduce_sum(tf.math.log(s)) - self.log_det()
+
+    def kl_to_dependent(self, p: tfd.MultivariateNormalLinearOperator) -> tf.Tensor:
+        r"""KL(q || p) in nats to a normal p with mean m and covariance :math:`A A^T`.
+
+        .. math:: \tfrac12 \left[ \|A^{-1} R\|^2 + \|A^{-1} (\mathrm{loc} - m)\|^2 - n \right]
+                  + \log |\det A| - \log \det L
+
+        with the `square_root` R of the covariance of q; L is that given any preceding layers.
+        """
+        columns = tf.concat([self.square_root(), (self.mean - p.mean())[:, None]], 1)
+        fit = tf.reduce_sum(tf.square(p.scale.solve(columns)))
+        return 0.5 * (fit - float(self.num_weights)) + p.scale.log_abs_determinant() - self.log_det()
+
+    def square_root(self) -> tf.Tensor:
+        r"""Matrix R (n, M) with :math:`R R^T` the covariance of the weights."""
+        return self().scale.to_dense()
 
     def kl_to_laplace(self, p: tfd.Laplace) -> tf.Tensor:
         r"""KL(q || p) in nats to independent Laplace distributions with locations m and scales b.

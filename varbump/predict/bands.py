@@ -13,7 +13,7 @@ from varbump.core.keras import keras
 from varbump.core.random import host_seed
 from varbump.core.temperature import temperature_of
 from varbump.likelihoods.checks import check_likelihood
-from varbump.predict.functions import observe, prepare
+from varbump.predict.functions import observe, prepare, with_likelihood
 from varbump.predict.sampler import DrawSource
 
 __all__ = ["Bands", "credible_bands", "predict_bands"]
@@ -103,7 +103,8 @@ def predict_bands(
     likelihood : likelihood, optional
         If given, the bands are predictive, from draws as in `predict_y`. Otherwise they are epistemic, from draws as
         in `predict_f`, for all outputs of the network. A network for `varbump.likelihoods.HeteroscedasticNormal` has
-        2 Q: the first Q columns are bands of the function, the others of raw scales of the noise.
+        2 Q: the first Q columns are bands of the function, the others of raw scales of the noise. A network that ends
+        in a distribution of y gets bands of its mean; predictive ones are ``credible_bands(predict_y(network, x=x))``.
     network, x, num_draws, seed, chunk_size
         As in `predict_f`.
     levels : sequence of float
@@ -113,13 +114,17 @@ def predict_bands(
     -------
     Bands
     """
+    source, of_network = with_likelihood(network, likelihood, x)
     if likelihood is not None:
         check_likelihood(likelihood)
     seed = host_seed(seed)
     parts = []
-    x, sampler = prepare(network, x, num_draws, seed, chunk_size)
+    x, sampler = prepare(source, x, num_draws, seed, chunk_size)
     for rows, f in sampler.chunks(x):
-        draws = f if likelihood is None else observe(network, likelihood, f, seed, rows.start)
+        if likelihood is not None:
+            draws = observe(source, likelihood, f, seed, rows.start)
+        else:
+            draws = f if of_network is None else np.asarray(of_network.mean(f))
         parts.append(credible_bands(draws, levels=levels))
     return Bands(
         mean=np.concatenate([part.mean for part in parts]),

@@ -12,9 +12,10 @@ from varbump.core.keras import keras
 from varbump.core.random import host_seed, stateless_seeds
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_inputs, check_network
+from varbump.model.heads import separated
 from varbump.predict.sampler import DrawSource, Sampler, sampler_of
 
-__all__ = ["observe", "predict_f", "predict_y", "prepare"]
+__all__ = ["observe", "predict_f", "predict_y", "prepare", "with_likelihood"]
 
 
 def predict_f(
@@ -39,7 +40,8 @@ def predict_f(
     x : array-like (N, D)
         Inputs; a one-dimensional array is treated as one column.
     likelihood : likelihood, optional
-        If given, the draws are of E[y | f], ``likelihood.mean(f)``. Otherwise they are all outputs of the network.
+        If given, the draws are of E[y | f], ``likelihood.mean(f)``. Otherwise they are all outputs of the network, or,
+        for a network that ends in a distribution of y, such as `tfp.layers.IndependentNormal`, the mean of that.
         A network for `varbump.likelihoods.HeteroscedasticNormal` has 2 Q: the first Q columns are the function, the
         others raw scales of the noise.
     num_draws : int, default=100
@@ -60,9 +62,14 @@ def predict_f(
         If x is empty, not finite, not numeric or of the wrong width, if a count is below 1, or if the source has
         fewer than `num_draws` draws.
     """
+    network, likelihood = with_likelihood(network, likelihood, x)
     if likelihood is not None:
         check_likelihood(likelihood, "mean")
     x, sampler = prepare(network, x, num_draws, seed, chunk_size)
+    return _functions(sampler, x, likelihood, num_draws)
+
+
+def _functions(sampler: Sampler, x: np.ndarray, likelihood: Any, num_draws: int) -> np.ndarray:
     result = np.empty((0,))
     for draws, rows, f in sampler.draws(x):
         f = f if likelihood is None else np.asarray(likelihood.mean(f))
@@ -76,8 +83,8 @@ def predict_f(
 
 def predict_y(
     network: keras.Model | DrawSource,
-    likelihood: Any,
-    x: Any,
+    likelihood: Any = None,
+    x: Any = None,
     *,
     num_draws: int = 100,
     seed: int | None = None,
@@ -92,17 +99,29 @@ def predict_y(
     network, x, num_draws, seed, chunk_size
         As in `predict_f`.
     likelihood : likelihood
-        The likelihood that the network was trained with.
+        The likelihood that the network was trained with. A network that ends in a distribution of y has its own:
+        ``predict_y(network, x=x)``.
 
     Returns
     -------
     ndarray (S, N, Q)
         In units of y.
     """
+    if x is None:
+        raise TypeError(
+            "x is missing: predict_y(network, likelihood, x), or predict_y(network, x=x) for a network "
+            "that ends in a distribution of y"
+        )
+    network, likelihood = with_likelihood(network, likelihood, x)
     check_likelihood(likelihood)
     seed = host_seed(seed)
-    f = predict_f(network, x, num_draws=num_draws, seed=seed, chunk_size=chunk_size)
-    return observe(network, likelihood, f, seed, 0)
+    x, sampler = prepare(network, x, num_draws, seed, chunk_size)
+    return observe(network, likelihood, _functions(sampler, x, None, num_draws), seed, 0)
+
+
+def with_likelihood(source: Any, likelihood: Any, x: Any) -> tuple[Any, Any]:
+    """Separate a network that ends in a distribution, see `varbump.model.heads.separated`; others stay as they are."""
+    return separated(source, likelihood, x) if isinstance(source, keras.Model) else (source, likelihood)
 
 
 def prepare(

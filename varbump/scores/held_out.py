@@ -54,7 +54,8 @@ def evaluate(
     y : array-like (N,) or (N, Q)
         Observations at x. Scores are in their units.
     likelihood : likelihood, optional
-        The one used in training; an ensemble and an estimator have their own.
+        The one used in training; an ensemble, an estimator, and a network that ends in a distribution of y have
+        their own.
     levels : sequence of float, default=(0.05, 0.10, ..., 0.95)
         Levels of the equal-tailed intervals, each in (0, 1).
     num_draws : int, default=400

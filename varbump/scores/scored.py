@@ -12,6 +12,7 @@ from varbump.core.keras import keras
 from varbump.core.random import host_seed
 from varbump.core.temperature import temperature_of
 from varbump.model.checks import check_data, check_inputs
+from varbump.predict.functions import with_likelihood
 from varbump.predict.predictive import Predictive, predictive_of
 
 __all__ = ["Scored", "inputs_of", "scored_of"]
@@ -51,12 +52,13 @@ def scored_of(model: Any, x: Any, y: Any, likelihood: Any, num_draws: int, seed:
             raise ValueError(f"y must have {len(unit)} columns, one for each target of the fit, got shape {y.shape}")
         return Scored(predictive, inputs, y, shift, unit, temperature_of(model.ensemble_))
     seed = host_seed(seed)
-    predictive = predictive_of(model, likelihood, num_draws, seed)
-    network = model if isinstance(model, keras.Model) else model.network
-    x = inputs_of(model, x)
+    source, likelihood = with_likelihood(model, likelihood, x)
+    predictive = predictive_of(source, likelihood, num_draws, seed)
+    network = source if isinstance(source, keras.Model) else source.network
+    x = inputs_of(source, x)
     if not network.built:
         network(x[:1])
-    check_data(network, model.likelihood if likelihood is None else likelihood, x, y)
+    check_data(network, source.likelihood if likelihood is None else likelihood, x, y)
     exact = check_array(y, "y", "float64")  # not rounded to the type of the network
     if exact.ndim != 2:
         raise ValueError(f"y must have shape (N,) or (N, Q), got {exact.shape}")

@@ -14,6 +14,7 @@ from varbump.inference.vi.history import History
 from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.options import Options
 from varbump.inference.vi.training import checked_data, run_seed, train
+from varbump.model.heads import separated
 
 __all__ = ["fit"]
 
@@ -48,8 +49,9 @@ def fit(
     ----------
     network : tf_keras.Model
         Contains `varbump.layers.DenseVariational` and any layers of tf_keras that XLA can compile.
-    likelihood : likelihood
-        For instance `varbump.likelihoods.Normal`. Its own weights, such as a learned scale, are trained too.
+    likelihood : likelihood or None
+        For instance `varbump.likelihoods.Normal`. Its own weights, such as a learned scale, are trained too. None for
+        a network that ends in a distribution of y, such as `tfp.layers.IndependentNormal`, which is its likelihood.
     x, y : array-like (N, D), (N, Q)
         Training data; one-dimensional arrays are treated as one column.
     epochs : int, optional
@@ -97,14 +99,16 @@ def fit(
     Returns
     -------
     History
-        Loss and nll (nats per observation) and KL (nats) of every epoch. After Ctrl-C it ends with the last
+        Loss and nll (nats per observation) and KL (nats) of every epoch; it also says which layers have no closed form
+        of the KL, which is then estimated by Monte Carlo. After Ctrl-C it ends with the last
         finished epoch, and the network has the weights of that epoch.
 
     Raises
     ------
     ValueError
-        If an argument is out of range; if x or y is empty, not finite, not numeric or of the wrong shape; or if
-        `checkpoint` is damaged or belongs to a run with other arguments or data, which the message names.
+        If an argument is out of range; if x or y is empty, not finite, not numeric or of the wrong shape; if there is
+        nothing to train, or the loss depends on a trainable variable that no layer tracks; or if `checkpoint` is
+        damaged or belongs to a run with other arguments or data, which the message names.
     OSError
         If `checkpoint` cannot be written.
     TypeError
@@ -130,8 +134,9 @@ def fit(
         verbose=verbose,
     )
     seed = run_seed(options)
-    x, y = checked_data(network, likelihood, x, y)
-    loss = NetworkLoss(network, likelihood, x.shape[1:], options.num_samples)
+    trained, likelihood = separated(network, likelihood, x)
+    x, y = checked_data(trained, likelihood, x, y)
+    loss = NetworkLoss(trained, likelihood, x.shape[1:], options.num_samples)
     note_temperature(network, temperature)
     run = train(loss, x, y, options, seed, [[v.numpy()] for v in loss.trainable])
     with uninterrupted():

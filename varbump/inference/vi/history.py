@@ -32,6 +32,9 @@ class History:
         None if all epochs ran, otherwise the reason: "interrupted" or "patience".
     best_epoch : int or None
         Index of the epoch whose weights were restored, if `patience` was given.
+    estimated_kl : tuple of str
+        Names of the layers without a closed form of the KL, which is then estimated by log q(w) - log p(w) of one draw
+        in every step: unbiased, but noisy, and "kl" and "loss" with it; "kl" may even be negative.
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
@@ -42,11 +45,21 @@ class History:
     temperature: float = 1.0
     stopped: str | None = None
     best_epoch: int | None = None
+    estimated_kl: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items() if values)
         stopped = f", stopped: {self.stopped}" if self.stopped else ""
-        return f"History of {len(self.epoch):,} epochs of {self.steps_per_epoch:,} steps{stopped}; the last: {columns}"
+        estimated = f"; KL by Monte Carlo in {', '.join(self.estimated_kl)}" if self.estimated_kl else ""
+        return (
+            f"History of {len(self.epoch):,} epochs of {self.steps_per_epoch:,} steps{stopped}; the last: {columns}"
+            f"{estimated}"
+        )
+
+    @property
+    def kl_is_exact(self) -> bool:
+        """Whether the KL of all layers was computed in closed form."""
+        return not self.estimated_kl
 
     @property
     def steps_per_second(self) -> float:

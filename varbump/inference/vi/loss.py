@@ -12,6 +12,7 @@ from varbump.forward.apply import apply, rehearse
 from varbump.forward.elbo import negative_elbo
 from varbump.forward.stateless import all_variables, at, key
 from varbump.forward.structure import likelihood_structure, network_structure
+from varbump.layers.variational import layers_with_estimated_kl
 
 __all__ = ["Batch", "NetworkLoss", "Terms"]
 
@@ -58,6 +59,23 @@ class Terms(NamedTuple):
     moving: list[tf.Tensor]
 
 
+def check_trained(network: keras.Model, likelihood: Any) -> None:
+    """Raise a ValueError if neither the network nor the likelihood has a weight to train."""
+    if not network.trainable_variables and not getattr(likelihood, "trainable_variables", []):
+        frozen = network.variables and "all its weights are frozen: set layer.trainable = True"
+        raise ValueError(f"network has nothing to train: {frozen or 'it has no weights'}")
+
+
+def check_known(watched: Sequence[tf.Variable]) -> None:
+    """Raise a ValueError that names trainable variables that a pass reads, but that training would not change."""
+    if watched:
+        names = ", ".join(repr(v.name) for v in watched)
+        raise ValueError(
+            f"the loss depends on trainable variables that neither a layer nor the likelihood lists, and fit would "
+            f"not train: {names}; make each an attribute of its layer, or create it with trainable=False"
+        )
+
+
 class NetworkLoss:
     """Loss of a network and a likelihood, as a function of the values of their variables.
 
@@ -77,6 +95,8 @@ class NetworkLoss:
     trainable, moving, fixed : list of tf.Variable
         All variables: those that are trained by their gradients, those that a training pass updates, such as the
         averages of batch normalisation, and all others.
+    estimated_kl : tuple of str
+        Names of the layers whose KL is a Monte Carlo estimate.
     structure : hashable
         Equal for losses that compute the same function of these values.
     """
@@ -88,12 +108,14 @@ class NetworkLoss:
         self.network, self.likelihood, self.num_samples = network, likelihood, num_samples
         self.dtype = tf.as_dtype(float_dtype(network))
         variables = all_variables(network, likelihood)
+        check_trained(network, likelihood)
         self.trainable = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
         self._of_network = network_structure(network, lasting=False)
         moved = rehearse(network, (2, *row_shape), training=True, structure=self._of_network).moved
         self.moving = [network.variables[index] for index in moved]
         known = {key(v) for v in [*self.trainable, *self.moving]}
         self.fixed = [v for v in variables if key(v) not in known]
+        self.estimated_kl = layers_with_estimated_kl(network)
         sizes = len(self.trainable), tuple(moved), len(self.fixed)
         self.structure: Hashable = (self._of_network, likelihood_structure(likelihood), num_samples, sizes)
 
@@ -119,6 +141,7 @@ class NetworkLoss:
             tape.watch(at_values)
             nll, kl, penalty, moving = self.averaged(values, batch, noise, seed)
             loss = negative_elbo(nll + penalty, kl, num_data=1.0, kl_weight=tf.cast(kl_share, nll.dtype))
+        check_known(tape.watched_variables())
         gradients = tape.gradient(loss, at_values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.convert_to_tensor(g) for g in gradients], Terms(nll, kl, penalty, moving)
 

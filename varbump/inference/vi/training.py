@@ -140,6 +140,7 @@ def train(
     )
     loop = Loop(members, stepper, data, plan, total_weight, options.patience)
     history = History(num_data=len(x), steps_per_epoch=plan.steps, temperature=float(options.temperature))
+    history.estimated_kl = getattr(loss, "estimated_kl", ())
     progress = TrainingProgress(epochs, options.verbose, options.temperature)
     start = loop.start([np.stack(values) for values in starts])
     state, failed, error = run_epochs(loop, start, history, controls, columns, seed, progress, saved)
