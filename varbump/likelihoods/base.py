@@ -228,6 +228,21 @@ class Likelihood(Configured, keras.losses.Loss):
         """
         return None
 
+    def best_scale(self, squared_errors: np.ndarray) -> np.ndarray | None:
+        """Noise scale that maximises the ELBO if y is normal with mean f and the same scale everywhere, otherwise None.
+
+        Parameters
+        ----------
+        squared_errors : ndarray (Q,)
+            Mean over the rows of E[(y - f)^2].
+        """
+        del squared_errors
+        return None
+
+    def assign_scale(self, scale: np.ndarray) -> None:
+        """Set a learned scale to what `best_scale` returned."""
+        del scale
+
     def num_outputs(self, num_targets: int) -> int:
         """Number of network outputs (columns of f) for `num_targets` columns of y."""
         return num_targets
@@ -319,4 +334,3 @@ class Likelihood(Configured, keras.losses.Loss):
             raise TypeError(
                 f"{type(made).__name__} has no {what} in closed form; define {what}(self, f) in {type(self).__name__}"
             ) from error
-

@@ -14,7 +14,7 @@ from varbump.core.registry import register_builtin
 from varbump.likelihoods.learned_scale import LearnedScaleLikelihood
 from varbump.likelihoods.noise import NormalNoise
 from varbump.likelihoods.normal_nll import normal_nll
-from varbump.likelihoods.scales import LearnedScale
+from varbump.likelihoods.scales import LARGEST, LearnedScale
 
 __all__ = ["LearnedNormal"]
 
@@ -83,6 +83,15 @@ class LearnedNormal(LearnedScaleLikelihood):
     def noise(self) -> NormalNoise:
         """Normal noise."""
         return NormalNoise()
+
+    def best_scale(self, squared_errors: np.ndarray) -> np.ndarray:
+        """Root of the mean squared error, of each target or of all, not below the floor."""
+        mean = squared_errors if self.num_targets > 1 else np.mean(squared_errors)
+        return np.clip(np.sqrt(mean), self._scale.floor.value, LARGEST)
+
+    def assign_scale(self, scale: np.ndarray) -> None:
+        """Set the scale, a number or (Q,)."""
+        self._scale.assign(scale)
 
     def nll(self, y: Any, f: Any) -> tf.Tensor:
         r"""Negative log-likelihood of each observation, in nats, summed over targets.

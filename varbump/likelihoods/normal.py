@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -49,6 +50,10 @@ class Normal(Likelihood):
     def noise(self) -> NormalNoise:
         """Normal noise."""
         return NormalNoise()
+
+    def best_scale(self, squared_errors: np.ndarray) -> np.ndarray:
+        """The fixed scale."""
+        return np.full_like(squared_errors, self.scale)
 
     def nll(self, y: Any, f: Any) -> tf.Tensor:
         r"""Negative log-likelihood of each observation, in nats, summed over targets.

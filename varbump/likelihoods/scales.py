@@ -15,7 +15,7 @@ import tensorflow as tf
 from varbump.core.checks import check_count, check_number
 from varbump.likelihoods.constants import Constant
 
-__all__ = ["LearnedScale", "check_min_scale", "log_scale"]
+__all__ = ["LARGEST", "LearnedScale", "check_min_scale", "log_scale"]
 
 SMALLEST, LARGEST = 1e-15, 1e15
 """Range of scales: their squares are normal float32 numbers."""
@@ -94,11 +94,18 @@ class LearnedScale:
             raise ValueError(f"{argument} must be one number or one for each of {num_targets} targets, got {scale!r}")
         if not np.all((values >= floor) & (values <= LARGEST)):
             raise ValueError(f"{argument} must lie between min_{argument}, {floor:g}, and {LARGEST:g}, got {scale!r}")
-        above = np.broadcast_to(values, shape) - floor
-        with np.errstate(divide="ignore"):  # a learned scale may have reached the floor
-            raw = np.maximum(above + np.log(-np.expm1(-above)), LOWEST_RAW)  # the inverse of softplus
-        self.variable = tf.Variable(raw, dtype=dtype, name=f"likelihood_raw_{argument}")
         self.floor = Constant(floor, f"likelihood_min_{argument}")
+        raw = self._raw(np.broadcast_to(values, shape))
+        self.variable = tf.Variable(raw, dtype=dtype, name=f"likelihood_raw_{argument}")
+
+    def assign(self, scale: Any) -> None:
+        """Set the scales, a number or (Q,), to values between floor and `LARGEST`."""
+        self.variable.assign(self._raw(np.asarray(scale, float)))
+
+    def _raw(self, scale: np.ndarray) -> np.ndarray:
+        above = scale - self.floor.value
+        with np.errstate(divide="ignore"):  # a learned scale may have reached the floor
+            return np.maximum(above + np.log(-np.expm1(-above)), LOWEST_RAW)  # the inverse of softplus
 
     def log(self, dtype: tf.DType) -> tf.Tensor:
         """Log scale, () or (Q,)."""

@@ -13,6 +13,7 @@ from varbump.core.keras import keras
 from varbump.core.temperature import note_temperature
 from varbump.forward.stateless import key
 from varbump.inference.ensemble.ensemble import Ensemble
+from varbump.inference.vi.exact import fit_exactly
 from varbump.inference.vi.fitting import fit
 from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.options import Options, takes_options_of
@@ -81,15 +82,19 @@ def fit_ensemble(
     _check_layers(network)
     seed = run_seed(chosen)
     loss = NetworkLoss(network, likelihood, x.shape[1:], chosen.num_samples)
-    starts = [_start(loss, seed, member) for member in range(num_members)]
     note_temperature(network, chosen.temperature)
+    exact = fit_exactly(loss, x, y, chosen) if chosen.leaves_the_method_open else None
+    if exact is not None:  # there is one optimum, for every member
+        values = [np.stack([variable.numpy()] * num_members) for variable in loss.trainable]
+        return Ensemble(network, likelihood, exact, values)
+    starts = [_start(loss, seed, member) for member in range(num_members)]
     run = train(loss, x, y, chosen, seed, list(zip(*starts, strict=True)))
     with uninterrupted():
-        values = dict((key(variable), value) for variable, value in run.values())
+        trained = dict((key(variable), value) for variable, value in run.values())
         for variable in [*loss.trainable, *loss.moving]:
-            variable.assign(values[key(variable)][0])
+            variable.assign(trained[key(variable)][0])
         run.finish()
-    return Ensemble(network, likelihood, run.history, [values[key(variable)] for variable in loss.trainable])
+    return Ensemble(network, likelihood, run.history, [trained[key(variable)] for variable in loss.trainable])
 
 
 def _start(loss: NetworkLoss, seed: int, member: int) -> list[np.ndarray]:

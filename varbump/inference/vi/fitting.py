@@ -10,6 +10,7 @@ import numpy as np
 from varbump.core.interrupts import uninterrupted
 from varbump.core.keras import keras
 from varbump.core.temperature import note_temperature
+from varbump.inference.vi.exact import fit_exactly
 from varbump.inference.vi.history import History
 from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.options import Options
@@ -44,6 +45,10 @@ def fit(
 
     Minimises :math:`\operatorname{mean}_n(-\log p(y_n | f(x_n; w))) + \mathrm{KL}(q || p) / N` over shuffled
     minibatches, with one reparameterised draw of all weights per step.
+
+    If f is linear in the weights, noise and prior are normal and no option below asks for stochastic optimisation
+    (`epochs`, `learning_rate`, `schedule`, `optimizer`, `patience`, `checkpoint`), the optimum is computed in closed
+    form instead: the exact posterior, for families with full covariance.
 
     Parameters
     ----------
@@ -100,8 +105,8 @@ def fit(
     -------
     History
         Loss and nll (nats per observation) and KL (nats) of every epoch; it also says which layers have no closed form
-        of the KL, which is then estimated by Monte Carlo. After Ctrl-C it ends with the last
-        finished epoch, and the network has the weights of that epoch.
+        of the KL, which is then estimated by Monte Carlo. After Ctrl-C it ends with the last finished epoch, and the
+        network has the weights of that epoch. After an exact solution, `History.exact` is true.
 
     Raises
     ------
@@ -138,6 +143,9 @@ def fit(
     x, y = checked_data(trained, likelihood, x, y)
     loss = NetworkLoss(trained, likelihood, x.shape[1:], options.num_samples)
     note_temperature(network, temperature)
+    exact = fit_exactly(loss, x, y, options) if options.leaves_the_method_open else None
+    if exact is not None:
+        return exact
     run = train(loss, x, y, options, seed, [[v.numpy()] for v in loss.trainable])
     with uninterrupted():
         for variable, value in run.values():

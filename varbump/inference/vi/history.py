@@ -35,6 +35,8 @@ class History:
     estimated_kl : tuple of str
         Names of the layers without a closed form of the KL, which is then estimated by log q(w) - log p(w) of one draw
         in every step: unbiased, but noisy, and "kl" and "loss" with it; "kl" may even be negative.
+    exact : bool
+        Whether the optimum was computed in closed form, see `varbump.fit`; epochs are then iterations.
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
@@ -46,10 +48,13 @@ class History:
     stopped: str | None = None
     best_epoch: int | None = None
     estimated_kl: tuple[str, ...] = ()
+    exact: bool = False
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items() if values)
         stopped = f", stopped: {self.stopped}" if self.stopped else ""
+        if self.exact:
+            return f"History of an exact solution, {len(self.epoch):,} iterations{stopped}; the last: {columns}"
         estimated = f"; KL by Monte Carlo in {', '.join(self.estimated_kl)}" if self.estimated_kl else ""
         return (
             f"History of {len(self.epoch):,} epochs of {self.steps_per_epoch:,} steps{stopped}; the last: {columns}"

@@ -59,6 +59,12 @@ class Options:
         ):
             raise ValueError("validation_data must be a pair (x, y)")
 
+    @property
+    def leaves_the_method_open(self) -> bool:
+        """Whether no option speaks about stochastic optimisation, so that an exact solution may take its place."""
+        names = ("epochs", "optimizer", "learning_rate", "patience", "checkpoint")
+        return all(getattr(self, name) is None for name in names) and self.schedule == "cosine"
+
     def num_epochs(self, steps_an_epoch: int) -> int:
         """Number of epochs to run."""
         return self.epochs or max(EPOCHS, -(-NUM_STEPS // steps_an_epoch))

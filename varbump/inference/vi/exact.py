@@ -1,0 +1,135 @@
+r"""The exact optimum of the ELBO, for models that are linear in their weights and have normal noise.
+
+With f = f_0 + J w, noise N(0, sigma^2) and a prior N(m_0, diag(s_0^2)), the posterior is normal, with
+
+.. math:: \Lambda = J^T J / \sigma^2 + \operatorname{diag}(s_0^{-2}), \quad
+          \Lambda m = J^T (y - f_0) / \sigma^2 + m_0 / s_0^2
+
+(Bishop 2006, "Pattern Recognition and Machine Learning", eq. 3.50). Families with full covariance contain it. Among
+independent normals, the best one has the same mean and the variances 1 / Lambda_ii (eq. 10.12). If scales of the noise
+or of the prior are learned, the ELBO is maximised for q and for the scales in turn.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from tensorflow_probability import distributions as tfd
+
+from varbump.core.interrupts import uninterrupted
+from varbump.forward.apply import called_layers
+from varbump.forward.elbo import negative_elbo
+from varbump.inference.vi.history import History
+from varbump.inference.vi.linear import LinearModel, linear_model
+from varbump.inference.vi.loss import NetworkLoss
+from varbump.inference.vi.options import Options
+from varbump.model.checks import check_data
+
+__all__ = ["fit_exactly"]
+
+MAX_WEIGHTS, MAX_CELLS = 500, 50_000_000
+"""Bounds on the number of weights, and on the size of J."""
+
+MAX_ITERATIONS, TOLERANCE = 2_000, 1e-9
+"""Iteration ends when the ELBO improves by less than this, in nats per observation."""
+
+
+def fit_exactly(loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Options) -> History | None:
+    """Give q and the learned scales their optimal values if there is a closed form; otherwise change nothing.
+
+    Parameters
+    ----------
+    loss : NetworkLoss
+    x, y : ndarray (N, D), (N, Q)
+        Training data, already validated.
+    options : Options
+
+    Returns
+    -------
+    History or None
+        One entry per iteration; None if the model is not linear, its noise is not normal, or the prior or the family
+        has no closed form.
+    """
+    layer = _only_layer(loss, x, y.shape[1])
+    if layer is None:
+        return None
+    size = layer.posterior.num_weights
+    weights, total = options.row_weights(x)
+    model, watched = linear_model(loss, size, x, y, weights), None
+    if model is not None and options.validation_data is not None:
+        held_x, held_y = options.validation_data
+        held_out = check_data(loss.network, loss.likelihood, held_x, held_y, of="validation ")
+        watched = linear_model(loss, size, *held_out)
+    if model is None:
+        return None
+    history = History(num_data=len(x), steps_per_epoch=1, temperature=float(options.temperature), exact=True)
+    before = [(variable, variable.numpy()) for variable in loss.trainable]
+    try:
+        _iterate(layer, loss.likelihood, model, watched, total, history)
+    except BaseException as error:
+        with uninterrupted():
+            for variable, value in before:
+                variable.assign(value)
+        if isinstance(error, (np.linalg.LinAlgError, NotImplementedError)):  # singular in float64; another family
+            return None
+        raise
+    return history
+
+
+def _iterate(
+    layer: Any, likelihood: Any, model: LinearModel, watched: LinearModel | None, total: float, history: History
+) -> None:
+    """Maximise the ELBO for q and for the learned scales in turn, until it no longer rises."""
+    gram, moment, temperature = model.gram, model.moment, history.temperature
+    columns: dict[str, list[float]] = {}
+    for _ in range(MAX_ITERATIONS):
+        p = layer.prior(None)
+        p_loc, p_variance = (np.asarray(v, np.float64) for v in (p.mean(), p.variance()))
+        scale = np.broadcast_to(likelihood.scale, len(gram)).astype(np.float64)
+        factor = total / (temperature * scale**2)  # (Q,)
+        precision = np.tensordot(factor, gram, 1) + np.diag(1.0 / p_variance)
+        loc = np.linalg.solve(precision, factor @ moment + p_loc / p_variance)
+        independent = layer.posterior.independent
+        covariance = np.diag(1.0 / np.diag(precision)) if independent else np.linalg.inv(precision)
+        layer.posterior.assign(loc, covariance)
+
+        kl = _kl(loc, covariance, p_loc, p_variance)
+        rows = {"": model} if watched is None else {"": model, "val_": watched}
+        for prefix, of_rows in rows.items():
+            squares = of_rows.squared_errors(loc, covariance)
+            nll = float(np.sum(0.5 * squares / scale**2 + np.log(scale) + 0.5 * math.log(2.0 * math.pi)))
+            columns.setdefault(f"{prefix}loss", []).append(float(negative_elbo(nll, kl, total)))
+            columns.setdefault(f"{prefix}nll", []).append(nll)
+        columns.setdefault("kl", []).append(kl)
+        columns.setdefault("kl_weight", []).append(temperature)
+        objective = [
+            negative_elbo(nll, kl, total, temperature)
+            for nll, kl in zip(columns["nll"][-2:], columns["kl"][-2:], strict=True)
+        ]
+        if len(objective) == 2 and not objective[0] - objective[1] > TOLERANCE:
+            break
+        best = likelihood.best_scale(model.squared_errors(loc, covariance))
+        likelihood.assign_scale(best)
+    history.history = columns
+
+
+def _only_layer(loss: NetworkLoss, x: np.ndarray, num_targets: int) -> Any | None:
+    """Find the variational layer if there is one, and all that is trained is its q and the scale of normal noise."""
+    layers = called_layers(loss.network, (1, *x.shape[1:]))
+    if len(layers) != 1 or loss.moving or loss.likelihood.best_scale(np.ones(num_targets)) is None:
+        return None
+    layer: Any = layers[0]
+    own = [*getattr(layer.posterior, "trainable_variables", []), *loss.likelihood.trainable_variables]
+    if {v.ref() for v in own} != {v.ref() for v in loss.trainable} or not hasattr(layer.posterior, "assign"):
+        return None
+    size = layer.posterior.num_weights
+    is_small = size <= MAX_WEIGHTS and (size + 1) * len(x) * num_targets <= MAX_CELLS
+    return layer if is_small and isinstance(layer.prior(None), tfd.MultivariateNormalDiag) else None
+
+
+def _kl(loc: np.ndarray, covariance: np.ndarray, p_loc: np.ndarray, p_variance: np.ndarray) -> float:
+    """KL in nats from a normal to one with independent components."""
+    fit = (np.diag(covariance) + (loc - p_loc) ** 2) / p_variance
+    return float(0.5 * (np.sum(fit - 1.0 + np.log(p_variance)) - np.linalg.slogdet(covariance)[1]))
