@@ -79,7 +79,7 @@ def band(
                 x[shown][:MOST_POINTS], y[shown, index][:MOST_POINTS], "o", color=INK, markersize=2.4, alpha=0.35,
                 markeredgewidth=0, label="held-out rows", zorder=1,
             )  # fmt: skip
-        BandsDisplay(grid, along.bands, kind="predictive", output=index).plot(
+        BandsDisplay(grid, along.bands, output=index).plot(
             ax, xlabel=_label(feature) + ("" if alone else " (others at their median)"), ylabel=_label(targets[index])
         )
         handles, labels = ax.get_legend_handles_labels()

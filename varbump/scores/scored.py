@@ -10,6 +10,7 @@ import numpy as np
 from varbump.core.checks import check_array, check_rows_match
 from varbump.core.keras import keras
 from varbump.core.random import host_seed
+from varbump.core.standardised import warn_of_raw
 from varbump.core.temperature import temperature_of
 from varbump.model.checks import check_data, check_inputs
 from varbump.predict.predictive import Predictive, predictive_of
@@ -54,6 +55,7 @@ def scored_of(model: Any, x: Any, y: Any, likelihood: Any, num_draws: int, seed:
     predictive = predictive_of(model, likelihood, num_draws, seed)
     network = model if isinstance(model, keras.Model) else model.network
     x = inputs_of(model, x)
+    warn_of_raw(network, x)
     if not network.built:
         network(x[:1])
     check_data(network, model.likelihood if likelihood is None else likelihood, x, y)
