@@ -94,6 +94,16 @@ def test_functions_and_observations_are_in_units_of_y(data, model):
         vb.predict_f(small(), X)
 
 
+def test_several_intervals_at_once_are_those_of_single_calls(data, model):
+    X = data[0][:3]
+    several = model.predict_interval(X, coverage=(0.5, 0.95))
+    assert list(several) == [0.5, 0.95]
+    for coverage, ends in several.items():
+        np.testing.assert_array_equal(ends, model.predict_interval(X, coverage=coverage))
+    with pytest.raises(ValueError, match="coverage must be numbers between 0 and 1"):
+        model.predict_interval(X, coverage=(0.5, 95))
+
+
 def test_raw_rows_in_a_standardised_network_are_noticed(data, model):
     X, _ = data
     with pytest.warns(UserWarning, match="column 1 of x is beyond 10 in 100% of the rows") as caught:

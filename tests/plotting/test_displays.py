@@ -162,3 +162,15 @@ def test_a_run_that_was_stopped_in_its_first_epoch_has_no_curve():
 def test_a_model_without_weights_has_an_empty_picture_of_gradients():
     display = vb.GradientDisplay(vb.GradientReport((), float("nan"), 3)).plot()
     assert not display.points_
+
+
+@pytest.mark.parametrize("kind", ["epistemic", "predictive"])
+def test_the_legend_shows_levels_as_they_are_drawn(kind):
+    display = vb.BandsDisplay(X, vb.credible_bands(DRAWS, levels=(0.5, 0.95), kind=kind)).plot()
+    outer, inner = display.ax_.get_legend().legend_handles[:2]
+    opacity = [np.ravel(handle.get_facecolor())[-1] for handle in (outer, inner)]
+    assert opacity[0] == pytest.approx(display.areas_[0.95].get_alpha())
+    seen = 1 - (1 - display.areas_[0.95].get_alpha()) * (1 - display.areas_[0.5].get_alpha())
+    assert opacity[1] == pytest.approx(seen)
+    assert seen > 1.8 * opacity[0]  # apart at a glance
+    assert outer.get_linestyle() != inner.get_linestyle()

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from varbump.core.checks import check_shares, interval_tails
+from varbump.core.checks import check_shares, intervals
 from varbump.core.random import generator
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
@@ -325,14 +325,14 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         """
         return self._quantiles(X, quantiles, epistemic=False)
 
-    def predict_interval(self, X: Any, coverage: float = 0.95, kind: str = "total") -> np.ndarray:
-        """Predict an equal-tailed interval for each row.
+    def predict_interval(self, X: Any, coverage: Any = 0.95, kind: str = "total") -> Any:
+        """Predict an equal-tailed interval for each row, or several.
 
         Parameters
         ----------
         X : array-like or data frame (N, D)
-        coverage : float, default=0.95
-            Probability content of the interval, in (0, 1).
+        coverage : float or sequence of float, default=0.95
+            Probability content of the interval, in (0, 1); a sequence of them asks for several intervals at once.
         kind : {"total", "epistemic"}, default="total"
             "total" is the interval of a new observation; "epistemic" that of its expectation, without the noise, which
             narrows as data are added.
@@ -340,7 +340,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray (N, 2) or (N, 2, Q)
-            Lower and upper ends, units of y.
+            Lower and upper ends, units of y. For a sequence, a dict of such arrays by coverage:
+            ``lower, upper = regressor.predict_interval(X, coverage=(0.5, 0.95))[0.95].T``.
 
         Raises
         ------
@@ -349,7 +350,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         """
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
-        return self._quantiles(X, interval_tails(coverage), epistemic=kind == "epistemic")
+        return intervals(coverage, lambda tails: self._quantiles(X, tails, epistemic=kind == "epistemic"))
 
     def predict_f(self, X: Any, num_draws: int = 100, seed: int | None = None) -> Draws:
         """Draw functions from the posterior: the expectation of y at all rows of X, without the noise.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 
 from varbump.core.kinds import common_kind
 from varbump.core.temperature import temperature_label
@@ -70,14 +71,22 @@ class BandsDisplay:
         order = np.argsort(self.x, kind="stable")
         x = self.x[order]
         self.areas_: dict[float, Artist] = {}
-        levels = sorted(self.bands.lower, reverse=True)
+        levels, clear = sorted(self.bands.lower, reverse=True), 1.0
         for rank, level in enumerate(levels):
             lower = self.bands.lower[level][order, self.output]
             upper = self.bands.upper[level][order, self.output]
-            alpha = 0.10 if predictive else 0.18 + 0.22 * rank
+            alpha = 0.10 + 0.14 * rank if predictive else 0.18 + 0.22 * rank
             style = (":" if predictive else "--") if rank == 0 else "-"
             label = level_label(level, self.kind) + temperature_label(self.bands.temperature)
-            self.areas_[level] = ax.fill_between(x, lower, upper, color=color, alpha=alpha, linewidth=0, label=label)
+            self.areas_[level] = ax.fill_between(x, lower, upper, color=color, alpha=alpha, linewidth=0)
+            clear *= 1.0 - alpha  # areas lie on top of each other, and the legend shows them as they are seen
+            look: dict[str, Any] = {
+                "facecolor": (color, 1.0 - clear),
+                "edgecolor": color,
+                "linestyle": style,
+                "linewidth": 0.8,
+            }
+            ax.add_collection(PolyCollection([], label=label, **look), autolim=False)
             for edge in (lower, upper):
                 ax.plot(x, edge, color=color, linestyle=style, linewidth=0.8, alpha=0.9)
         self.line_ = None
