@@ -113,7 +113,7 @@ def draw(
 ) -> None:
     """Plot data, mean, bands and 100 functions, beyond the data on both sides, and below the sds."""
     figure, (ax, below) = plt.subplots(2, figsize=(7.2, 5.4), height_ratios=(3, 1.1), sharex=True, layout="constrained")
-    vb.BandsDisplay(x, predictive, kind="predictive").plot(ax, mean=False)
+    vb.BandsDisplay(x, predictive).plot(ax, mean=False)
     vb.FunctionsDisplay(x, f).plot(ax)
     vb.BandsDisplay(x, epistemic).plot(ax)
     shown = slice(None, None, max(1, options.num_data // 700))

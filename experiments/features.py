@@ -75,7 +75,7 @@ def draw(
     for feature, (name, ax) in enumerate(zip(NAMES, axes[0], strict=True)):
         rows = vb.slice_along(x, feature, widen=0.25)
         predictive = vb.predict_bands(ensemble, rows, likelihood=likelihood, levels=(0.95,), seed=options.seed)
-        vb.BandsDisplay(rows, predictive, kind="predictive", feature=feature).plot(ax, mean=False)
+        vb.BandsDisplay(rows, predictive, feature=feature).plot(ax, mean=False)
         vb.BandsDisplay(rows, vb.predict_bands(ensemble, rows, seed=options.seed), feature=feature).plot(ax)
         ax.plot(rows[:, feature], truth(rows), color=INK, linestyle=(0, (1, 1.5)), linewidth=1.2, label="the truth")
         ax.axvspan(x[:, feature].min(), x[:, feature].max(), color="#F3F3F3", zorder=0, linewidth=0)

@@ -104,6 +104,10 @@ from .predict.functions import (
     predict_f as predict_f,
     predict_y as predict_y,
 )
+from .predict.prior import (
+    PriorDraws as PriorDraws,
+    sample_prior as sample_prior,
+)
 from .priors import (
     prior as prior,
 )

@@ -61,6 +61,70 @@ def two():
     return X, Y, small(likelihood="student_t").fit(X, Y)
 
 
+@slow
+def test_functions_and_observations_are_in_units_of_y(data, model):
+    X, y = data
+    f = model.predict_f(X, num_draws=model.n_draws)
+    assert (f.shape, f.kind) == ((20, 90, 1), "epistemic")
+    # the functions that `predict` averages over; float32 in units of y near 100
+    np.testing.assert_allclose(f.mean(0)[:, 0], model.predict(X), rtol=1e-5)
+    lower, upper = model.predict_interval(X, coverage=0.9, kind="epistemic").T
+    np.testing.assert_allclose(np.quantile(f[..., 0], [0.05, 0.95], axis=0), [lower, upper], rtol=1e-4)
+    np.testing.assert_array_equal(vb.predict_f(model, X, num_draws=7, seed=3), model.predict_f(X, 7, seed=3))
+    scaled = model.x_scaler_.transform(X)
+    standardised = vb.predict_f(model.ensemble_, scaled, num_draws=7, seed=3)
+    expected = standardised * model.y_scaler_.scale_ + model.y_scaler_.mean_
+    np.testing.assert_allclose(vb.predict_f(model, X, num_draws=7, seed=3), expected, rtol=1e-5)
+
+    drawn = vb.predict_y(model, X, num_draws=400, seed=3)
+    assert drawn.kind == "predictive"
+    _, sd = model.predict(X, return_std=True)
+    # 36,000 draws of 20 functions: their sds agree to a few percent
+    assert np.sqrt(np.mean(drawn.var(0))) == pytest.approx(np.sqrt(np.mean(sd**2)), rel=0.1)
+    bands = vb.predict_bands(model, X, kind="predictive", num_draws=400, seed=3)
+    assert bands.kind == "predictive"
+    np.testing.assert_allclose(bands.mean, drawn.mean(0), rtol=1e-5)
+    narrow = vb.predict_bands(model, X, num_draws=7, seed=3)
+    assert narrow.kind == "epistemic"
+    np.testing.assert_allclose(narrow.sd, expected.std(0, ddof=1), rtol=1e-3)
+    for call in (vb.predict_f, vb.predict_bands):
+        with pytest.raises(TypeError, match="likelihood must be left out for an estimator"):
+            call(model, X, likelihood=model.likelihood_)
+    with pytest.raises(NotFittedError):
+        vb.predict_f(small(), X)
+
+
+def test_several_intervals_at_once_are_those_of_single_calls(data, model):
+    X = data[0][:3]
+    several = model.predict_interval(X, coverage=(0.5, 0.95))
+    assert list(several) == [0.5, 0.95]
+    for coverage, ends in several.items():
+        np.testing.assert_array_equal(ends, model.predict_interval(X, coverage=coverage))
+    with pytest.raises(ValueError, match="coverage must be numbers between 0 and 1"):
+        model.predict_interval(X, coverage=(0.5, 95))
+
+
+def test_raw_rows_in_a_standardised_network_are_noticed(data, model):
+    X, _ = data
+    with pytest.warns(UserWarning, match="column 1 of x is beyond 10 in 100% of the rows") as caught:
+        vb.predict_f(model.ensemble_, X, num_draws=2)
+    assert [warning.filename for warning in caught] == [__file__]
+    scaled = model.x_scaler_.transform(X)
+    scaled[:5] = 1e3  # a few rows far away; warnings are errors in tests
+    vb.predict_f(model.ensemble_, scaled, num_draws=2)
+    vb.predict_f(model, 100.0 * X, num_draws=2)  # far outside, but in its own units
+
+
+@slow
+def test_all_networks_of_a_regressor_know_that_they_take_standardised_rows(data, model):
+    X, y = data
+    for source in (model.network_, pickle.loads(pickle.dumps(model)).ensemble_, model.ensemble_.member(1)):
+        with pytest.warns(UserWarning, match="takes standardised x"):
+            vb.predict_bands(source, X, num_draws=2)
+    with pytest.warns(UserWarning, match="takes standardised x"):
+        vb.evaluate(model.ensemble_, X, y, num_draws=2)
+
+
 @pytest.mark.parametrize("name", FAST_CHECKS)
 def test_scikit_learn(name):
     getattr(estimator_checks, name)("VariationalRegressor", small())

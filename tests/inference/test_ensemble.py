@@ -142,3 +142,19 @@ def test_other_layers_are_refused_by_name():
 def test_unknown_options_are_refused():
     with pytest.raises(TypeError, match="no option 'epoch'"):
         fitted(epoch=3)
+
+
+def test_expectations_are_those_of_each_member():
+    network = vb.build_network(1, hidden_units=(), seed=0)
+    likelihood = vb.likelihoods.LogNormal(1.0)
+    logs = np.log([0.1, 2.0])
+    values = [np.repeat(v.numpy()[None], 2, 0) for v in network.trainable_variables]
+    (variable,) = likelihood.trainable_variables
+    before = variable.numpy()
+    values.append((before + logs).astype("float32"))
+    members = vb.Ensemble(network, likelihood, vb.History(), values)
+    own = [member.scale for member in members.likelihoods]
+    assert own[1] > 5 * own[0]
+    f = vb.predict_f(members, X[:3], num_draws=4, seed=0)
+    expected = np.exp(f + 0.5 * np.square(own)[[0, 1, 0, 1], None, None])
+    np.testing.assert_allclose(vb.predict_f(members, X[:3], likelihood=likelihood, num_draws=4, seed=0), expected, 1e-5)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import varbump as vb
+from varbump.predict.draws import draws_of_kind
 
 X = np.array([3.0, 1.0, 2.0])
 DRAWS = np.random.default_rng(0).normal(size=(50, 3, 2))
@@ -33,8 +34,8 @@ def test_bands_are_drawn_where_they_are(output):
 
 
 def test_labels_state_the_levels_that_were_drawn():
-    bands = vb.credible_bands(DRAWS, levels=(0.8, 0.975))
-    display = vb.BandsDisplay(X, bands, kind="predictive").plot(xlabel="age", ylabel="height")
+    bands = vb.credible_bands(DRAWS, levels=(0.8, 0.975), kind="predictive")
+    display = vb.BandsDisplay(X, bands).plot(xlabel="age", ylabel="height")
     labels = display.ax_.get_legend_handles_labels()[1]
     assert "80 % predictive" in labels
     assert "97.5 % predictive" in labels
@@ -60,7 +61,32 @@ def test_functions_are_drawn_one_line_each():
     display = vb.FunctionsDisplay(X, DRAWS, output=1).plot()
     assert len(display.lines_) == 50
     np.testing.assert_array_equal(display.lines_[7].get_ydata(), DRAWS[7, ORDER, 1])
-    assert display.ax_.get_legend_handles_labels()[1] == ["50 posterior functions"]
+    assert display.ax_.get_legend_handles_labels()[1] == ["50 functions"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_bands", "of_functions"),
+    [
+        (None, {"95 % of the draws", "mean of the draws"}, "50 functions"),
+        ("epistemic", {"95 % epistemic", "posterior mean"}, "50 posterior functions"),
+        ("predictive", {"95 % predictive", "predictive mean"}, "50 draws of y"),
+        ("prior", {"95 % prior", "prior mean"}, "50 prior functions"),
+        ("prior predictive", {"95 % prior predictive", "prior predictive mean"}, "50 draws of y from the prior"),
+    ],
+)
+def test_labels_state_the_kind_of_the_draws(kind, of_bands, of_functions):
+    draws = DRAWS if kind is None else draws_of_kind(DRAWS, kind)
+    bands = vb.credible_bands(draws, levels=(0.95,))
+    assert set(vb.BandsDisplay(X, bands).plot().ax_.get_legend_handles_labels()[1]) == of_bands
+    assert vb.FunctionsDisplay(X, draws).plot().ax_.get_legend_handles_labels()[1] == [of_functions]
+
+
+def test_bands_are_not_drawn_under_the_name_of_others():
+    bands = vb.credible_bands(DRAWS, kind="epistemic")
+    with pytest.raises(ValueError, match="kind is 'predictive', but these bands are of kind 'epistemic'"):
+        vb.BandsDisplay(X, bands, kind="predictive")
+    unknown = vb.credible_bands(DRAWS)
+    assert "95 % predictive" in vb.BandsDisplay(X, unknown, kind="predictive").plot().ax_.get_legend_handles_labels()[1]
 
 
 def test_training_curves():
@@ -136,3 +162,15 @@ def test_a_run_that_was_stopped_in_its_first_epoch_has_no_curve():
 def test_a_model_without_weights_has_an_empty_picture_of_gradients():
     display = vb.GradientDisplay(vb.GradientReport((), float("nan"), 3)).plot()
     assert not display.points_
+
+
+@pytest.mark.parametrize("kind", ["epistemic", "predictive"])
+def test_the_legend_shows_levels_as_they_are_drawn(kind):
+    display = vb.BandsDisplay(X, vb.credible_bands(DRAWS, levels=(0.5, 0.95), kind=kind)).plot()
+    outer, inner = display.ax_.get_legend().legend_handles[:2]
+    opacity = [np.ravel(handle.get_facecolor())[-1] for handle in (outer, inner)]
+    assert opacity[0] == pytest.approx(display.areas_[0.95].get_alpha())
+    seen = 1 - (1 - display.areas_[0.95].get_alpha()) * (1 - display.areas_[0.5].get_alpha())
+    assert opacity[1] == pytest.approx(seen)
+    assert seen > 1.8 * opacity[0]  # apart at a glance
+    assert outer.get_linestyle() != inner.get_linestyle()

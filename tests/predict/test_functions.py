@@ -112,6 +112,27 @@ def test_predict_bands_reduces_piece_by_piece(network):
     assert (wide.sd > bands.sd).all()
 
 
+@pytest.mark.parametrize(
+    "likelihood",
+    [vb.likelihoods.Normal(0.7), pytest.param(vb.likelihoods.StudentT(), marks=pytest.mark.slow)],
+    ids=["Normal", "StudentT"],
+)
+def test_observations_do_not_depend_on_the_pieces(likelihood):
+    network = vb.build_network(1, hidden_units=(), seed=0, make_posterior_fn=MEAN_FIELD)
+    x = np.linspace(-1, 1, 600)[:, None]
+    options = {"num_draws": 7, "seed": 0}
+    y = vb.predict_y(network, likelihood, x, **options)
+    expected = vb.credible_bands(y)
+    # the noise is the same bits; f differs by the rounding of matrix products of other shapes
+    np.testing.assert_allclose(vb.predict_y(network, likelihood, x, chunk_size=150, **options), y, atol=1e-5)
+    for chunk_size in (None, 150, 300):  # less than the rows whose noise is drawn at once, and no multiple of them
+        bands = vb.predict_bands(network, x, likelihood=likelihood, chunk_size=chunk_size, **options)
+        np.testing.assert_allclose(bands.mean, expected.mean, atol=1e-5)
+        np.testing.assert_allclose(bands.upper[0.95], expected.upper[0.95], atol=1e-5)
+    noise = y - vb.predict_f(network, x, **options)
+    assert len(np.unique(noise)) > 0.99 * noise.size  # no row repeats the noise of another
+
+
 def test_a_network_without_variational_layers_has_one_function():
     network = tf_keras.Sequential([tf_keras.Input((2,)), tf_keras.layers.Dense(3)])
     f = vb.predict_f(network, X, num_draws=4, seed=0)

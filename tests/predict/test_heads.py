@@ -120,7 +120,7 @@ NORMAL = vb.likelihoods.Normal(0.1)
 REFUSED = {
     "a second likelihood": (lambda n: vb.predict_y(n, NORMAL, X), "there must not be a likelihood besides"),
     "fit": (lambda n: vb.fit(n, NORMAL, X, Y), "pass likelihood=None"),
-    "bands": (lambda n: vb.predict_bands(n, X, likelihood=NORMAL), "predict_y\\(network, x=x\\)"),
+    "bands": (lambda n: vb.predict_bands(n, X, likelihood=NORMAL), "predict_y\\(network, x\\)"),
     "columns": (lambda n: vb.fit(n, None, X, np.hstack([Y, Y])), "y has 2 columns, but .* a distribution over 1"),
     "other methods": (lambda n: vb.sample_nuts(n, None, X, Y), "pass a likelihood of varbump.likelihoods"),
 }

@@ -55,7 +55,7 @@ def fit_cubic(seed: int, *, verbose: int) -> Drawn:
     figure = Figure(figsize=(7.2, 4.6), layout="constrained")
     ax = figure.subplots()
     ax.plot(x, y, "o", color=INK, markersize=2.4, alpha=0.45, markeredgewidth=0, label=f"{NUM_DATA} points")
-    BandsDisplay(grid, predicted.bands, kind="predictive").plot(ax)
+    BandsDisplay(grid, predicted.bands).plot(ax)
     ax.plot(grid, grid**3, color=GREY, linewidth=1.2, linestyle="--", label="x³")
     low, high = float(x.min()), float(x.max())
     ax.axvspan(low, high, color=GREY, alpha=0.08, linewidth=0)

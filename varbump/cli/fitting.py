@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.table import Table
 
 from varbump.cli import pictures
 from varbump.cli.columns import Columns, Rows
+from varbump.cli.digits import rounded
 from varbump.cli.forecasts import LEVELS, Forecast, forecast, slices
 from varbump.cli.learning import learn, library_errors, split
 from varbump.cli.run_file import FORMAT, describe, versions
 from varbump.cli.scoring import MOST_ROWS, judge, score_table
+from varbump.core.printed import Table
 from varbump.saving import save
 from varbump.version import __version__
 
@@ -29,6 +30,8 @@ __all__ = ["Fitted", "HELD_OUT", "fit_rows", "most_relevant", "relevance_table"]
 HELD_OUT = "held_out.csv"
 
 MOST_SHOWN = 10
+
+LONGEST_NAME = 36
 """Features shown in the table of relevance."""
 
 
@@ -142,18 +145,23 @@ def relevance_table(features: Sequence[dict[str, Any]]) -> list[Any]:
     if len(features) < 2 or "relevance" not in features[0]:
         return []
     table = Table(title="Relevance of the features", title_justify="left")
-    table.add_column("feature", overflow="ellipsis", no_wrap=True, max_width=40)
+    table.add_column("feature")
     table.add_column("scale of its weights", justify="right")
-    table.add_column("", min_width=20)
+    table.add_column("")
     order = most_relevant(features, MOST_SHOWN)
     largest = max(features[order[0]]["relevance"], np.finfo(float).tiny)
     for index in order:
         share = features[index]["relevance"] / largest
-        name = features[index]["name"].replace("[", r"\[")
+        name = _shortened(features[index]["name"]).replace("[", r"\[")
         table.add_row(name, f"{features[index]['relevance']:.3g}", "█" * round(20 * share))
     if len(features) > MOST_SHOWN:
         table.add_row(f"{len(features) - MOST_SHOWN:,} more", "below", "")
     return [table]
+
+
+def _shortened(name: str) -> str:
+    """Shorten a long name in its middle, since names of one table often begin alike."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[1 - LONGEST_NAME // 2 :]}"
 
 
 def _write_rows(path: Path, columns: Columns, x: np.ndarray, y: np.ndarray, predicted: Forecast) -> None:
@@ -162,7 +170,8 @@ def _write_rows(path: Path, columns: Columns, x: np.ndarray, y: np.ndarray, pred
     header = [*columns.features, *columns.targets]
     for index, name in enumerate(columns.targets):
         ends = predicted.lower[0.95], predicted.upper[0.95]
-        values.append(np.stack([a[:, index] for a in (predicted.mean, predicted.sd, *ends)], axis=1))
+        of_target = np.stack([a[:, index] for a in (predicted.mean, predicted.sd, *ends)], axis=1)
+        values.append(rounded(of_target, of_target[:, 1:2]))
         header += [f"predicted {what} of {name}" for what in ("mean", "sd", "lower_95", "upper_95")]
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

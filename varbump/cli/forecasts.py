@@ -38,7 +38,7 @@ class Forecast(NamedTuple):
     @property
     def bands(self) -> Bands:
         """The same as `Bands`, for `BandsDisplay`."""
-        return Bands(self.mean, self.sd, self.lower, self.upper)
+        return Bands(self.mean, self.sd, self.lower, self.upper, kind="predictive")
 
 
 def forecast(model: Any, x: np.ndarray, levels: Sequence[float]) -> Forecast:

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from varbump.cli.forecasts import Forecast
 from varbump.plotting import BandsDisplay, CalibrationDisplay, TrainingDisplay
@@ -26,6 +27,9 @@ DPI = 110
 
 LONGEST_LABEL = 32
 
+MOST_TICKS = 5
+"""Intervals between ticks of the horizontal axis: labels of as many as eight characters stay apart."""
+
 
 def observed(targets: Sequence[str], y: np.ndarray, predicted: Forecast) -> Figure:
     """Plot observed against predicted values, with 95 % intervals, one panel for each target."""
@@ -34,7 +38,8 @@ def observed(targets: Sequence[str], y: np.ndarray, predicted: Forecast) -> Figu
     for index, ax in enumerate(panels):
         mean, truth = predicted.mean[shown, index], y[shown, index]
         lower, upper = (side[0.95][shown, index] for side in (predicted.lower, predicted.upper))
-        ax.vlines(mean, lower, upper, color=BLUE, linewidth=0.7, alpha=0.22, label="95 % predictive interval")
+        ax.vlines(mean, lower, upper, color=BLUE, linewidth=0.7, alpha=0.22)
+        ax.plot([], [], "|", color=BLUE, markersize=9, markeredgewidth=1.2, label="95 % predictive interval")
         ax.plot(mean, truth, "o", color=INK, markersize=2.6, alpha=0.6, markeredgewidth=0, label="held-out row")
         ends = [min(mean.min(), truth.min()), max(mean.max(), truth.max())]
         ax.plot(ends, ends, color=GREY, linewidth=1, linestyle="--", label="predicted = observed")
@@ -79,7 +84,7 @@ def band(
                 x[shown][:MOST_POINTS], y[shown, index][:MOST_POINTS], "o", color=INK, markersize=2.4, alpha=0.35,
                 markeredgewidth=0, label="held-out rows", zorder=1,
             )  # fmt: skip
-        BandsDisplay(grid, along.bands, kind="predictive", output=index).plot(
+        BandsDisplay(grid, along.bands, output=index).plot(
             ax, xlabel=_label(feature) + ("" if alone else " (others at their median)"), ylabel=_label(targets[index])
         )
         handles, labels = ax.get_legend_handles_labels()
@@ -97,7 +102,10 @@ def _panels(num_targets: int, height: float, width: float = 5.0) -> tuple[Figure
     mpl.rcParams["text.parse_math"] = False  # names of columns may hold dollars
     num = min(num_targets, MOST_TARGETS)
     figure = Figure(figsize=(width * num, height), layout="constrained")
-    return figure, list(figure.subplots(1, num, squeeze=False)[0])
+    panels = list(figure.subplots(1, num, squeeze=False)[0])
+    for ax in panels:
+        ax.xaxis.set_major_locator(MaxNLocator(MOST_TICKS, steps=[1, 2, 2.5, 5, 10]))
+    return figure, panels
 
 
 def _label(name: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv, parquet
 
+from varbump.cli.digits import rounded
 from varbump.cli.errors import UserError
 from varbump.cli.options import Intervals, for_scripts, path_argument, replaces
 from varbump.cli.output import check_target, new_file
@@ -44,6 +45,7 @@ def predict(
     """Predict the rows of DATA with the model in the folder RUN: mean, sd and intervals of each.
 
     Tables are read and written in pieces, CSV, TSV or Parquet by suffix. Features are found by name, in any order.
+    Text tables get 7 significant digits, and as many more as keep 7 of the sd; Parquet holds all of them.
     """
     to_stdout = out == STDOUT
     if to_stdout and as_json:
@@ -57,7 +59,7 @@ def predict(
         if out.absolute() == data.absolute():
             raise UserError(f"--out {out} is the table to read; name another")
         check_target(out, force=force)
-    kept = list(table.columns) if keep else []
+    kept, text = list(table.columns) if keep else [], to_stdout or KINDS[kind_of(out)] is not None
     names = _names(the_run, intervals, set(kept))
     with screen.waiting("starting TensorFlow"), silenced():
         from varbump.cli.run_file import load_model
@@ -67,6 +69,9 @@ def predict(
     with screen.waiting("predicting") as say, silenced(), _sink(out, names) as write:
         for values, others in table.chunks(the_run.features, kept):
             predicted = _rows(model, values, intervals, table, the_run, counts, skip_missing)
+            if text:
+                predicted = rounded(predicted, predicted[..., 1:2])
+            predicted = predicted.reshape(len(values), -1)
             columns = [*others.columns, *(pa.array(column, mask=np.isnan(column)) for column in predicted.T)]
             counts["rows"] += len(values)
             write(pa.RecordBatch.from_arrays(columns, names=[*kept, *names]))
@@ -91,7 +96,10 @@ def _names(run: Run, intervals: Sequence[float], taken: set[str]) -> list[str]:
 def _rows(
     model: Any, x: np.ndarray, intervals: Sequence[float], table: Table, run: Run, counts: dict[str, int], skip: bool
 ) -> np.ndarray:
-    """Predict one chunk, (n, columns), with nan for rows with missing cells if they may be skipped."""
+    """Predict one chunk: mean, sd and intervals of each target, (n, Q, 2 + 2 L).
+
+    They are nan for rows with missing cells if these may be skipped.
+    """
     from varbump.cli.forecasts import forecast
     from varbump.cli.learning import library_errors
 
@@ -110,7 +118,7 @@ def _rows(
             predicted = forecast(model, x[finite], [level / 100 for level in intervals])
         ends = [side[level / 100] for level in intervals for side in (predicted.lower, predicted.upper)]
         result[finite] = np.stack([predicted.mean, predicted.sd, *ends], axis=-1)
-    return result.reshape(len(x), -1)
+    return result
 
 
 @contextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.table import Table
 from scipy.stats import norm
 from scoringrules import crps_normal
 from sklearn.linear_model import BayesianRidge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from varbump.core.printed import Table
 from varbump.scores import Evaluation, evaluate
 
 __all__ = ["MOST_ROWS", "Scores", "judge", "score_table"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = [
     "check_rows_match",
     "check_shares",
     "interval_tails",
+    "intervals",
 ]
 
 
@@ -167,3 +169,18 @@ def interval_tails(coverage: Any) -> list[float]:
     if not isinstance(coverage, Real) or not 0.0 < float(coverage) < 1.0:
         raise ValueError(f"coverage must lie between 0 and 1, such as 0.95, got {coverage!r}")
     return [(1.0 - float(coverage)) / 2.0, (1.0 + float(coverage)) / 2.0]
+
+
+def intervals(coverage: Any, quantiles: Callable[[list[float]], np.ndarray]) -> Any:
+    """Ends of equal-tailed intervals from a function that gives quantiles (N, L, ...) at levels (L,).
+
+    Returns
+    -------
+    ndarray (N, 2, ...), or dict of float to ndarray (N, 2, ...)
+        The latter, by coverage, if `coverage` is a sequence.
+    """
+    if np.ndim(coverage) == 0:
+        return quantiles(interval_tails(coverage))
+    levels = check_shares(coverage, "coverage").tolist()
+    ends = quantiles([tail for level in levels for tail in interval_tails(level)])
+    return {level: ends[:, 2 * index : 2 * index + 2] for index, level in enumerate(levels)}

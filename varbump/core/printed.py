@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import rich.table
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
+
+from varbump.core.widths import fitted
 
 __all__ = ["Printed", "Table"]
 
@@ -21,8 +23,11 @@ class Printed:
 
 
 class Table(rich.table.Table):
-    """A table that wraps long words and numbers instead of truncating them."""
+    """A table that breaks words and numbers only if nothing else makes it fit, and never truncates them."""
 
     def add_column(self, *args: Any, **options: Any) -> None:
         """As `rich.table.Table.add_column`."""
         super().add_column(*args, **{"overflow": "fold", **options})
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from rich.table.Table.__rich_console__(fitted(self, console, options), console, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["note_temperature", "temperature_label", "temperature_of"]
+__all__ = ["note_temperature", "temperature_label", "temperature_of", "was_trained"]
 
 
 def note_temperature(network: Any, temperature: float) -> None:
@@ -15,6 +15,11 @@ def note_temperature(network: Any, temperature: float) -> None:
 def temperature_of(source: Any) -> float:
     """Return the temperature of the latest training of a network or an ensemble; 1 if it was never trained."""
     return getattr(source, "temperature", getattr(source, "_varbump_temperature", 1.0))
+
+
+def was_trained(network: Any) -> bool:
+    """Whether a network has been trained by this package."""
+    return hasattr(network, "_varbump_temperature")
 
 
 def temperature_label(temperature: float) -> str:

@@ -198,7 +198,7 @@ def _relevance_table(relevance: np.ndarray, names: tuple[str, ...] | None) -> Ta
     table = Table(title="Relevance of the inputs", title_justify="left")
     table.add_column("input")
     table.add_column("scale of its weights", justify="right")
-    table.add_column("", min_width=20)
+    table.add_column("")
     largest = max(float(np.max(relevance)), np.finfo(float).tiny)
     for index in np.argsort(-relevance, kind="stable")[:MAX_INPUTS_SHOWN]:
         share = float(relevance[index]) / largest

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from varbump.core.checks import check_shares, interval_tails
+from varbump.core.checks import check_shares, intervals
 from varbump.core.random import generator
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
@@ -34,6 +34,8 @@ from varbump.likelihoods import Likelihood
 from varbump.likelihoods.checks import check_likelihood, standardises
 from varbump.model.assembly import build_network
 from varbump.posteriors import PosteriorFactory
+from varbump.predict.draws import Draws
+from varbump.predict.functions import predict_f
 from varbump.predict.predictive import Predictive
 from varbump.priors import Prior
 
@@ -117,7 +119,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     network_ : tf_keras.Model
         The first member, a map of standardised X to standardised y.
     ensemble_ : Ensemble
-        All members, for `varbump.predict_f` and the like.
+        All members, maps of standardised X to standardised y. `varbump.predict_f`, `varbump.predict_y` and
+        `varbump.predict_bands` take the regressor itself, with X and y in their own units.
     likelihood_ : likelihood
         That of the first member, for standardised y.
     parameter_report_ : ParameterReport
@@ -322,14 +325,14 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         """
         return self._quantiles(X, quantiles, epistemic=False)
 
-    def predict_interval(self, X: Any, coverage: float = 0.95, kind: str = "total") -> np.ndarray:
-        """Predict an equal-tailed interval for each row.
+    def predict_interval(self, X: Any, coverage: Any = 0.95, kind: str = "total") -> Any:
+        """Predict an equal-tailed interval for each row, or several.
 
         Parameters
         ----------
         X : array-like or data frame (N, D)
-        coverage : float, default=0.95
-            Probability content of the interval, in (0, 1).
+        coverage : float or sequence of float, default=0.95
+            Probability content of the interval, in (0, 1); a sequence of them asks for several intervals at once.
         kind : {"total", "epistemic"}, default="total"
             "total" is the interval of a new observation; "epistemic" that of its expectation, without the noise, which
             narrows as data are added.
@@ -337,7 +340,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         ndarray (N, 2) or (N, 2, Q)
-            Lower and upper ends, units of y.
+            Lower and upper ends, units of y. For a sequence, a dict of such arrays by coverage:
+            ``lower, upper = regressor.predict_interval(X, coverage=(0.5, 0.95))[0.95].T``.
 
         Raises
         ------
@@ -346,7 +350,33 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         """
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
-        return self._quantiles(X, interval_tails(coverage), epistemic=kind == "epistemic")
+        return intervals(coverage, lambda tails: self._quantiles(X, tails, epistemic=kind == "epistemic"))
+
+    def predict_f(self, X: Any, num_draws: int = 100, seed: int | None = None) -> Draws:
+        """Draw functions from the posterior: the expectation of y at all rows of X, without the noise.
+
+        Parameters
+        ----------
+        X : array-like or data frame (N, D)
+        num_draws : int, default=100
+            S, the number of draws.
+        seed : int, optional
+            By default that of the draws which `predict` averages over.
+
+        Returns
+        -------
+        ndarray (S, N, Q)
+            Units of y. Each draw is one function; the same seed gives the same functions at other rows. The same as
+            ``varbump.predict_f(regressor, X)``, whereas `ensemble_` and `network_` take standardised X and answer in
+            standardised units.
+
+        Raises
+        ------
+        ValueError
+            If `num_draws` is not a positive integer, or X does not fit the model.
+        """
+        check_is_fitted(self, "network_")
+        return predict_f(self, X, num_draws=num_draws, seed=self._draw_seed if seed is None else seed)
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
         """Draw observations: functions from the posterior, plus noise.

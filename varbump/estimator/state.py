@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from varbump.core.standardised import note_standardised
 from varbump.inference.ensemble.ensemble import Ensemble
 from varbump.model.assembly import build_network
 
@@ -23,6 +24,7 @@ class TrainedEnsemble:
     def __init__(self, arguments: dict[str, Any], ensemble: Ensemble) -> None:
         self._arguments, self.ensemble = arguments, ensemble
         self.likelihoods = ensemble.likelihoods
+        note_standardised(ensemble.network)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -36,6 +38,7 @@ class TrainedEnsemble:
         self._arguments, self.likelihoods = state["arguments"], state["likelihoods"]
         network, likelihood = build_network(**self._arguments), self._arguments["likelihood"]
         self.ensemble = Ensemble(network, likelihood, state["history"], state["values"])
+        note_standardised(network)
         variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
         for variable, value in zip(variables, self.ensemble.values, strict=True):
             variable.assign(value[0])

@@ -40,7 +40,7 @@ def separated(network: Any, likelihood: Any, x: Any = None) -> tuple[Any, Any]:
     if likelihood is not None:
         raise ValueError(
             f"network ends in a distribution of y, that of layer {head.name!r}, so there must not be a likelihood "
-            f"besides: pass likelihood=None, and for predictive draws predict_y(network, x=x)"
+            f"besides: pass likelihood=None, and for predictive draws predict_y(network, x)"
         )
     if head.activity_regularizer is not None:
         raise ValueError(

@@ -7,11 +7,22 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 
+from varbump.core.kinds import common_kind
 from varbump.core.temperature import temperature_label
-from varbump.plotting.style import BLUE, GREY, ORANGE, check_shown, finish, level_label, new_axes
+from varbump.plotting.style import BLUE, GREY, ORANGE, check_shown, finish, level_label, new_axes, of_draws
 
 __all__ = ["BandsDisplay", "FunctionsDisplay"]
+
+DRAWN = {
+    None: "functions",
+    "epistemic": "posterior functions",
+    "prior": "prior functions",
+    "predictive": "draws of y",
+    "prior predictive": "draws of y from the prior",
+}
+"""Names of draws by kind."""
 
 
 class BandsDisplay:
@@ -25,8 +36,8 @@ class BandsDisplay:
         Inputs at which the bands were computed, for instance those of `varbump.slice_along`; sorted for drawing.
     bands : Bands
         From `varbump.credible_bands`.
-    kind : str, default="epistemic"
-        Kind of the draws, for the labels: "epistemic" (`predict_f`) or "predictive" (`predict_y`).
+    kind : {"epistemic", "predictive", "prior", "prior predictive"}, optional
+        Kind of the draws, for the labels, if the bands do not know it.
     output : int, default=0
         Column of y.
     feature : int, default=0
@@ -38,12 +49,11 @@ class BandsDisplay:
     line_, areas_ : artists of the mean and, by level, of the bands
     """
 
-    def __init__(self, x: Any, bands: Any, *, kind: str = "epistemic", output: int = 0, feature: int = 0) -> None:
-        if kind not in ("epistemic", "predictive"):
-            raise ValueError(f"kind must be 'epistemic' or 'predictive', got {kind!r}")
+    def __init__(self, x: Any, bands: Any, *, kind: str | None = None, output: int = 0, feature: int = 0) -> None:
         check_shown(bands, "bands", "varbump.predict_bands", "mean", "lower", "upper")
+        self.kind = common_kind(kind, getattr(bands, "kind", None), "these bands")
         _check_output(output, bands.mean.shape[-1])
-        self.x, self.bands, self.kind, self.output = _column(x, feature, len(bands.mean), "bands"), bands, kind, output
+        self.x, self.bands, self.output = _column(x, feature, len(bands.mean), "bands"), bands, output
 
     def plot(
         self,
@@ -56,24 +66,32 @@ class BandsDisplay:
     ) -> BandsDisplay:
         """Draw on `ax`, or on new axes, and return self."""
         ax = new_axes(ax)
-        predictive = self.kind == "predictive"
+        predictive = self.kind in ("predictive", "prior predictive")
         color = color or (ORANGE if predictive else BLUE)
         order = np.argsort(self.x, kind="stable")
         x = self.x[order]
         self.areas_: dict[float, Artist] = {}
-        levels = sorted(self.bands.lower, reverse=True)
+        levels, clear = sorted(self.bands.lower, reverse=True), 1.0
         for rank, level in enumerate(levels):
             lower = self.bands.lower[level][order, self.output]
             upper = self.bands.upper[level][order, self.output]
-            alpha = 0.10 if predictive else 0.18 + 0.22 * rank
+            alpha = 0.10 + 0.14 * rank if predictive else 0.18 + 0.22 * rank
             style = (":" if predictive else "--") if rank == 0 else "-"
             label = level_label(level, self.kind) + temperature_label(self.bands.temperature)
-            self.areas_[level] = ax.fill_between(x, lower, upper, color=color, alpha=alpha, linewidth=0, label=label)
+            self.areas_[level] = ax.fill_between(x, lower, upper, color=color, alpha=alpha, linewidth=0)
+            clear *= 1.0 - alpha  # areas lie on top of each other, and the legend shows them as they are seen
+            look: dict[str, Any] = {
+                "facecolor": (color, 1.0 - clear),
+                "edgecolor": color,
+                "linestyle": style,
+                "linewidth": 0.8,
+            }
+            ax.add_collection(PolyCollection([], label=label, **look), autolim=False)
             for edge in (lower, upper):
                 ax.plot(x, edge, color=color, linestyle=style, linewidth=0.8, alpha=0.9)
         self.line_ = None
         if mean:
-            label = f"{'predictive' if predictive else 'posterior'} mean"
+            label = of_draws(self.kind, "mean")
             (self.line_,) = ax.plot(x, self.bands.mean[order, self.output], color=color, linewidth=1.8, label=label)
         finish(ax, xlabel, ylabel, {})
         self.ax_, self.figure_ = ax, ax.figure
@@ -81,14 +99,14 @@ class BandsDisplay:
 
 
 class FunctionsDisplay:
-    """Functions drawn from the posterior, one thin line each ("spaghetti").
+    """Functions drawn from the posterior or the prior, one thin line each ("spaghetti").
 
     Parameters
     ----------
     x : array-like (N,) or (N, D)
         Inputs, sorted for drawing.
     draws : array-like (S, N, Q)
-        From `varbump.predict_f`.
+        From `varbump.predict_f`. The label says what they are draws of, if they know it.
     output : int, default=0
         Column of y.
     feature : int, default=0
@@ -97,6 +115,7 @@ class FunctionsDisplay:
 
     def __init__(self, x: Any, draws: Any, *, output: int = 0, feature: int = 0) -> None:
         self.draws, self.output = np.asarray(draws), output
+        self._name = DRAWN[getattr(draws, "kind", None)]
         num_rows = len(np.atleast_1d(np.asarray(x)))
         if self.draws.ndim != 3 or self.draws.shape[1] != num_rows:
             raise ValueError(f"draws must have shape (S, {num_rows}, Q), got {self.draws.shape}")
@@ -114,7 +133,7 @@ class FunctionsDisplay:
         self.lines_ = ax.plot(
             self.x[order], self.draws[:, order, self.output].T, color=color, linewidth=0.4, alpha=0.5, zorder=1
         )
-        self.lines_[0].set_label(f"{len(self.draws)} posterior functions")
+        self.lines_[0].set_label(f"{len(self.draws)} {self._name}")
         finish(ax, xlabel, ylabel, {})
         self.ax_, self.figure_ = ax, ax.figure
         return self

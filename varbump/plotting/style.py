@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-__all__ = ["BLUE", "GREY", "INK", "ORANGE", "check_shown", "finish", "level_label", "new_axes"]
+__all__ = ["BLUE", "GREY", "INK", "ORANGE", "check_shown", "finish", "level_label", "new_axes", "of_draws"]
 
 # Okabe and Ito (2008), "Color Universal Design".
 BLUE, ORANGE, GREY, INK = "#0072B2", "#D55E00", "#8C8C8C", "#202020"
@@ -29,9 +29,14 @@ def check_shown(value: Any, argument: str, made_by: str, *attributes: str) -> An
     return value
 
 
-def level_label(level: float, kind: str) -> str:
-    """Return a label such as "95 % epistemic"; the level is that of the bands, never a constant."""
-    return f"{100 * level:.4g} % {kind}"
+def level_label(level: float, kind: str | None) -> str:
+    """Return a label such as "95 % epistemic"; the level and kind are those of the bands, never constants."""
+    return f"{100 * level:.4g} % {'of the draws' if kind is None else kind}"
+
+
+def of_draws(kind: str | None, what: str) -> str:
+    """Return `what` with the distribution that it belongs to, such as "posterior mean" or "predictive mean"."""
+    return f"{'posterior' if kind == 'epistemic' else kind} {what}" if kind else f"{what} of the draws"
 
 
 def finish(ax: Axes, xlabel: str | None, ylabel: str | None, legend: dict[str, Any] | None = None) -> None:

@@ -10,16 +10,18 @@ import numpy as np
 
 from varbump.core.checks import check_shares
 from varbump.core.keras import keras
+from varbump.core.kinds import check_kind, common_kind, kind_of
 from varbump.core.random import host_seed
-from varbump.core.temperature import temperature_of
+from varbump.core.temperature import temperature_label, temperature_of
 from varbump.likelihoods.checks import check_likelihood
-from varbump.predict.functions import observe, prepare, with_likelihood
+from varbump.predict.functions import NOISE_ROWS, expected, observe
 from varbump.predict.sampler import DrawSource
+from varbump.predict.units import prepare
 
 __all__ = ["Bands", "credible_bands", "predict_bands"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bands:
     """Pointwise summary of draws.
 
@@ -31,6 +33,9 @@ class Bands:
         Ends of the equal-tailed interval of each level, in units of y.
     temperature : float
         Temperature of the training; plots say so if it is not 1.
+    kind : str or None
+        What the draws are of, which labels of plots mention: "epistemic" (functions), "predictive" (observations),
+        "prior" or "prior predictive" (the same before any data); None if that is not known.
     """
 
     mean: np.ndarray
@@ -38,6 +43,15 @@ class Bands:
     lower: dict[float, np.ndarray]
     upper: dict[float, np.ndarray]
     temperature: float = 1.0
+    kind: str | None = None
+
+    def __post_init__(self) -> None:
+        check_kind(self.kind)
+
+    def __repr__(self) -> str:
+        of = "draws of unknown kind" if self.kind is None else f"{self.kind} bands"
+        levels = ", ".join(f"{100 * level:.4g} %" for level in self.levels) or "none"
+        return f"<{of}{temperature_label(self.temperature)}: shape {self.mean.shape}, levels {levels}>"
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -45,7 +59,9 @@ class Bands:
         return tuple(sorted(self.lower))
 
 
-def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95), temperature: float = 1.0) -> Bands:
+def credible_bands(
+    draws: Any, *, levels: Sequence[float] = (0.5, 0.95), temperature: float = 1.0, kind: str | None = None
+) -> Bands:
     r"""Compute the mean, standard deviation and equal-tailed intervals of draws, point by point.
 
     The interval of level c runs from the :math:`(1 - c) / 2` to the :math:`(1 + c) / 2` quantile of the S draws.
@@ -53,11 +69,13 @@ def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95), tempera
     Parameters
     ----------
     draws : array-like (S, N, Q) or (S, N)
-        Draws of `predict_f` give epistemic bands, those of `predict_y` predictive bands.
+        Draws of `predict_f` give epistemic bands, those of `predict_y` predictive bands; they know their kind.
     levels : sequence of float, default=(0.5, 0.95)
         Levels of the intervals, each in (0, 1).
     temperature : float, default=1.0
         Temperature of the training; plots of the bands say so if it is not 1.
+    kind : {"epistemic", "predictive", "prior", "prior predictive"}, optional
+        What the draws are of, if they do not know it, such as a plain array; plots then say "of the draws".
 
     Returns
     -------
@@ -66,8 +84,10 @@ def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95), tempera
     Raises
     ------
     ValueError
-        If a level is out of range, if there are fewer than two draws, or if they are not numeric.
+        If a level is out of range, if there are fewer than two draws, if they are not numeric, or if they know that
+        they are of another kind.
     """
+    kind = common_kind(kind, getattr(draws, "kind", None), "these draws")
     levels = [float(level) for level in check_shares(levels, "levels")] if np.size(levels) else []
     draws = np.asarray(draws)
     if draws.dtype.kind not in "fiub":
@@ -83,6 +103,7 @@ def credible_bands(draws: Any, *, levels: Sequence[float] = (0.5, 0.95), tempera
         lower={level: quantile[round((1 - level) / 2, 12)] for level in levels},
         upper={level: quantile[round((1 + level) / 2, 12)] for level in levels},
         temperature=float(temperature),
+        kind=kind,
     )
 
 
@@ -91,6 +112,7 @@ def predict_bands(
     x: Any,
     *,
     likelihood: Any = None,
+    kind: str | None = None,
     levels: Sequence[float] = (0.5, 0.95),
     num_draws: int = 1000,
     seed: int | None = None,
@@ -104,32 +126,50 @@ def predict_bands(
         If given, the bands are predictive, from draws as in `predict_y`. Otherwise they are epistemic, from draws as
         in `predict_f`, for all outputs of the network. A network for `varbump.likelihoods.HeteroscedasticNormal` has
         2 Q: the first Q columns are bands of the function, the others of raw scales of the noise. A network that ends
-        in a distribution of y gets bands of its mean; predictive ones are ``credible_bands(predict_y(network, x=x))``.
-    network, x, num_draws, seed, chunk_size
-        As in `predict_f`.
+        in a distribution of y gets bands of its mean.
+    kind : {"epistemic", "predictive"}, optional
+        Which bands, if not the ones above. "predictive" is enough for an ensemble, a `VariationalRegressor` and a
+        network that ends in a distribution of y, which have their own likelihood; "epistemic" with a likelihood gives
+        bands of E[y | f].
+    network, x, num_draws, seed
+        As in `predict_f`; bands of a `VariationalRegressor` are in the units of its y.
+    chunk_size : int, optional
+        As in `predict_f`; for predictive bands rounded up to a multiple of 256. It does not affect the draws: bands
+        differ by the rounding errors of f at most.
     levels : sequence of float
         As in `credible_bands`.
 
     Returns
     -------
     Bands
+        Of the kind "epistemic" or "predictive"; for draws of `varbump.sample_prior`, "prior" or "prior predictive".
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `predict_f` and `credible_bands`; also if bands are to be predictive and the likelihood is missing.
     """
-    source, of_network = with_likelihood(network, likelihood, x)
+    if kind not in (None, "epistemic", "predictive"):
+        raise ValueError(f"kind must be 'epistemic' or 'predictive', got {kind!r}")
     if likelihood is not None:
-        check_likelihood(likelihood)
+        check_likelihood(likelihood, *(["mean"] if kind == "epistemic" else []))
+    observed = likelihood is not None if kind is None else kind == "predictive"
     seed = host_seed(seed)
+    ready = prepare(network, x, num_draws, seed, chunk_size, likelihood)
+    if observed or ready.answers_in_y:
+        likelihood = ready.likelihood(likelihood)
     parts = []
-    x, sampler = prepare(source, x, num_draws, seed, chunk_size)
-    for rows, f in sampler.chunks(x):
-        if likelihood is not None:
-            draws = observe(source, likelihood, f, seed, rows.start)
-        else:
-            draws = f if of_network is None else np.asarray(of_network.mean(f))
-        parts.append(credible_bands(draws, levels=levels))
+    for rows, draws in ready.sampler.chunks(ready.x, NOISE_ROWS if observed else 1):
+        if observed:
+            draws = observe(ready.source, likelihood, draws, seed, rows.start)
+        elif likelihood is not None:
+            draws = expected(ready.source, likelihood, draws)
+        parts.append(credible_bands(ready.in_units(draws), levels=levels))
     return Bands(
         mean=np.concatenate([part.mean for part in parts]),
         sd=np.concatenate([part.sd for part in parts]),
         lower={level: np.concatenate([part.lower[level] for part in parts]) for level in parts[0].lower},
         upper={level: np.concatenate([part.upper[level] for part in parts]) for level in parts[0].upper},
-        temperature=temperature_of(network),
+        temperature=temperature_of(ready.source),
+        kind=kind_of(ready.source, observed=observed),
     )

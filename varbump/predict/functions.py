@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.checks import check_count
 from varbump.core.keras import keras
+from varbump.core.kinds import kind_of
 from varbump.core.random import host_seed, stateless_seeds
 from varbump.likelihoods.checks import check_likelihood
-from varbump.model.checks import check_inputs, check_network
-from varbump.model.heads import separated
-from varbump.predict.sampler import DrawSource, Sampler, sampler_of
+from varbump.predict.draws import Draws, draws_of_kind
+from varbump.predict.sampler import DrawSource
+from varbump.predict.units import prepare
 
-__all__ = ["observe", "predict_f", "predict_y", "prepare", "with_likelihood"]
+__all__ = ["NOISE_ROWS", "expected", "observe", "predict_f", "predict_y"]
+
+NOISE_ROWS = 256
+"""Rows whose noise is drawn at once. It is part of the definition of the noise of a row, so it is not an option."""
 
 
 def predict_f(
@@ -26,7 +29,7 @@ def predict_f(
     num_draws: int = 100,
     seed: int | None = None,
     chunk_size: int | None = None,
-) -> np.ndarray:
+) -> Draws:
     """Draw functions f(x; w), w ~ q: the epistemic uncertainty only.
 
     Each draw is ONE function over all rows of x: its weights depend on the seed and the index of the draw, never on
@@ -35,15 +38,19 @@ def predict_f(
 
     Parameters
     ----------
-    network : tf_keras.Model or source of draws
-        A source of draws, such as the result of `varbump.sample_nuts`, supplies its own draws instead of q.
+    network : tf_keras.Model, source of draws or VariationalRegressor
+        A source of draws, such as the result of `varbump.sample_nuts`, supplies its own draws instead of q. A fitted
+        `varbump.VariationalRegressor` takes x as its `predict` does and answers in the units of its y, with draws of
+        the expectation of y; its `ensemble_` and `network_` take standardised x and answer in standardised units.
+        Before training, q is where training starts, not the prior: for that see `varbump.sample_prior`.
     x : array-like (N, D)
         Inputs; a one-dimensional array is treated as one column.
     likelihood : likelihood, optional
-        If given, the draws are of E[y | f], ``likelihood.mean(f)``. Otherwise they are all outputs of the network, or,
-        for a network that ends in a distribution of y, such as `tfp.layers.IndependentNormal`, the mean of that.
-        A network for `varbump.likelihoods.HeteroscedasticNormal` has 2 Q: the first Q columns are the function, the
-        others raw scales of the noise.
+        If given, the draws are of E[y | f], ``likelihood.mean(f)``, for an ensemble with what each member has learned.
+        Otherwise they are all outputs of the network, or, for a network that ends in a distribution of y, such as
+        `tfp.layers.IndependentNormal`, the mean of that. A network for `varbump.likelihoods.HeteroscedasticNormal` has
+        2 Q: the first Q columns are the function, the others raw scales of the noise. Left out for a
+        `VariationalRegressor`, which has its own.
     num_draws : int, default=100
         S, the number of draws.
     seed : int, optional
@@ -54,31 +61,28 @@ def predict_f(
     Returns
     -------
     ndarray (S, N, Q)
-        In units of y.
+        In units of y. It knows its kind, "epistemic" or "prior", and labels of plots mention it.
 
     Raises
     ------
     ValueError
         If x is empty, not finite, not numeric or of the wrong width, if a count is below 1, or if the source has
         fewer than `num_draws` draws.
+    TypeError
+        If `network` or `likelihood` is not what it must be.
+
+    Warns
+    -----
+    UserWarning
+        If the network belongs to a `VariationalRegressor` and x does not look standardised.
     """
-    network, likelihood = with_likelihood(network, likelihood, x)
     if likelihood is not None:
         check_likelihood(likelihood, "mean")
-    x, sampler = prepare(network, x, num_draws, seed, chunk_size)
-    return _functions(sampler, x, likelihood, num_draws)
-
-
-def _functions(sampler: Sampler, x: np.ndarray, likelihood: Any, num_draws: int) -> np.ndarray:
-    result = np.empty((0,))
-    for draws, rows, f in sampler.draws(x):
-        f = f if likelihood is None else np.asarray(likelihood.mean(f))
-        if f.shape[:2] == (num_draws, len(x)):
-            return f
-        if not result.size:
-            result = np.empty((num_draws, len(x), *f.shape[2:]), f.dtype)
-        result[draws, rows] = f
-    return result
+    ready = prepare(network, x, num_draws, seed, chunk_size, likelihood)
+    likelihood = ready.likelihood(likelihood) if ready.answers_in_y else likelihood
+    f = ready.sampler.all_draws(ready.x)
+    f = f if likelihood is None else expected(ready.source, likelihood, f)
+    return draws_of_kind(ready.in_units(f), kind_of(ready.source, observed=False))
 
 
 def predict_y(
@@ -89,59 +93,54 @@ def predict_y(
     num_draws: int = 100,
     seed: int | None = None,
     chunk_size: int | None = None,
-) -> np.ndarray:
+) -> Draws:
     """Draw observations y = f(x; w) + noise, w ~ q: epistemic and aleatoric uncertainty.
 
-    Draw s belongs to the same function as draw s of `predict_f` with the same seed.
+    Draw s belongs to the same function as draw s of `predict_f` with the same seed. Its noise depends on the seed, the
+    draw and the row, not on `chunk_size`.
 
     Parameters
     ----------
-    network, x, num_draws, seed, chunk_size
+    network, num_draws, seed, chunk_size
         As in `predict_f`.
     likelihood : likelihood
-        The likelihood that the network was trained with. A network that ends in a distribution of y has its own:
-        ``predict_y(network, x=x)``.
+        The likelihood that the network was trained with. An ensemble, a `VariationalRegressor` and a network that ends
+        in a distribution of y have their own and take x in its place: ``predict_y(regressor, x)``.
+    x : array-like (N, D)
 
     Returns
     -------
     ndarray (S, N, Q)
-        In units of y.
+        In units of y. It knows its kind, "predictive" or "prior predictive", and labels of plots mention it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `predict_f`; also if the likelihood is missing.
     """
-    if x is None:
-        raise TypeError(
-            "x is missing: predict_y(network, likelihood, x), or predict_y(network, x=x) for a network "
-            "that ends in a distribution of y"
-        )
-    network, likelihood = with_likelihood(network, likelihood, x)
-    check_likelihood(likelihood)
+    if x is None and not hasattr(likelihood, "nll"):
+        likelihood, x = None, likelihood
     seed = host_seed(seed)
-    x, sampler = prepare(network, x, num_draws, seed, chunk_size)
-    return observe(network, likelihood, _functions(sampler, x, None, num_draws), seed, 0)
+    ready = prepare(network, x, num_draws, seed, chunk_size, likelihood)
+    y = observe(ready.source, ready.likelihood(likelihood), ready.sampler.all_draws(ready.x), seed, 0)
+    return draws_of_kind(ready.in_units(y), kind_of(ready.source, observed=True))
 
 
-def with_likelihood(source: Any, likelihood: Any, x: Any) -> tuple[Any, Any]:
-    """Separate a network that ends in a distribution, see `varbump.model.heads.separated`; others stay as they are."""
-    return separated(source, likelihood, x) if isinstance(source, keras.Model) else (source, likelihood)
-
-
-def prepare(
-    source: keras.Model | DrawSource, x: Any, num_draws: int, seed: int | None, chunk_size: int | None
-) -> tuple[np.ndarray, Sampler]:
-    """Check x, and make the sampler that draws functions at rows like those of x."""
-    network = source.network if isinstance(source, DrawSource) else source
-    check_network(network)
-    check_count(num_draws, "num_draws")
-    if chunk_size is not None:
-        check_count(chunk_size, "chunk_size")
-    x = check_inputs(network, x)
-    if not network.built:
-        network(x[:1])
-    return x, sampler_of(source, x.shape[1:], num_draws, host_seed(seed), chunk_size)
+def expected(source: Any, likelihood: Any, f: np.ndarray) -> np.ndarray:
+    """E[y | f] for draws f (S, N, K), (S, N, Q)."""
+    if hasattr(source, "expect"):  # each member of an ensemble has learned its own link and noise
+        return source.expect(likelihood, f)
+    return np.asarray(likelihood.mean(f))
 
 
 def observe(source: Any, likelihood: Any, f: np.ndarray, seed: int, first_row: int) -> np.ndarray:
-    """Draw y for draws f (S, N, Q), whose first row is row `first_row` of the user's x."""
-    noise_seed = tf.constant(stateless_seeds(seed, 1, first_row)[0])
-    if hasattr(source, "observe"):  # each member of an ensemble has learned its own noise
-        return source.observe(likelihood, f, noise_seed)
-    return likelihood.sample(f, noise_seed).numpy()
+    """Draw y for draws f (S, N, K), whose first row is row `first_row` of the user's x, a multiple of NOISE_ROWS."""
+    parts = []
+    for start in range(0, f.shape[1], NOISE_ROWS):
+        noise_seed = tf.constant(stateless_seeds(seed, 1, first_row + start)[0])
+        rows = f[:, start : start + NOISE_ROWS]
+        if hasattr(source, "observe"):  # each member of an ensemble has learned its own noise
+            parts.append(source.observe(likelihood, rows, noise_seed))
+        else:
+            parts.append(likelihood.sample(rows, noise_seed).numpy())
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)

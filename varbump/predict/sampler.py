@@ -34,7 +34,8 @@ NOISE_BYTES = 64 * 2**20
 class DrawSource(Protocol):
     """Source of draws of functions other than the q of a network, such as weights that were sampled before.
 
-    Prediction accepts any object with these two members, whatever its class.
+    Prediction accepts any object with these two members, whatever its class. One whose draws are of the prior has an
+    attribute `of_prior` that is True, for the labels of what is made of them.
     """
 
     @property
@@ -98,19 +99,23 @@ class Sampler:
             for rows, values in self._rows(x, weights, which.stop - which.start):
                 yield which, rows, values
 
-    def chunks(self, x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield pieces with all draws of some rows: a slice of rows, and values (S, N', Q)."""
-        size = self._chunk_size or self._default_chunk(self._num_draws)
+    def chunks(self, x: np.ndarray, multiple: int = 1) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield pieces with all draws of some rows, in whole multiples but for the last: slice, values (S, N', Q)."""
+        size = -(-(self._chunk_size or self._default_chunk(self._num_draws)) // multiple) * multiple
         for start in range(0, len(x), size):
             rows = slice(start, min(start + size, len(x)))
-            parts = [(which, values) for which, _, values in self.draws(x[rows])]
-            if len(parts) == 1:
-                yield rows, parts[0][1]
-                continue
-            f = np.empty((self._num_draws, *parts[0][1].shape[1:]), parts[0][1].dtype)
-            for which, values in parts:
-                f[which] = values
-            yield rows, f
+            yield rows, self.all_draws(x[rows])
+
+    def all_draws(self, x: np.ndarray) -> np.ndarray:
+        """All draws at all rows of x (N, D), (S, N, Q)."""
+        result = np.empty(0)
+        for which, rows, values in self.draws(x):
+            if values.shape[:2] == (self._num_draws, len(x)):
+                return values
+            if not result.size:
+                result = np.empty((self._num_draws, len(x), *values.shape[2:]), values.dtype)
+            result[which, rows] = values
+        return result
 
     def weights(self) -> tuple[np.ndarray, ...]:
         """Weights (S, n) of each variational layer, in the order in which they are called."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -113,6 +113,8 @@ class OptimalScales:
 
     At the optimum the derivative of the KL with respect to the scales is zero, so no gradient is taken through them.
     """
+
+    follows_posterior: ClassVar[bool] = True
 
     def __init__(self, groups: Groups, posterior: Any) -> None:
         self.groups, self._posterior = groups, posterior

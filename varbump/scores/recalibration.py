@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
-from varbump.core.checks import check_shares, interval_tails
+from varbump.core.checks import check_shares, intervals
 from varbump.predict.predictive import Predictive
 from varbump.scores.scored import inputs_of, scored_of
 
@@ -124,26 +124,26 @@ class RecalibratedModel:
         result = np.moveaxis(own, 0, 1) * unit + shift
         return result[..., 0] if self._single_target else result
 
-    def predict_interval(self, x: Any, coverage: float = 0.95) -> np.ndarray:
-        """Predict a recalibrated equal-tailed interval for each row.
+    def predict_interval(self, x: Any, coverage: Any = 0.95) -> Any:
+        """Predict a recalibrated equal-tailed interval for each row, or several.
 
         Parameters
         ----------
         x : array-like (N, D)
-        coverage : float, default=0.95
-            Probability content of the interval, in (0, 1).
+        coverage : float or sequence of float, default=0.95
+            Probability content of the interval, in (0, 1); a sequence of them asks for several intervals at once.
 
         Returns
         -------
         ndarray (N, 2) or (N, 2, Q)
-            Lower and upper ends, units of y.
+            Lower and upper ends, units of y. For a sequence, a dict of such arrays by coverage.
 
         Raises
         ------
         ValueError
             If `coverage` is not between 0 and 1, or x does not fit the model.
         """
-        return self.predict_quantiles(x, interval_tails(coverage))
+        return intervals(coverage, lambda tails: self.predict_quantiles(x, tails))
 
 
 def recalibrate(

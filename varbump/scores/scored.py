@@ -10,10 +10,11 @@ import numpy as np
 from varbump.core.checks import check_array, check_rows_match
 from varbump.core.keras import keras
 from varbump.core.random import host_seed
+from varbump.core.standardised import warn_of_raw
 from varbump.core.temperature import temperature_of
 from varbump.model.checks import check_data, check_inputs
-from varbump.predict.functions import with_likelihood
 from varbump.predict.predictive import Predictive, predictive_of
+from varbump.predict.units import with_likelihood
 
 __all__ = ["Scored", "inputs_of", "scored_of"]
 
@@ -56,6 +57,7 @@ def scored_of(model: Any, x: Any, y: Any, likelihood: Any, num_draws: int, seed:
     predictive = predictive_of(source, likelihood, num_draws, seed)
     network = source if isinstance(source, keras.Model) else source.network
     x = inputs_of(source, x)
+    warn_of_raw(network, x)
     if not network.built:
         network(x[:1])
     check_data(network, source.likelihood if likelihood is None else likelihood, x, y)

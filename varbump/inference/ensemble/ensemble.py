@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.core.keras import keras
+from varbump.core.standardised import note_standardised, takes_standardised
 from varbump.forward.stateless import key
 from varbump.inference.vi.history import History
 from varbump.predict.sampler import Sampler
@@ -83,6 +84,8 @@ class Ensemble:
         if not network.built:
             network.build(self.network.input_shape)
         network.set_weights([value.numpy() for value in self.network_values(index)])
+        if takes_standardised(self.network):
+            note_standardised(network)
         return network
 
     def sampler(
@@ -93,14 +96,22 @@ class Ensemble:
 
     def observe(self, likelihood: Any, f: np.ndarray, seed: Any) -> np.ndarray:
         """Draw y for draws f (S, ...) of the members in turn, each with the noise learned by its member."""
+        seeds = [seed + np.array([0, index], np.int32) for index in range(self.num_members)]
+        return self._by_member(likelihood, f, lambda own, part, index: own.sample(part, seeds[index]))
+
+    def expect(self, likelihood: Any, f: np.ndarray) -> np.ndarray:
+        """E[y | f] for draws f (S, ...) of the members in turn, each with what its member has learned."""
+        return self._by_member(likelihood, f, lambda own, part, index: own.mean(part))
+
+    def _by_member(self, likelihood: Any, f: np.ndarray, of: Callable[[Any, np.ndarray, int], Any]) -> np.ndarray:
         count = self.num_members
         of_member = self.likelihoods if likelihood is self.likelihood else [likelihood] * count
-        y = np.empty(0)
+        result = np.empty(0)
         for index, own in enumerate(of_member[: len(f)]):
-            part = own.sample(f[index::count], seed + np.array([0, index], np.int32)).numpy()
-            y = np.empty((len(f), *part.shape[1:]), part.dtype) if not y.size else y
-            y[index::count] = part
-        return y
+            part = np.asarray(of(own, f[index::count], index))
+            result = np.empty((len(f), *part.shape[1:]), part.dtype) if not result.size else result
+            result[index::count] = part
+        return result
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
