@@ -120,6 +120,8 @@ def predict_y(
     """
     if x is None and not hasattr(likelihood, "nll"):
         likelihood, x = None, likelihood
+    if x is None:
+        raise TypeError("x is missing: predict_y(network, likelihood, x)")
     seed = host_seed(seed)
     ready = prepare(network, x, num_draws, seed, chunk_size, likelihood)
     y = observe(ready.source, ready.likelihood(likelihood), ready.sampler.all_draws(ready.x), seed, 0)
