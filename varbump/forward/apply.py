@@ -19,6 +19,13 @@ from varbump.forward.structure import network_structure
 __all__ = ["Applied", "Rehearsal", "active_pass", "apply", "called_layers", "rehearse"]
 
 
+STATEFUL = (
+    "Random", "StatefulStandardNormal", "StatefulUniform", "StatefulTruncatedNormal", "StatefulRandom",
+    "TruncatedNormal", "ParameterizedTruncatedNormal", "Multinomial", "RngReadAndSkip",
+)  # fmt: skip
+"""Beginnings of the names of random operations that have a state; all others begin with Stateless."""
+
+
 class Applied(NamedTuple):
     """Result of `apply`.
 
@@ -111,12 +118,15 @@ class Rehearsal(NamedTuple):
     output : TensorSpec
     moved : tuple of int
         Indices of the network's variables that the pass assigns to.
+    unseeded : tuple of str
+        Names of operations that draw random numbers no seed reaches.
     """
 
     num_noise: int
     drawn: tuple[tf.TensorSpec, ...]
     output: tf.TensorSpec
     moved: tuple[int, ...]
+    unseeded: tuple[str, ...]
 
 
 def rehearse(
@@ -127,10 +137,10 @@ def rehearse(
     dtype = tf.as_dtype(float_dtype(network))
 
     def make() -> Rehearsal:
-        forward, applied, given = _trace(network, tf.TensorSpec(shape, dtype), training)
+        forward, applied, given, graph = _trace(network, tf.TensorSpec(shape, dtype), training)
         moved = tuple(i for i, v in enumerate(network.variables) if applied.values[key(v)] is not given[key(v)])
         drawn = tuple(tf.TensorSpec(w.shape, w.dtype) for w in forward.drawn)
-        return Rehearsal(forward.taken, drawn, tf.TensorSpec(applied.f.shape, applied.f.dtype), moved)
+        return Rehearsal(forward.taken, drawn, tf.TensorSpec(applied.f.shape, applied.f.dtype), moved, _unseeded(graph))
 
     return remembered(("rehearsal", structure or network_structure(network), shape, dtype, training), make)
 
@@ -141,23 +151,39 @@ def called_layers(network: keras.Model, shape: Sequence[int]) -> list[Any]:
     return _trace(network, spec, training=False)[0].layers
 
 
-def _trace(network: keras.Model, spec: tf.TensorSpec, training: bool) -> tuple[ForwardPass, Applied, dict[Any, Any]]:
+def _unseeded(graph: Any) -> tuple[str, ...]:
+    """Names of operations from which the outputs of a graph take numbers that are drawn from a state, not a seed."""
+    reached, left = set(), [output.op for output in graph.outputs]
+    while left:
+        operation = left.pop()
+        if operation not in reached:
+            reached.add(operation)
+            left.extend(tensor.op for tensor in operation.inputs)
+    kinds = [(operation.name, operation.type) for operation in reached]
+    if any(kind.endswith(("Call", "While", "If", "Case")) for _, kind in kinds):  # what is inside is not distinguished
+        functions = graph.as_graph_def().library.function
+        kinds += [(node.name, node.op) for function in functions for node in function.node_def]
+    return tuple(sorted(name for name, kind in kinds if kind.startswith(STATEFUL)))
+
+
+def _trace(network: keras.Model, spec: tf.TensorSpec, training: bool) -> tuple[Any, ...]:
     """Trace the pass without running it.
 
-    It is traced twice: a Sequential calls its layers once more in the first trace with a new shape.
+    It is traced twice: a Sequential calls its layers once more in the first trace with a new shape, in another graph.
     """
     found: list[Any] = []
 
-    def traced(*tensors: Any) -> None:
+    def traced(*tensors: Any) -> Any:
         given = {key(v): tensor for v, tensor in zip(network.variables, tensors, strict=True)}
         forward = ForwardPass(None)
         x = tf.zeros(spec.shape, spec.dtype)
         applied = apply(network, x, values=given, training=training, through=forward)
         found[:] = [forward, applied, given]
+        return applied.f, [w for w in applied.drawn if w.graph is applied.f.graph]
 
     with tracing():
         make_stateless(network.variables, network)
         specs = [tf.TensorSpec(v.shape, v.dtype) for v in network.variables]
         for _ in range(2):
-            tf.function(partial(traced), autograph=False).get_concrete_function(*specs)
-    return found[0], found[1], found[2]
+            graph = tf.function(partial(traced), autograph=False).get_concrete_function(*specs).graph
+    return *found, graph

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import tensorflow as tf
@@ -17,14 +18,24 @@ import tensorflow as tf
 from varbump.core.keras import RandomGenerator, keras
 from varbump.core.random import ALGORITHM
 from varbump.forward._context import active_pass, active_values, taking
+from varbump.forward.stock import adopt
 
 __all__ = ["all_variables", "at", "key", "make_stateless"]
 
-ResourceVariable: Any = type(tf.Variable(0.0, trainable=False, name="varbump_unused"))
+Readable: Any = type(tf.Variable(0.0, trainable=False, name="varbump_unused")).__mro__[1]
+"""Base of variables with one value; those that are created inside of a tf.function are of another class."""
 
 
-class _Stateless(ResourceVariable):
-    """Variable that reads and updates its value in the active scope, if that has one for it."""
+class _Stateless:
+    """Mixin of variables that read and update their value in the active scope, if that has one for them."""
+
+    ref: Any
+    dtype: Any
+    shape: Any
+
+    def _as_before(self) -> Any:
+        """The variable with the methods of its own class."""
+        return super()
 
     def _given(self) -> Any:
         values = active_values()
@@ -37,37 +48,42 @@ class _Stateless(ResourceVariable):
 
     def _read_variable_op(self, no_copy: bool = False) -> Any:
         given = self._given()
-        return super()._read_variable_op(no_copy) if given is None else given
+        return self._as_before()._read_variable_op(no_copy) if given is None else given
 
     def sparse_read(self, indices: Any, name: Any = None) -> Any:
         """Rows of the value."""
         given = self._given()
-        return super().sparse_read(indices, name) if given is None else tf.gather(given, indices)
+        return self._as_before().sparse_read(indices, name) if given is None else tf.gather(given, indices)
 
     def gather_nd(self, indices: Any, name: Any = None) -> Any:
         """Entries of the value."""
         given = self._given()
-        return super().gather_nd(indices, name) if given is None else tf.gather_nd(given, indices)
+        return self._as_before().gather_nd(indices, name) if given is None else tf.gather_nd(given, indices)
 
     def assign(self, value: Any, use_locking: Any = None, name: Any = None, read_value: bool = True) -> Any:
         """Replace the value."""
         if self._given() is None:
-            return super().assign(value, use_locking, name, read_value)
+            return self._as_before().assign(value, use_locking, name, read_value)
         return self._update(value)
 
     def assign_add(self, delta: Any, use_locking: Any = None, name: Any = None, read_value: bool = True) -> Any:
         """Add to the value."""
         given = self._given()
         if given is None:
-            return super().assign_add(delta, use_locking, name, read_value)
+            return self._as_before().assign_add(delta, use_locking, name, read_value)
         return self._update(given + tf.cast(delta, given.dtype))
 
     def assign_sub(self, delta: Any, use_locking: Any = None, name: Any = None, read_value: bool = True) -> Any:
         """Subtract from the value."""
         given = self._given()
         if given is None:
-            return super().assign_sub(delta, use_locking, name, read_value)
+            return self._as_before().assign_sub(delta, use_locking, name, read_value)
         return self._update(given - tf.cast(delta, given.dtype))
+
+
+@cache
+def _stateless(cls: Any) -> type:
+    return type(_Stateless.__name__, (_Stateless, cls), {})
 
 
 class _SeededByPass(RandomGenerator):
@@ -110,11 +126,14 @@ def make_stateless(variables: Iterable[Any], network: keras.Model | None = None)
     """
     for variable in variables:
         inner = _inner(variable)
-        if type(inner) is ResourceVariable:
-            inner.__class__ = _Stateless
-        elif not isinstance(inner, _Stateless):
+        if isinstance(inner, _Stateless):
+            continue
+        if not isinstance(inner, Readable):
             raise TypeError(f"{variable.name} is a {type(inner).__name__}, whose value cannot be exchanged")
+        found: Any = type(inner)
+        inner.__class__ = _stateless(found)
     for layer in [] if network is None else network._flatten_layers():
+        adopt(layer)
         generator = getattr(layer, "_random_generator", None)
         if type(generator) is RandomGenerator:
             generator.__class__ = _SeededByPass

@@ -9,6 +9,7 @@ from tensorflow_probability import layers as tfpl
 
 from varbump.core.checks import check_array, check_rows_match
 from varbump.core.keras import float_dtype, keras, refuse_keras3
+from varbump.forward.stock import is_stock
 from varbump.likelihoods.checks import outputs_needed
 
 __all__ = ["check_data", "check_inputs", "check_model", "check_network", "head_of"]
@@ -76,8 +77,11 @@ def head_of(network: keras.Model) -> Any:
     return last if isinstance(last, tfpl.DistributionLambda) else None
 
 
-def check_network(network: Any) -> None:
-    """Raise an error unless `network` is a tf_keras model that the compiled loops can run."""
+def check_network(network: Any, *, predicts: bool = False) -> None:
+    """Raise an error unless `network` is a tf_keras model that the compiled loops can run.
+
+    If it only `predicts`, variational layers of TFP are allowed, too: their KL is not needed.
+    """
     check_model(network)
     head = head_of(network)
     if head is not None:
@@ -86,10 +90,8 @@ def check_network(network: Any) -> None:
             f"predict_bands, evaluate, estimate_elbo and health_report take; leave this layer out, and pass a "
             f"likelihood of varbump.likelihoods"
         )
-    for layer in network._flatten_layers():
-        if type(layer).__module__.startswith("tensorflow_probability") and hasattr(layer, "_prior"):
-            _refuse(layer)
-        if hasattr(layer, "kernel_prior_fn"):
+    for layer in [] if predicts else network._flatten_layers():
+        if is_stock(layer):
             _refuse(layer)
     for which, what in (("inputs", "input"), ("outputs", "output")):
         if len(getattr(network, which, None) or [None]) > 1:
@@ -99,5 +101,6 @@ def check_network(network: Any) -> None:
 def _refuse(layer: Any) -> None:
     raise ValueError(
         f"Layer {layer.name!r} is a stock tfp.layers.{type(layer).__name__}, whose KL cannot be told from other losses "
-        f"or scaled; use varbump.layers.DenseVariational, which takes the same factories, or Keras for the whole job."
+        f"or scaled; use varbump.layers.DenseVariational, which takes the same factories, or train in Keras: "
+        f"predict_f, predict_y, predict_bands and evaluate take the result."
     )

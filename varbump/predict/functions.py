@@ -39,9 +39,11 @@ def predict_f(
     Parameters
     ----------
     network : tf_keras.Model, source of draws or VariationalRegressor
-        A source of draws, such as the result of `varbump.sample_nuts`, supplies its own draws instead of q. A fitted
-        `varbump.VariationalRegressor` takes x as its `predict` does and answers in the units of its y, with draws of
-        the expectation of y; its `ensemble_` and `network_` take standardised x and answer in standardised units.
+        Variational layers of a network may be those of TFP, trained with Keras, whatever their estimator: each draw is
+        one of all their weights, from their posteriors. A source of draws, such as the result of `varbump.sample_nuts`,
+        supplies its own draws instead of q. A fitted `varbump.VariationalRegressor` takes x as its `predict` does and
+        answers in the units of its y, with draws of the expectation of y; its `ensemble_` and `network_` take
+        standardised x and answer in standardised units.
         Before training, q is where training starts, not the prior: for that see `varbump.sample_prior`.
     x : array-like (N, D)
         Inputs; a one-dimensional array is treated as one column.
@@ -66,8 +68,8 @@ def predict_f(
     Raises
     ------
     ValueError
-        If x is empty, not finite, not numeric or of the wrong width, if a count is below 1, or if the source has
-        fewer than `num_draws` draws.
+        If x is empty, not finite, not numeric or of the wrong width, if a count is below 1, if the source has fewer
+        than `num_draws` draws, or if a layer draws random numbers that no seed reaches.
     TypeError
         If `network` or `likelihood` is not what it must be.
 

@@ -164,7 +164,7 @@ def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Pr
             f"model must be a network, what varbump.fit_ensemble or varbump.sample_nuts returned, or a fitted "
             f"VariationalRegressor, got {type(source).__name__}"
         )
-    check_network(source if isinstance(source, keras.Model) else source.network)
+    check_network(source if isinstance(source, keras.Model) else source.network, predicts=True)
     if likelihood is None:
         likelihood = getattr(source, "likelihood", None)
         if likelihood is None:

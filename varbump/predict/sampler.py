@@ -208,6 +208,11 @@ class _Programs:
         dtype = tf.as_dtype(float_dtype(network))
         structure = network_structure(network)
         rehearsal = rehearse(network, (1, *row_shape), structure=structure)
+        if rehearsal.unseeded:
+            raise ValueError(
+                f"network draws random numbers that no seed reaches, anew in each call, so it is no function: "
+                f"{', '.join(rehearsal.unseeded[:3])}; take the mean there, or leave the layer out"
+            )
         self.bytes_a_draw = max(rehearsal.num_noise, 1) * dtype.size
         self.output = rehearsal.output
         self.bytes_a_value = int(np.prod(rehearsal.output.shape[1:])) * dtype.size

@@ -76,7 +76,7 @@ def prepare(
         predictive, x, shift, unit = model._predictive_of(x)
         source = predictive.source
     network = source.network if isinstance(source, DrawSource) else source
-    check_network(network)
+    check_network(network, predicts=True)
     check_count(num_draws, "num_draws")
     if chunk_size is not None:
         check_count(chunk_size, "chunk_size")

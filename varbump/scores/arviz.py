@@ -91,8 +91,9 @@ def _named(network: keras.Model, x: np.ndarray, weights: tuple[np.ndarray, ...])
     """Names and values of the kernels (S, inputs, units) and biases (S, units) of the variational layers."""
     named = []
     for layer, values in zip(called_layers(network, (1, *x.shape[1:])), weights, strict=True):
-        num_biases = layer.units if layer.use_bias else 0
-        kernel = values[:, : values.shape[1] - num_biases].reshape(len(values), -1, layer.units)
+        units = layer.units if hasattr(layer, "units") else layer.filters  # TFP's layers have a posterior for the bias
+        num_biases = units if getattr(layer, "use_bias", getattr(layer, "bias_posterior", None) is not None) else 0
+        kernel = values[:, : values.shape[1] - num_biases].reshape(len(values), -1, units)
         named.append((f"{layer.name}_kernel", kernel))
         if num_biases:
             named.append((f"{layer.name}_bias", values[:, -num_biases:]))

@@ -66,13 +66,13 @@ def check_trained(network: keras.Model, likelihood: Any) -> None:
         raise ValueError(f"network has nothing to train: {frozen or 'it has no weights'}")
 
 
-def check_known(watched: Sequence[tf.Variable]) -> None:
+def check_known(watched: Sequence[tf.Variable], values: dict[Any, Any]) -> None:
     """Raise a ValueError that names trainable variables that a pass reads, but that training would not change."""
-    if watched:
-        names = ", ".join(repr(v.name) for v in watched)
+    hidden = [repr(v.name) for v in watched if key(v) not in values]
+    if hidden:
         raise ValueError(
             f"the loss depends on trainable variables that neither a layer nor the likelihood lists, and fit would "
-            f"not train: {names}; make each an attribute of its layer, or create it with trainable=False"
+            f"not train: {', '.join(hidden)}; make each an attribute of its layer, or create it with trainable=False"
         )
 
 
@@ -141,7 +141,7 @@ class NetworkLoss:
             tape.watch(at_values)
             nll, kl, penalty, moving = self.averaged(values, batch, noise, seed)
             loss = negative_elbo(nll + penalty, kl, num_data=1.0, kl_weight=tf.cast(kl_share, nll.dtype))
-        check_known(tape.watched_variables())
+        check_known(tape.watched_variables(), values)
         gradients = tape.gradient(loss, at_values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.convert_to_tensor(g) for g in gradients], Terms(nll, kl, penalty, moving)
 
