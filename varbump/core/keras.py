@@ -15,6 +15,7 @@ from tf_keras.src.engine.functional import Functional
 __all__ = [
     "Functional",
     "RandomGenerator",
+    "check_precision",
     "deserialize",
     "float_dtype",
     "keras",
@@ -51,6 +52,18 @@ def float_dtype(network: keras.Model) -> str:
         return network.compute_dtype
     outputs = getattr(network, "outputs", None) or network.trainable_variables
     return outputs[-1].dtype.name if outputs else network.compute_dtype
+
+
+def check_precision(layer: keras.layers.Layer) -> None:
+    """Raise a TypeError unless a layer computes in float32 or float64.
+
+    Half precision, also as part of a mixed policy, rounds x to three digits, and overflows where a KL begins.
+    """
+    if layer.compute_dtype not in ("float32", "float64", None):
+        raise TypeError(
+            f"dtype of {layer.name!r} must be float32 or float64, but it computes in {layer.compute_dtype}: build it "
+            f"with dtype='float32', or call tf_keras.mixed_precision.set_global_policy('float32') before"
+        )
 
 
 def layer_being_called() -> keras.layers.Layer | None:

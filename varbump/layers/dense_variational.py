@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from varbump.core.checks import check_count, check_number
-from varbump.core.keras import deserialize, keras, refuse_keras3, serialize
+from varbump.core.keras import check_precision, deserialize, keras, refuse_keras3, serialize
 from varbump.core.random import host_seed
 from varbump.core.registry import register_builtin
 from varbump.forward.apply import active_pass
@@ -147,9 +147,8 @@ class DenseVariational(VariationalLayer):
         num_inputs = tf.TensorShape(input_shape)[-1]
         if num_inputs is None:
             raise ValueError(f"The last axis of the inputs of {self.name!r} must be known, got shape {input_shape}")
+        check_precision(self)
         dtype = tf.as_dtype(self.dtype or keras.backend.floatx())
-        if dtype not in (tf.float32, tf.float64):
-            raise TypeError(f"dtype of {self.name!r} must be float32 or float64, got {dtype.name}")
         self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: num_inputs})
         self._kernel_shape = (num_inputs, self.units)
         self._kernel_size = num_inputs * self.units

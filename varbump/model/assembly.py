@@ -66,7 +66,7 @@ def build_network(
     ValueError
         If a size is not a positive integer, or a layer is too large for its posterior.
     TypeError
-        If `likelihood` is not a likelihood.
+        If `likelihood` is not a likelihood, or a layer would compute in half precision, as with a mixed policy.
     """
     num_features, num_outputs = check_count(num_features, "num_features"), check_count(num_outputs, "num_outputs")
     if not isinstance(hidden_units, Sequence) or isinstance(hidden_units, str):

@@ -8,7 +8,7 @@ import numpy as np
 from tensorflow_probability import layers as tfpl
 
 from varbump.core.checks import check_array, check_rows_match
-from varbump.core.keras import float_dtype, keras, refuse_keras3
+from varbump.core.keras import check_precision, float_dtype, keras, refuse_keras3
 from varbump.forward.stock import is_stock
 from varbump.likelihoods.checks import outputs_needed
 
@@ -90,8 +90,10 @@ def check_network(network: Any, *, predicts: bool = False) -> None:
             f"predict_bands, evaluate, estimate_elbo and health_report take; leave this layer out, and pass a "
             f"likelihood of varbump.likelihoods"
         )
-    for layer in [] if predicts else network._flatten_layers():
-        if is_stock(layer):
+    for layer in network._flatten_layers():
+        if not isinstance(layer, keras.Model):  # a model only has the policy of the time when it was made
+            check_precision(layer)
+        if is_stock(layer) and not predicts:
             _refuse(layer)
     for which, what in (("inputs", "input"), ("outputs", "output")):
         if len(getattr(network, which, None) or [None]) > 1:
