@@ -1,6 +1,7 @@
 """Files and folders are there whole or not at all."""
 
 import os
+import socket
 import stat
 
 import pytest
@@ -115,3 +116,37 @@ def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
     (tmp_path / ".a[1].4567.tmp").mkdir()
     remove_leftovers(path)
     assert sorted(os.listdir(tmp_path)) == [".a1.0123.tmp", ".a[1].0123", "a[1]"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes, sockets and devices of POSIX")
+def test_nothing_but_files_and_folders_is_replaced(writer, tmp_path, monkeypatch):
+    pipe, made = tmp_path / "pipe", tmp_path / "socket"
+    os.mkfifo(pipe)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(made))  # names of sockets are short
+    (tmp_path / "link").symlink_to(pipe)
+    refused = FileExistsError if writer is new_file else NotADirectoryError
+    for path, kind in ((pipe, "named pipe"), (made, "socket"), (tmp_path / "link", "named pipe")):
+        mode = os.lstat(path).st_mode
+        with pytest.raises(refused, match=f"{path} is a {kind}") as caught, writer(path):
+            pass
+        assert "\n" not in str(caught.value)
+        assert os.lstat(path).st_mode == mode
+    monkeypatch.setattr(os, "replace", None)  # whoever runs this may be allowed to replace a device
+    before = os.stat(os.devnull)
+    with pytest.raises(refused, match=f"{os.devnull} is a device"), writer(os.devnull):
+        pass
+    assert os.path.samestat(os.stat(os.devnull), before)
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe", "socket"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_a_link_that_leads_nowhere_is_refused(writer, tmp_path):
+    (tmp_path / "link").symlink_to("nothing")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(FileNotFoundError, match="link is a link to nothing, which does not exist"):
+        with writer(tmp_path / "link"):
+            pass
+    with pytest.raises(OSError, match="loop"), writer(tmp_path / "loop"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == ["link", "loop"]

@@ -23,12 +23,14 @@ def check_target(path: Path, *, force: bool, folder: bool = False) -> None:
         raise UserError(f"--out {path}: the folder {parent} does not exist")
     if not os.access(parent, os.W_OK):
         raise UserError(f"--out {path}: the folder {parent} may not be written to: permission denied")
+    try:
+        files.check_folder(path) if folder else files.check_file(path)
+    except OSError as error:
+        raise UserError(f"--out {error.strerror or error}") from None
     if not path.exists():
         return
-    if folder and (not path.is_dir() or path.is_symlink()):
-        raise UserError(f"--out {path} is a file, but a folder is to be made")
-    if not folder and path.is_dir():
-        raise UserError(f"--out {path} is a directory, but a file is to be made")
+    if folder and path.is_symlink():
+        raise UserError(f"--out {path} is a link; give the name of the folder itself")
     if folder and any(path.iterdir()) and not (path / MARK).is_file():
         raise UserError(f"--out {path} holds other things than a run of varbump and will not be replaced; name another")
     if not force:

@@ -1,4 +1,8 @@
-"""Write files and folders whole or not at all: beside their place first, then moved into it."""
+"""Write files and folders whole or not at all: beside their place first, then moved into it.
+
+Only regular files and folders are ever replaced, never a device, a named pipe or a socket. A link is written through:
+what it leads to is replaced, and the link stays; one that leads nowhere is refused.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,65 @@ import glob
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["new_file", "new_folder", "remove_leftovers", "replacing"]
+__all__ = ["check_file", "check_folder", "new_file", "new_folder", "remove_leftovers", "replacing"]
 
 ENDING = ".tmp"
+
+
+KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFREG: "a file",
+}
+
+
+def check_file(path: Any) -> Path:
+    """Return the file that `path` stands for, links followed, or raise an OSError unless a file may be put there.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, FileExistsError
+        If there is no such folder, or `path` is a link that leads nowhere, a folder, or anything else that is not a
+        regular file, such as a device.
+    """
+    mode = _mode(path)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
+    if mode and not stat.S_ISREG(mode):
+        kind = KINDS.get(stat.S_IFMT(mode), "something else")
+        raise FileExistsError(f"{path} is {kind}, which is not replaced by a file; give another name")
+    return _resolved(path)
+
+
+def check_folder(path: Any) -> Path:
+    """Return the folder that `path` stands for, links followed, or raise an OSError unless one may be put there.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If there is no such parent, or `path` is a link that leads nowhere, or not a folder.
+    """
+    mode = _mode(path)
+    if mode and not stat.S_ISDIR(mode):
+        kind = KINDS.get(stat.S_IFMT(mode), "something else")
+        raise NotADirectoryError(f"{path} is {kind}; give the name of a folder")
+    return _resolved(path)
 
 
 @contextmanager
 def new_file(path: Any) -> Iterator[Path]:
     """Yield the name of a file to write, which takes the place of `path` at the end of the block.
 
-    If anything fails before that, or the process is killed, `path` keeps its old content, or stays absent.
+    If anything fails before that, or the process is killed, `path` keeps its old content, or stays absent. A killed
+    process leaves its temporary file, named ``.NAME.*.tmp``, beside it.
 
     Parameters
     ----------
@@ -29,13 +77,10 @@ def new_file(path: Any) -> Iterator[Path]:
 
     Raises
     ------
-    FileNotFoundError, IsADirectoryError, PermissionError, OSError
-        If the folder does not exist, `path` is a folder, permission is denied, or the disk is full; the message
-        names `path`.
+    FileNotFoundError, IsADirectoryError, FileExistsError, PermissionError, OSError
+        As `check_file`; or if permission is denied, or the disk is full. The message names `path`.
     """
-    target = _resolved(path)
-    if target.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
+    target = check_file(path)
     with _temporary(path, target) as beside:
         yield beside
         _sync_file(beside)
@@ -69,12 +114,9 @@ def new_folder(path: Any) -> Iterator[Path]:
     Raises
     ------
     FileNotFoundError, NotADirectoryError, PermissionError, OSError
-        If the parent does not exist, `path` is a file, permission is denied, or the disk is full; the message names
-        `path`.
+        As `check_folder`; or if permission is denied, or the disk is full. The message names `path`.
     """
-    target = _resolved(path)
-    if target.exists() and not target.is_dir():
-        raise NotADirectoryError(f"{path} is a file; give the name of a folder")
+    target = check_folder(path)
     with _temporary(path, target) as beside:
         beside.mkdir()
         yield beside
@@ -98,6 +140,18 @@ def remove_leftovers(path: Any) -> None:
     target = Path(os.path.realpath(path))
     for beside in target.parent.glob(f".{glob.escape(target.name)}.*{ENDING}"):
         _remove(beside)
+
+
+def _mode(path: Any) -> int:
+    """What is at `path`, links followed, as in `os.stat`; 0 if nothing is."""
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError as error:
+        if os.path.islink(path):
+            raise FileNotFoundError(f"{path} is a link to {os.readlink(path)}, which does not exist") from error
+    except NotADirectoryError:
+        pass  # `_resolved` names the folder that is missing
+    return 0
 
 
 def _resolved(path: Any) -> Path:
