@@ -7,6 +7,7 @@ what it leads to is replaced, and the link stays; one that leads nowhere is refu
 from __future__ import annotations
 
 import glob
+import importlib
 import os
 import secrets
 import shutil
@@ -16,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["check_file", "check_folder", "new_file", "new_folder", "remove_leftovers", "replacing"]
+__all__ = ["alone_in", "check_file", "check_folder", "new_file", "new_folder", "remove_leftovers", "replacing"]
 
 ENDING = ".tmp"
 
@@ -133,6 +134,35 @@ def new_folder(path: Any) -> Iterator[Path]:
                 os.rename(old, target)
             raise
         shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def alone_in(folder: Any) -> Iterator[None]:
+    """Keep all other blocks of `alone_in` out of a folder, those of other processes too, until the end of the block.
+
+    The lock ends with the process, however that ends, and leaves no file behind. Windows and some network file systems
+    have no such locks; nobody is kept out there.
+
+    Raises
+    ------
+    BlockingIOError
+        If another block is in the folder.
+    """
+    if os.name != "posix":
+        yield
+        return
+    fcntl: Any = importlib.import_module("fcntl")
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(error.errno, f"{folder} is in use") from error
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_leftovers(path: Any) -> None:
