@@ -119,7 +119,9 @@ def fit(
     ValueError
         If an argument is out of range; if x or y is empty, not finite, not numeric or of the wrong shape; if there is
         nothing to train, or the loss depends on a trainable variable that no layer tracks; or if `checkpoint` is
-        damaged, in use, or belongs to a run with other arguments or data, which the message names.
+        damaged, in use, or belongs to a run with other arguments, data, frozen weights, or parts of a user's own,
+        which are compared by their code and by all that they hold; the message names what differs, or what cannot be
+        compared.
     OSError
         If `checkpoint` cannot be written at the start.
     TypeError

@@ -135,6 +135,7 @@ def train(
             "y": digest(y),
             "sample_weight": digest(weights),
             "validation_data": None if validation is None else digest(*validation),
+            "a fixed weight": digest(np.zeros(0), *(v.numpy() for v in loss.fixed)),
             **options.arguments(),
             "epochs": epochs,
             "schedule": [options.schedule, digest(rates)],
