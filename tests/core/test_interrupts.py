@@ -101,10 +101,5 @@ def test_one_that_is_swallowed_while_a_network_is_traced_still_surfaces():
     x = np.linspace(-1, 1, 10)[:, None]
     network = vb.build_network(1, hidden_units=(2,), seed=0)
     network.layers[0].activation = swallows
-    before = network.get_weights()
     with pytest.raises(KeyboardInterrupt):
         vb.predict_f(network, x, num_draws=2, seed=0)
-    with pytest.raises(KeyboardInterrupt):
-        vb.fit(network, vb.likelihoods.Normal(), x, x, epochs=1, verbose=0)
-    for a, b in zip(before, network.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)

@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from varbump.core.interrupts import uninterrupted
+
 __all__ = ["alone_in", "check_file", "check_folder", "new_file", "new_folder", "remove_leftovers", "replacing"]
 
 ENDING = ".tmp"
@@ -125,15 +127,16 @@ def new_folder(path: Any) -> Iterator[Path]:
             if file.is_file():
                 _sync_file(file)
         old = _name_beside(target)
-        try:
-            if target.exists():
-                os.rename(target, old)
-            os.replace(beside, target)
-        except BaseException:
-            if old.exists() and not target.exists():
-                os.rename(old, target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        with uninterrupted():
+            try:
+                if target.exists():
+                    os.rename(target, old)
+                os.replace(beside, target)
+            except BaseException:
+                if old.exists() and not target.exists():
+                    os.rename(old, target)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
