@@ -271,3 +271,20 @@ def test_interrupted(folder, monkeypatch):
     result = CliRunner().invoke(command, ["fit", "data.csv", *SMALL])
     assert (result.exit_code, result.stderr) == (130, "\nvarbump: interrupted; nothing was written\n")
     assert snapshot(folder) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and links of POSIX")
+@pytest.mark.parametrize("force", [[], ["--force"]])
+@pytest.mark.parametrize(("start", "name"), [(["fit", "data.csv", *SMALL], "out"), (["demo"], "out.png")])
+def test_out_is_no_pipe_and_no_link_to_nowhere(folder, monkeypatch, start, name, force):
+    monkeypatch.setattr(varbump.cli.fitting, "fit_rows", None)  # it is found before any work
+    monkeypatch.setattr("varbump.cli.cubic.fit_cubic", None)
+    (folder / "data.csv").write_text(GOOD)
+    for words in (f"--out {name} is a named pipe", f"--out {name} is a link to nothing, which does not exist"):
+        (folder / name).symlink_to("nothing") if "link" in words else os.mkfifo(folder / name)
+        mode = os.lstat(folder / name).st_mode
+        result = CliRunner().invoke(command, [*start, "--out", name, *force])
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert words in result.stderr
+        assert os.lstat(folder / name).st_mode == mode
+        (folder / name).unlink()

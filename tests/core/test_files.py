@@ -1,11 +1,17 @@
 """Files and folders are there whole or not at all."""
 
 import os
+import socket
 import stat
+import subprocess
+import sys
+import time
 
+import numpy as np
 import pytest
 
-from varbump.core.files import new_file, new_folder, remove_leftovers, replacing
+from varbump.core.archive import Archive
+from varbump.core.files import alone_in, new_file, new_folder, remove_leftovers, replacing
 
 
 def write(beside, text="new"):
@@ -115,3 +121,92 @@ def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
     (tmp_path / ".a[1].4567.tmp").mkdir()
     remove_leftovers(path)
     assert sorted(os.listdir(tmp_path)) == [".a1.0123.tmp", ".a[1].0123", "a[1]"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes, sockets and devices of POSIX")
+def test_nothing_but_files_and_folders_is_replaced(writer, tmp_path, monkeypatch):
+    pipe, made = tmp_path / "pipe", tmp_path / "socket"
+    os.mkfifo(pipe)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(made))  # names of sockets are short
+    (tmp_path / "link").symlink_to(pipe)
+    refused = FileExistsError if writer is new_file else NotADirectoryError
+    for path, kind in ((pipe, "named pipe"), (made, "socket"), (tmp_path / "link", "named pipe")):
+        mode = os.lstat(path).st_mode
+        with pytest.raises(refused, match=f"{path} is a {kind}") as caught, writer(path):
+            pass
+        assert "\n" not in str(caught.value)
+        assert os.lstat(path).st_mode == mode
+    monkeypatch.setattr(os, "replace", None)  # whoever runs this may be allowed to replace a device
+    before = os.stat(os.devnull)
+    with pytest.raises(refused, match=f"{os.devnull} is a device"), writer(os.devnull):
+        pass
+    assert os.path.samestat(os.stat(os.devnull), before)
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe", "socket"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_a_link_that_leads_nowhere_is_refused(writer, tmp_path):
+    (tmp_path / "link").symlink_to("nothing")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(FileNotFoundError, match="link is a link to nothing, which does not exist"):
+        with writer(tmp_path / "link"):
+            pass
+    with pytest.raises(OSError, match="loop"), writer(tmp_path / "loop"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == ["link", "loop"]
+
+
+HOLDS = """
+import sys, time
+sys.argv[0] = "varbump"  # as the command line, which does not begin with TensorFlow
+from varbump.core.files import alone_in
+with alone_in(sys.argv[1]):
+    print("in", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+def test_a_folder_is_free_again_when_the_process_in_it_is_killed(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", HOLDS, tmp_path], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"in\n"
+            with pytest.raises(BlockingIOError, match="is in use"), alone_in(tmp_path):
+                pass
+        finally:
+            process.kill()
+    with alone_in(tmp_path):
+        with pytest.raises(BlockingIOError), alone_in(tmp_path):  # in one process too
+            pass
+    with alone_in(tmp_path):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
+WRITES = """
+import sys, numpy as np
+sys.argv[0] = "varbump"
+from varbump.core.archive import write_archive
+for number in range(10**9):
+    write_archive(sys.argv[1], "test", {"of": sys.argv[2]}, {"a": np.full(200_000, float(sys.argv[2]))})
+    if number == 0:
+        print("begun", flush=True)
+"""
+
+
+def test_one_path_written_by_two_processes_that_are_killed_holds_one_whole_file(tmp_path):
+    path = tmp_path / "model.varbump"
+    generator = np.random.default_rng(0)
+    for _ in range(3):
+        processes = [
+            subprocess.Popen([sys.executable, "-c", WRITES, path, str(of)], stdout=subprocess.PIPE) for of in (1, 2)
+        ]
+        for process in processes:
+            assert process.stdout.readline() == b"begun\n"
+        time.sleep(generator.uniform(0.0, 0.1))
+        for process in processes:
+            process.kill()
+            process.communicate()
+        with Archive(path) as archive:
+            assert set(archive.array("a")) == {float(archive.configuration["of"])}

@@ -1,15 +1,24 @@
+import copy
+import hashlib
+import io
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 import varbump as vb
+from varbump.core.files import alone_in
 from varbump.inference.vi import checkpoint as module
 from varbump.inference.vi.state import TrainState
 
@@ -154,6 +163,150 @@ def test_places_that_cannot_hold_a_checkpoint(tmp_path):
     for wrong in (3, "", "a\0b"):
         with pytest.raises(TypeError, match="checkpoint must be the path of a folder, got"):
             train(wrong)
+
+
+def test_a_disk_that_fills_up_costs_neither_history_nor_weights(finished, tmp_path, monkeypatch, short_calls):
+    _, whole, _, _ = finished
+    replace, calls = os.replace, []
+
+    def full(*paths):
+        calls.append(paths)
+        if len(calls) > 2:  # the state at the start and the first one after are written
+            raise OSError(28, "No space left on device")
+        return replace(*paths)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.warns(RuntimeWarning, match=r"fit.checkpoint could not be written \(No space") as warned:
+            assert_equal_runs(whole, train(tmp_path))
+    assert len(warned) == 1
+    assert len(calls) > 4  # it was tried again
+    assert os.listdir(tmp_path) == ["fit.checkpoint"]
+    resumed = train(tmp_path)  # from the last state that was written
+    assert_equal_runs(whole, resumed)
+    assert resumed[1].timed_steps == whole[1].timed_steps
+
+
+def test_a_clock_that_goes_back_does_not_matter(finished, tmp_path, monkeypatch, short_calls):
+    hours = iter(range(10**6, 0, -1))
+    monkeypatch.setattr(time, "time", lambda: 3600.0 * next(hours))
+    with monkeypatch.context() as patch:
+        interrupt(patch, 3)
+        train(tmp_path)
+    assert_equal_runs(finished[1], train(tmp_path))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+def test_a_folder_belongs_to_one_run_at_a_time(finished, tmp_path):
+    shutil.copy(finished[0] / "fit.checkpoint", tmp_path)
+    with alone_in(tmp_path), pytest.raises(ValueError, match="checkpoint .* is in use by another run of fit"):
+        train(tmp_path)
+    assert_equal_runs(finished[1], train(tmp_path))
+
+
+HEADER = "varbump.json"
+
+
+def members(path):
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def places(value, path=()):
+    """All paths into a JSON but the empty one."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, entry in entries:
+        yield (*path, key)
+        yield from places(entry, (*path, key))
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-3, 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = SCALARS | st.text(max_size=5) | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(max_size=3), SCALARS)
+
+
+def edited(data, original):
+    """The bytes of a checkpoint after one edit."""
+    content = original.read_bytes()
+    kind = data.draw(st.sampled_from(["bit", "cut", "json", "delete", "member", "array"]))
+    if kind == "bit":
+        changed = bytearray(content)
+        changed[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+        return bytes(changed)
+    if kind == "cut":
+        start = data.draw(st.integers(0, len(content)))
+        return (
+            content[:start] + data.draw(st.binary(max_size=9)) + content[data.draw(st.integers(start, len(content))) :]
+        )
+    parts = members(original)
+    header = json.loads(parts[HEADER])
+    if kind in ("json", "delete"):
+        *path, last = data.draw(st.sampled_from(list(places(header))))
+        inner = header
+        for key in path:
+            inner = inner[key]
+        if kind == "json":
+            inner[last] = data.draw(VALUES)
+        else:
+            del inner[last]
+    else:
+        name = data.draw(st.sampled_from(sorted(header["arrays"])))
+        if kind == "member":
+            parts[f"{name}.npy"] = parts[data.draw(st.sampled_from(sorted(parts)))]
+        else:  # other numbers or another shape, with a header that says so
+            array = np.load(io.BytesIO(parts[f"{name}.npy"]))
+            array = data.draw(st.sampled_from([array + 1, array[..., None], -array - 1, np.full_like(array, 3)]))
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, array, version=(1, 0))
+            parts[f"{name}.npy"] = buffer.getvalue()
+            digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+            header["arrays"][name] = {"shape": list(array.shape), "dtype": array.dtype.name, "sha256": digest}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, part in {**parts, HEADER: json.dumps(header).encode()}.items():
+            archive.writestr(name, part)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def loaded(finished):
+    """Checkpoint, and the state and history that it restores."""
+    held = []
+    resume = module.Checkpoint.resume
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            module.Checkpoint, "resume", lambda self, *start: held.append((self, start[0])) or resume(self, *start)
+        )
+        train(finished[0])
+    ((checkpoint, state),) = held
+    history = vb.History()
+    return checkpoint, state, (*checkpoint.resume(state, history), history)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_checkpoint_that_was_edited_is_refused_in_one_sentence(finished, loaded, tmp_path, data):
+    checkpoint, state, (done, restored, history) = loaded
+    path = tmp_path / "fit.checkpoint"
+    path.write_bytes(edited(data, finished[0] / "fit.checkpoint"))
+    again, found = copy.copy(checkpoint), vb.History()
+    again.path = path
+    for read in (lambda: again.resume(state, found), lambda: module.stored_seed(tmp_path)):
+        try:
+            result = read()
+        except ValueError as error:
+            message = str(error)
+            assert message.startswith(f"checkpoint {tmp_path} cannot be used (")
+            assert message.endswith("; delete it to train from the start")
+            assert "\n" not in message
+            assert len(message) < 600
+            continue
+        if isinstance(result, int):
+            assert result == OPTIONS["seed"]
+        else:  # the edit did not matter, as that of a date
+            assert result[0] == done
+            assert found == history
+            for a, b in zip(tf.nest.flatten(tuple(result[1])), tf.nest.flatten(tuple(restored)), strict=True):
+                np.testing.assert_array_equal(a, b)
 
 
 def test_a_full_disk_is_heard_of_before_training(tmp_path, monkeypatch):

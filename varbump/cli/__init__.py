@@ -15,6 +15,10 @@ def main() -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f'varbump: the command line needs {" and ".join(missing)}; run: pip install "varbump[cli]"')
-    from varbump.cli.app import varbump
+    try:
+        from varbump.cli.app import varbump
 
-    varbump.main(prog_name="varbump")
+        varbump.main(prog_name="varbump")
+    except KeyboardInterrupt:  # before or after the command itself
+        sys.stderr.write("varbump: interrupted\n")
+        sys.exit(130)

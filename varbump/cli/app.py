@@ -12,6 +12,7 @@ import click
 from varbump.cli.demo_command import demo
 from varbump.cli.errors import UserError
 from varbump.cli.fit_command import fit
+from varbump.cli.output import written
 from varbump.cli.predict_command import predict
 from varbump.cli.report_command import report
 from varbump.version import __version__
@@ -31,6 +32,7 @@ class Commands(click.Group):
         arguments = list(sys.argv[1:] if args is None else args)
         as_json = "--json" in arguments
         options["standalone_mode"] = False
+        written.clear()
         try:
             code = super().main(arguments, prog_name, **options)
             sys.stdout.flush()
@@ -43,7 +45,7 @@ class Commands(click.Group):
             _say(str(error), as_json)
             code = USER_ERROR
         except (KeyboardInterrupt, click.Abort):
-            _say("interrupted; nothing was written", as_json)
+            _say(f"interrupted; {written[-1] if written else 'nothing'} was written", as_json)
             code = INTERRUPTED
         except MemoryError:
             _say("there is not enough memory for this table or network", as_json)

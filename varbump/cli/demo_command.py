@@ -9,6 +9,7 @@ import click
 from varbump.cli.options import for_scripts, replaces
 from varbump.cli.output import check_target, new_file
 from varbump.cli.screen import Screen, silenced
+from varbump.core.interrupts import uninterrupted
 
 __all__ = ["demo"]
 
@@ -24,7 +25,7 @@ def demo(out: Path, seed: int, force: bool, quiet: bool, as_json: bool) -> None:
     check_target(out, force=force)
     if out.suffix.lower() != ".png":
         raise click.UsageError(f"--out {out} must end in .png")
-    with screen.waiting("starting TensorFlow"), silenced():
+    with screen.waiting("starting TensorFlow"), silenced(), uninterrupted():
         from varbump.cli.cubic import fit_cubic
     with silenced():
         drawn = fit_cubic(seed, verbose=int(screen.talks))

@@ -14,6 +14,7 @@ from varbump.cli.options import Sizes, for_scripts, path_argument, replaces
 from varbump.cli.output import check_target, new_folder
 from varbump.cli.screen import Screen, silenced
 from varbump.cli.tables import open_table
+from varbump.core.interrupts import uninterrupted
 
 __all__ = ["fit"]
 
@@ -54,7 +55,7 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
     check_target(out, force=force, folder=True)
     with screen.waiting(f"reading {table.name}"):
         rows = read_rows(table, columns, drop_missing=options["drop_missing"])
-    with screen.waiting("starting TensorFlow"), silenced():
+    with screen.waiting("starting TensorFlow"), silenced(), uninterrupted():
         from varbump.cli.fitting import Fitted, fit_rows
         from varbump.cli.names import check_names
     check_names(options)

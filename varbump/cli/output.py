@@ -10,7 +10,10 @@ from pathlib import Path
 from varbump.cli.errors import UserError
 from varbump.core import files
 
-__all__ = ["check_target", "new_file", "new_folder"]
+__all__ = ["check_target", "new_file", "new_folder", "written"]
+
+written: list[Path] = []
+"""What the command has written."""
 
 MARK = "run.json"
 """The file that marks a folder as a run; no other folder is ever replaced."""
@@ -23,12 +26,18 @@ def check_target(path: Path, *, force: bool, folder: bool = False) -> None:
         raise UserError(f"--out {path}: the folder {parent} does not exist")
     if not os.access(parent, os.W_OK):
         raise UserError(f"--out {path}: the folder {parent} may not be written to: permission denied")
-    if not path.exists():
-        return
-    if folder and (not path.is_dir() or path.is_symlink()):
+    if folder and path.is_file():
         raise UserError(f"--out {path} is a file, but a folder is to be made")
     if not folder and path.is_dir():
         raise UserError(f"--out {path} is a directory, but a file is to be made")
+    try:
+        files.check_folder(path) if folder else files.check_file(path)
+    except OSError as error:
+        raise UserError(f"--out {error.strerror or error}") from None
+    if not path.exists():
+        return
+    if folder and path.is_symlink():
+        raise UserError(f"--out {path} is a link; give the name of the folder itself")
     if folder and any(path.iterdir()) and not (path / MARK).is_file():
         raise UserError(f"--out {path} holds other things than a run of varbump and will not be replaced; name another")
     if not force:
@@ -40,6 +49,7 @@ def new_file(path: Path) -> Iterator[Path]:
     """As `varbump.core.files.new_file`, but an OSError becomes a UserError."""
     with _user_errors(), files.new_file(path) as beside:
         yield beside
+    written.append(path)
 
 
 @contextmanager
@@ -47,6 +57,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """As `varbump.core.files.new_folder`, but an OSError becomes a UserError."""
     with _user_errors(), files.new_folder(path) as beside:
         yield beside
+    written.append(path)
 
 
 @contextmanager

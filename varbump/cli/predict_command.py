@@ -22,6 +22,7 @@ from varbump.cli.output import check_target, new_file
 from varbump.cli.run_file import Run, read_run
 from varbump.cli.screen import Screen, silenced
 from varbump.cli.tables import KINDS, Table, kind_of, open_table
+from varbump.core.interrupts import uninterrupted
 
 __all__ = ["predict"]
 
@@ -61,7 +62,7 @@ def predict(
         check_target(out, force=force)
     kept, text = list(table.columns) if keep else [], to_stdout or KINDS[kind_of(out)] is not None
     names = _names(the_run, intervals, set(kept))
-    with screen.waiting("starting TensorFlow"), silenced():
+    with screen.waiting("starting TensorFlow"), silenced(), uninterrupted():
         from varbump.cli.run_file import load_model
 
         model = load_model(the_run)

@@ -10,6 +10,7 @@ from varbump.cli.options import for_scripts, path_argument
 from varbump.cli.output import new_file
 from varbump.cli.run_file import read_run
 from varbump.cli.screen import Screen, silenced
+from varbump.core.interrupts import uninterrupted
 
 __all__ = ["report"]
 
@@ -22,7 +23,7 @@ def report(run: Path, quiet: bool, as_json: bool) -> None:
     screen = Screen(as_json=as_json, quiet=quiet)
     the_run = read_run(run)
     path = run / "report.html"
-    with screen.waiting("starting TensorFlow"), silenced():
+    with screen.waiting("starting TensorFlow"), silenced(), uninterrupted():
         from varbump.cli.reporting import page_of
     with screen.waiting("drawing"), silenced():
         text = page_of(the_run)

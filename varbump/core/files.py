@@ -1,26 +1,77 @@
-"""Write files and folders whole or not at all: beside their place first, then moved into it."""
+"""Write files and folders whole or not at all: beside their place first, then moved into it.
+
+Only regular files and folders are ever replaced, never a device, a named pipe or a socket. A link is written through:
+what it leads to is replaced, and the link stays; one that leads nowhere is refused.
+"""
 
 from __future__ import annotations
 
 import glob
+import importlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["new_file", "new_folder", "remove_leftovers", "replacing"]
+from varbump.core.interrupts import uninterrupted
+
+__all__ = ["alone_in", "check_file", "check_folder", "new_file", "new_folder", "remove_leftovers", "replacing"]
 
 ENDING = ".tmp"
+
+
+KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFREG: "a file",
+}
+
+
+def check_file(path: Any) -> Path:
+    """Return the file that `path` stands for, links followed, or raise an OSError unless a file may be put there.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, FileExistsError
+        If there is no such folder, or `path` is a link that leads nowhere, a folder, or anything else that is not a
+        regular file, such as a device.
+    """
+    mode = _mode(path)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
+    if mode and not stat.S_ISREG(mode):
+        kind = KINDS.get(stat.S_IFMT(mode), "something else")
+        raise FileExistsError(f"{path} is {kind}, which is not replaced by a file; give another name")
+    return _resolved(path)
+
+
+def check_folder(path: Any) -> Path:
+    """Return the folder that `path` stands for, links followed, or raise an OSError unless one may be put there.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If there is no such parent, or `path` is a link that leads nowhere, or not a folder.
+    """
+    mode = _mode(path)
+    if mode and not stat.S_ISDIR(mode):
+        kind = KINDS.get(stat.S_IFMT(mode), "something else")
+        raise NotADirectoryError(f"{path} is {kind}; give the name of a folder")
+    return _resolved(path)
 
 
 @contextmanager
 def new_file(path: Any) -> Iterator[Path]:
     """Yield the name of a file to write, which takes the place of `path` at the end of the block.
 
-    If anything fails before that, or the process is killed, `path` keeps its old content, or stays absent.
+    If anything fails before that, or the process is killed, `path` keeps its old content, or stays absent. A killed
+    process leaves its temporary file, named ``.NAME.*.tmp``, beside it.
 
     Parameters
     ----------
@@ -29,13 +80,10 @@ def new_file(path: Any) -> Iterator[Path]:
 
     Raises
     ------
-    FileNotFoundError, IsADirectoryError, PermissionError, OSError
-        If the folder does not exist, `path` is a folder, permission is denied, or the disk is full; the message
-        names `path`.
+    FileNotFoundError, IsADirectoryError, FileExistsError, PermissionError, OSError
+        As `check_file`; or if permission is denied, or the disk is full. The message names `path`.
     """
-    target = _resolved(path)
-    if target.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
+    target = check_file(path)
     with _temporary(path, target) as beside:
         yield beside
         _sync_file(beside)
@@ -69,12 +117,9 @@ def new_folder(path: Any) -> Iterator[Path]:
     Raises
     ------
     FileNotFoundError, NotADirectoryError, PermissionError, OSError
-        If the parent does not exist, `path` is a file, permission is denied, or the disk is full; the message names
-        `path`.
+        As `check_folder`; or if permission is denied, or the disk is full. The message names `path`.
     """
-    target = _resolved(path)
-    if target.exists() and not target.is_dir():
-        raise NotADirectoryError(f"{path} is a file; give the name of a folder")
+    target = check_folder(path)
     with _temporary(path, target) as beside:
         beside.mkdir()
         yield beside
@@ -82,15 +127,45 @@ def new_folder(path: Any) -> Iterator[Path]:
             if file.is_file():
                 _sync_file(file)
         old = _name_beside(target)
+        with uninterrupted():
+            try:
+                if target.exists():
+                    os.rename(target, old)
+                os.replace(beside, target)
+            except BaseException:
+                if old.exists() and not target.exists():
+                    os.rename(old, target)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def alone_in(folder: Any) -> Iterator[None]:
+    """Keep all other blocks of `alone_in` out of a folder, those of other processes too, until the end of the block.
+
+    The lock ends with the process, however that ends, and leaves no file behind. Windows and some network file systems
+    have no such locks; nobody is kept out there.
+
+    Raises
+    ------
+    BlockingIOError
+        If another block is in the folder.
+    """
+    if os.name != "posix":
+        yield
+        return
+    fcntl: Any = importlib.import_module("fcntl")
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
         try:
-            if target.exists():
-                os.rename(target, old)
-            os.replace(beside, target)
-        except BaseException:
-            if old.exists() and not target.exists():
-                os.rename(old, target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(error.errno, f"{folder} is in use") from error
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_leftovers(path: Any) -> None:
@@ -98,6 +173,18 @@ def remove_leftovers(path: Any) -> None:
     target = Path(os.path.realpath(path))
     for beside in target.parent.glob(f".{glob.escape(target.name)}.*{ENDING}"):
         _remove(beside)
+
+
+def _mode(path: Any) -> int:
+    """What is at `path`, links followed, as in `os.stat`; 0 if nothing is."""
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError as error:
+        if os.path.islink(path):
+            raise FileNotFoundError(f"{path} is a link to {os.readlink(path)}, which does not exist") from error
+    except NotADirectoryError:
+        pass  # `_resolved` names the folder that is missing
+    return 0
 
 
 def _resolved(path: Any) -> Path:

@@ -1,34 +1,64 @@
-"""Ctrl-C at a moment when it does no harm."""
+"""Ctrl-C at moments when it does no harm.
+
+A KeyboardInterrupt may be raised between any two bytecodes of Python. Inside of TensorFlow it may be swallowed, for
+instance by a finaliser, or leave things half done. In a block of `uninterrupted` Ctrl-C is only noted, and raised where
+that is safe: at the next `safe_point`, or at the end of the outermost block. People press the keys again if nothing
+happens: a second Ctrl-C is answered at the end of the innermost block, and a third at once.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["uninterrupted"]
+__all__ = ["safe_point", "uninterrupted"]
+
+# Python handles signals in the main thread only, so one list and one handler are enough for a process.
+_arrived: list[Callable[[], Any]] = []
+_handlers: list[Any] = []
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put Ctrl-C off until the end of the block, so that what belongs together is written together.
+    """Put Ctrl-C off until the end of the outermost such block, or until `safe_point`.
 
     Python handles signals in the main thread only; in others there is nothing to put off.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    arrived: list[Any] = []
     before = signal.getsignal(signal.SIGINT)
-    if not callable(before):  # ignored, or handled outside of Python
-        yield
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # not callable: ignored, or handled outside of Python
         return
-    signal.signal(signal.SIGINT, lambda *arguments: arrived.append(arguments))
+    if _handlers and before is _handlers[-1]:
+        _handlers.append(before)
+        try:
+            yield
+        finally:
+            _handlers.pop()
+            if len(_arrived) > 1:
+                safe_point()
+        return
+
+    def note(*arguments: Any) -> None:
+        _arrived.append(lambda: before(*arguments))
+        if len(_arrived) > 2 - (len(_handlers) == 1) and _handlers:
+            safe_point()
+
+    _handlers.append(note)
+    signal.signal(signal.SIGINT, note)
     try:
         yield
     finally:
+        _handlers.pop()  # first: from here on the handler only notes, so it is sure to be replaced
         signal.signal(signal.SIGINT, before)
-        if arrived:
-            before(*arrived[0])
+        safe_point()
+
+
+def safe_point() -> None:
+    """Raise the KeyboardInterrupt of a Ctrl-C that was put off, if there is one."""
+    if _arrived and threading.current_thread() is threading.main_thread():
+        call = _arrived[0]
+        _arrived.clear()
+        call()

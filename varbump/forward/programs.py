@@ -13,8 +13,8 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 import tensorflow as tf
 from rich.console import Console
 
+from varbump.core.interrupts import uninterrupted
 from varbump.core.printed import Printed, Table
 from varbump.forward.structure import token
 
@@ -91,9 +92,11 @@ def clear_programs() -> None:
         _facts.clear()
 
 
-def tracing() -> Any:
-    """Context manager that lets only one thread at a time trace a network."""
-    return _lock
+@contextmanager
+def tracing() -> Iterator[None]:
+    """Context manager that lets only one thread at a time trace a network, and puts Ctrl-C off meanwhile."""
+    with uninterrupted(), _lock:
+        yield
 
 
 def remembered(key: Hashable, make: Callable[[], Any]) -> Any:
@@ -139,6 +142,10 @@ def program(kind: str, structure: Hashable, make: Callable[[], Callable[..., Any
     """
 
     def call(*arguments: Any) -> Any:
+        with uninterrupted():
+            return run(*arguments)
+
+    def run(*arguments: Any) -> Any:
         arguments = tf.nest.map_structure(_tensor, arguments)
         shapes = tuple(None if a is None else (tuple(a.shape), a.dtype) for a in tf.nest.flatten(arguments))
         sizes = tuple(len(tf.nest.flatten(a)) for a in arguments)

@@ -44,7 +44,7 @@ def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
         A network of `varbump.build_network`, or a Sequential or functional model of varbump's layers and layers of
         tf_keras that only compute numbers; the result of `varbump.fit_ensemble`; or a fitted regressor.
     path : str or path
-        Name of the file, conventionally ending in ".varbump"; used unchanged.
+        Name of the file, conventionally ending in ".varbump"; used unchanged. A link is written through.
     likelihood : likelihood, optional
         Likelihood to save with a network. Ensembles and regressors have their own.
 
@@ -56,7 +56,14 @@ def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
         If the model has not been built or fitted, or contains something that cannot be saved by name, such as a lambda
         as activation or a user-defined class without `varbump.register`; nothing is written.
     OSError
-        If the file cannot be written: no such folder, no permission, no space. `path` keeps its old content.
+        If the file cannot be written: no such folder, no permission, no space, or `path` is a folder, a device, a named
+        pipe or a link that leads nowhere. `path` keeps its old content.
+
+    Notes
+    -----
+    At any moment `path` holds one whole model or what it held before, also if the process is killed or if several
+    processes save to it: the last one to finish wins. A killed process leaves a temporary file, named
+    ``.NAME.*.tmp``, beside it, which may be deleted.
     """
     _check_path(path)
     refuse_keras3(model, "model")

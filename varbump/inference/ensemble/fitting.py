@@ -26,6 +26,7 @@ __all__ = ["fit_ensemble"]
 
 
 @takes_options_of(fit)
+@uninterrupted()
 def fit_ensemble(
     network: keras.Model,
     likelihood: Any,
@@ -58,7 +59,7 @@ def fit_ensemble(
 
     Raises
     ------
-    ValueError, TypeError, NonFiniteLossError
+    ValueError, TypeError, NonFiniteLossError, KeyboardInterrupt
         As for `varbump.fit`; also a ValueError if a weight of the network belongs to a layer of another library.
 
     Notes
@@ -82,10 +83,10 @@ def fit_ensemble(
     _check_layers(network)
     seed = run_seed(chosen)
     loss = NetworkLoss(network, likelihood, x.shape[1:], chosen.num_samples)
-    note_temperature(network, chosen.temperature)
     exact = fit_exactly(loss, x, y, chosen) if chosen.leaves_the_method_open else None
     if exact is not None:  # there is one optimum, for every member
         values = [np.stack([variable.numpy()] * num_members) for variable in loss.trainable]
+        note_temperature(network, chosen.temperature)
         return Ensemble(network, likelihood, exact, values)
     starts = [_start(loss, seed, member) for member in range(num_members)]
     run = train(loss, x, y, chosen, seed, list(zip(*starts, strict=True)))
@@ -93,6 +94,7 @@ def fit_ensemble(
         trained = dict((key(variable), value) for variable, value in run.values())
         for variable in [*loss.trainable, *loss.moving]:
             variable.assign(trained[key(variable)][0])
+        note_temperature(network, chosen.temperature)
         run.finish()
     return Ensemble(network, likelihood, run.history, [trained[key(variable)] for variable in loss.trainable])
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.core.checks import check_count, check_number
+from varbump.core.interrupts import safe_point, uninterrupted
 from varbump.core.keras import keras
 from varbump.core.random import generator as generator_of, host_seed, stateless_seeds
 from varbump.forward.apply import apply
@@ -31,6 +32,7 @@ BLOCK_BYTES = 64 * 2**20
 """Approximate bound on the memory for outputs and activations when candidates are weighted."""
 
 
+@uninterrupted()
 def sample_importance(
     network: keras.Model,
     likelihood: Any,
@@ -94,6 +96,8 @@ def sample_importance(
         If `network` is not of tf_keras.
     NonFiniteLossError
         If the loss becomes nan or infinite.
+    KeyboardInterrupt
+        After Ctrl-C, also in the training: draws of a proposal that is half trained would say little.
 
     References
     ----------
@@ -112,6 +116,7 @@ def sample_importance(
     if x.ndim != 2:
         raise ValueError(f"sample_importance takes inputs of shape (N, D), but x has shape {x.shape}")
     seed, began = host_seed(seed), time.perf_counter()
+    safe_point()
     target = LogPosterior(network, likelihood, x, y)
     posterior = _start(target, x, y, num_inducing, seed)
 
@@ -127,6 +132,8 @@ def sample_importance(
     run = train(loss, x, y, options, seed, [[v.numpy()] for v in loss.trainable])
     run.finish()
     history = run.history
+    if history.stopped == "interrupted":
+        raise KeyboardInterrupt
     for variable, value in run.values():
         variable.assign(value[0])
     weights, log_weights = _resampled(target, posterior, num_draws, num_candidates, seed)
@@ -174,6 +181,7 @@ def _resampled(
     with tracing():  # the network's layers are gone through here only, and the lock is not held while it runs
         program.get_concrete_function(tf.TensorSpec([2], tf.int32))
     for number in range(-(-num_draws // groups)):
+        safe_point()
         state = stateless_seeds(seed, 5, number)[0]
         weights, values = program(tf.constant(state))
         logs = values.numpy().astype(float).reshape(groups, num_candidates)

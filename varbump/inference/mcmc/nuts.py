@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from varbump.core.checks import check_count, check_number
+from varbump.core.interrupts import safe_point, uninterrupted
 from varbump.core.keras import keras
 from varbump.core.progress import ProgressBar
 from varbump.core.random import generator, host_seed, stateless_seeds
@@ -32,6 +33,7 @@ SCALES_UNTIL = 0.7
 """Fraction of the warm-up in which scales are adapted; in the rest only the step size is."""
 
 
+@uninterrupted()
 def sample_nuts(
     network: keras.Model,
     likelihood: Any,
@@ -102,6 +104,8 @@ def sample_nuts(
         fit, if a prior has no density, or if the estimated cost, which the message gives, exceeds the bound.
     TypeError
         If `network` is not of tf_keras.
+    KeyboardInterrupt
+        After Ctrl-C, as soon as the calls under way have ended.
 
     References
     ----------
@@ -122,6 +126,7 @@ def sample_nuts(
     x_test = default_test_points(x) if x_test is None else check_inputs(network, x_test, "x_test")
     seed = host_seed(seed)
 
+    safe_point()
     target = LogPosterior(network, likelihood, x, y)
     coordinates = Coordinates(target.layers, target.dtype)
     start_generator = generator(seed)
@@ -129,9 +134,11 @@ def sample_nuts(
     num_threads = min(num_chains, os.cpu_count() or 1)
     num_gradients = num_chains * (num_warmup + num_draws) * (2**max_tree_depth - 1)
     began = time.perf_counter()
+    safe_point()
     seconds_a_gradient = time_gradient(target, coordinates, starts[0])
     refuse_if_dear(coordinates.num_weights, seconds_a_gradient, num_gradients, num_threads, max_minutes)
 
+    safe_point()
     chains = _Chains(ChainProgram(target, coordinates, max_tree_depth, target_accept), starts, seed, num_threads)
     compiled_at = time.perf_counter()
     bar = ProgressBar(num_warmup + num_draws, unit="draw", verbose=verbose, text=f"{num_chains} chains")
@@ -196,6 +203,7 @@ class _Chains:
         self.states = [ChainState.start(state.z * old / self.scale, state.step_size) for state in self.states]
 
     def _run(self, num: int, adapting: bool) -> Stretch:
+        safe_point()
         number, self._num_stretches = self._num_stretches, self._num_stretches + 1
 
         def one(chain: int) -> tuple[ChainState, Stretch]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from tensorflow_probability import distributions as tfd
 
-from varbump.core.interrupts import uninterrupted
+from varbump.core.interrupts import safe_point, uninterrupted
 from varbump.forward.apply import called_layers
 from varbump.forward.elbo import negative_elbo
 from varbump.inference.vi.history import History
@@ -68,6 +68,7 @@ def fit_exactly(loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Option
     before = [(variable, variable.numpy()) for variable in loss.trainable]
     try:
         _iterate(layer, loss.likelihood, model, watched, total, history)
+        safe_point()
     except BaseException as error:
         with uninterrupted():
             for variable, value in before:
@@ -85,6 +86,7 @@ def _iterate(
     gram, moment, temperature = model.gram, model.moment, history.temperature
     columns: dict[str, list[float]] = {}
     for _ in range(MAX_ITERATIONS):
+        safe_point()
         p = layer.prior(None)
         p_loc, p_variance = (np.asarray(v, np.float64) for v in (p.mean(), p.variance()))
         scale = np.broadcast_to(likelihood.scale, len(gram)).astype(np.float64)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from varbump.core.keras import keras, serialize
+from varbump.inference.vi.held import Undescribable, attributes, described, foreign
 
 __all__ = ["difference", "digest", "fingerprint"]
+
+MADE = {"posterior", "prior"}
+"""Attributes of a layer that are made by its factories, which are compared."""
 
 UNTRAINED = {"name", "build_config"}
 """Keys of configurations that differ between processes or are redundant."""
@@ -31,11 +35,46 @@ def digest(*arrays: Any) -> str | None:
 
 
 def fingerprint(network: keras.Model, likelihood: Any, **arguments: Any) -> dict[str, Any]:
-    """Convert arguments to JSON values, with everything about network and likelihood that is not trained."""
+    """Convert arguments to JSON values, with everything about network and likelihood that is not trained.
+
+    Parts of a user's own are compared by their code and by all that they hold.
+
+    Raises
+    ------
+    ValueError
+        If a part of a user's own holds something that cannot be compared.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tf_keras, on functions that cannot be loaded again
+        own = list(_own_parts(network, likelihood, arguments.get("optimizer")))
         whole = {"network": _network(network), "likelihood": _likelihood(likelihood), **arguments}
-        return json.loads(json.dumps(whole, default=_plain))
+        whole = json.loads(json.dumps(whole, default=_plain))
+    variables = [*network.variables, *getattr(likelihood, "variables", []), *getattr(likelihood, "constants", [])]
+    for where, part in own:
+        try:
+            whole[where] = described(part, variables)
+        except Undescribable as error:
+            raise ValueError(
+                f"checkpoint cannot tell this run from others: {where} holds a {error}, which cannot be compared. Keep "
+                f"numbers, text, arrays, functions and objects of these there, or train without a checkpoint"
+            ) from error
+    return whole
+
+
+def _own_parts(network: keras.Model, likelihood: Any, optimizer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what users wrote, with a name for it: attributes of a layer, a model or a likelihood, and its class."""
+    for part in (optimizer, getattr(optimizer, "_learning_rate", None)):  # their attributes are state
+        if foreign(part):
+            yield "optimizer, its class", type(part)
+    parts = [(f"layer {i}", layer) for i, layer in enumerate(network._flatten_layers())]
+    for where, part in [*parts, ("likelihood", likelihood)]:
+        own = foreign(part)
+        if own:
+            yield f"{where}, its class", type(part)
+        for name, value in attributes(part).items():
+            argument = not name.startswith("_") and name not in MADE and foreign(value)
+            if (own or argument) and name not in getattr(part, "learned", ()):
+                yield f"{where}, its {name}", value
 
 
 def difference(before: Any, now: Any) -> str | None:
@@ -68,7 +107,20 @@ def _network(network: keras.Model) -> Any:
     skipped = (keras.layers.InputLayer, keras.Model)  # names, and layers that are listed separately
     layers = [layer for layer in network._flatten_layers(include_self=False) if not isinstance(layer, skipped)]
     weights = [[list(weight.shape), weight.dtype.name, weight.trainable] for weight in network.variables]
-    return {"layers": [_configuration(layer) for layer in layers], "weights": weights}
+    return {"layers": [_configuration(layer) for layer in layers], "weights": weights, "wiring": _wiring(network)}
+
+
+def _wiring(network: keras.Model) -> Any:
+    """For each call of a layer, the number of the layer and of those whose outputs it takes, for each model inside."""
+    found = []
+    for model in network._flatten_layers():
+        if not getattr(model, "_is_graph_network", False):
+            continue
+        numbers = {id(layer): index for index, layer in enumerate(model._self_tracked_trackables)}
+        nodes = [node for depth in model._nodes_by_depth.values() for node in depth]
+        calls = [[numbers.get(id(n.layer)), *(numbers.get(id(e[0])) for e in n.iterate_inbound())] for n in nodes]
+        found.append(sorted(calls, key=str))
+    return found
 
 
 def _configuration(layer: Any) -> Any:
@@ -102,4 +154,4 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if hasattr(value, "get_config"):
         return _without(serialize(value))
-    return "a function" if callable(value) else f"a {type(value).__name__}"
+    return "a function" if callable(value) else f"a {type(value).__name__}"  # what users wrote is compared apart

@@ -20,6 +20,7 @@ from varbump.model.heads import separated
 __all__ = ["fit"]
 
 
+@uninterrupted()
 def fit(
     network: keras.Model,
     likelihood: Any,
@@ -97,7 +98,11 @@ def fit(
         Folder for the state of the run, written every few epochs in at most about 2 % of the time. When called again
         with the same arguments, in this process or another, `fit` resumes from there, whatever weights the network
         holds, and the result is bit-identical to that of an uninterrupted run; a finished run returns at once. If
-        `seed` is omitted, the seed stored in the checkpoint is used.
+        `seed` is omitted, the seed stored in the checkpoint is used. The folder always holds one whole state, also if
+        the process is killed while it writes; a state that was damaged or edited is refused. A folder belongs to one
+        run at a time: a second one, in any process, is refused while the first is in it (on file systems with locks).
+        If the disk is full, a run does not begin; one that is under way goes on with a RuntimeWarning, keeps the last
+        state that was written, tries again later, and returns its history as ever. The clock may be set meanwhile.
     verbose : int, default=1
         0 is silent; otherwise a progress bar is shown if standard output is a terminal.
 
@@ -105,7 +110,8 @@ def fit(
     -------
     History
         Loss and nll (nats per observation) and KL (nats) of every epoch; it also says which layers have no closed form
-        of the KL, which is then estimated by Monte Carlo. After Ctrl-C it ends with the last finished epoch, and the
+        of the KL, which is then estimated by Monte Carlo. After Ctrl-C, which is answered within about a quarter of a
+        second or after the epoch under way, it ends with the last finished epoch, `stopped` is "interrupted", and the
         network has the weights of that epoch. After an exact solution, `History.exact` is true.
 
     Raises
@@ -113,14 +119,19 @@ def fit(
     ValueError
         If an argument is out of range; if x or y is empty, not finite, not numeric or of the wrong shape; if there is
         nothing to train, or the loss depends on a trainable variable that no layer tracks; or if `checkpoint` is
-        damaged or belongs to a run with other arguments or data, which the message names.
+        damaged, in use, or belongs to a run with other arguments, data, frozen weights, or parts of a user's own,
+        which are compared by their code and by all that they hold; the message names what differs, or what cannot be
+        compared.
     OSError
-        If `checkpoint` cannot be written.
+        If `checkpoint` cannot be written at the start.
     TypeError
         If `network` or `optimizer` is not of tf_keras.
     NonFiniteLossError
         If the loss becomes nan or infinite. The error names the step, the layer and the weight, and the network
         keeps the last finite weights.
+    KeyboardInterrupt
+        If Ctrl-C comes before the first epoch has finished; the network is unchanged. A second and a
+        third Ctrl-C do not wait for the epoch under way.
     """
     options = Options(
         epochs=epochs,
@@ -142,13 +153,14 @@ def fit(
     trained, likelihood = separated(network, likelihood, x)
     x, y = checked_data(trained, likelihood, x, y)
     loss = NetworkLoss(trained, likelihood, x.shape[1:], options.num_samples)
-    note_temperature(network, temperature)
     exact = fit_exactly(loss, x, y, options) if options.leaves_the_method_open else None
     if exact is not None:
+        note_temperature(network, temperature)
         return exact
     run = train(loss, x, y, options, seed, [[v.numpy()] for v in loss.trainable])
     with uninterrupted():
         for variable, value in run.values():
             variable.assign(value[0])
+        note_temperature(network, temperature)
         run.finish()
     return run.history

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from varbump.core.interrupts import safe_point
 from varbump.core.progress import TrainingProgress
 from varbump.forward.elbo import negative_elbo
 from varbump.inference.vi.checkpoint import Checkpoint
@@ -25,11 +26,11 @@ def run_epochs(
     seed: int,
     progress: TrainingProgress,
     saved: Checkpoint | None,
-) -> tuple[TrainState, bool, OSError | None]:
+) -> tuple[TrainState, bool, Exception | None]:
     """Run all epochs and record them in `history`.
 
-    Returns the state after the last epoch in the history, whether the next epoch was not finite, and the error of a
-    checkpoint that could not be written.
+    Returns the state after the last epoch in the history, whether the next epoch was not finite, and any other error
+    that ended the run.
 
     State and history change together: whenever Ctrl-C arrives, they belong to the same epoch.
 
@@ -44,12 +45,15 @@ def run_epochs(
     warming = int(np.sum(columns["kl_weight"] < history.temperature))
     first, state = (0, state) if saved is None else saved.resume(state, history)
     done: tuple[TrainState, dict[str, list[float]]] = (state, history.history)
-    failed, error = False, None
+    failed = False
+    error: Exception | None = None
     with progress:
         try:
+            safe_point()
             if first < epochs:  # compiles, if necessary
                 loop.run(state, seed, range(first, first), controls[:0], 0)
             for start in range(first, epochs, a_call):
+                safe_point()
                 chunk = range(start, min(start + a_call, epochs))
                 block = controls[start : chunk.stop]
                 began = time.perf_counter()
@@ -70,11 +74,13 @@ def run_epochs(
                 if saved and chunk.stop < epochs:
                     saved.after_chunk(state, history, chunk.stop)
             if saved and first < epochs and not failed:
-                saved.write(state, history, epochs)
+                saved.keep(state, history, epochs)
         except KeyboardInterrupt:
+            if not done[1]:  # nothing was learned, so there is nothing to return
+                raise
             history.stopped = "interrupted"
-        except OSError as problem:  # a checkpoint could not be written: what has been learned is not lost with it
-            error = problem
+        except (OSError, Warning) as problem:  # of the terminal, or a warning of the checkpoint that is made an error
+            error = problem  # what has been learned is not lost with it
     state, history.history = done
     if loop.patience and not failed and len(history.epoch) > warming:
         history.best_epoch = len(history.epoch) - 1 - int(state.stale)

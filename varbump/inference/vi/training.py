@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from varbump.core.interrupts import safe_point
 from varbump.core.keras import keras
 from varbump.core.progress import TrainingProgress
 from varbump.core.random import host_seed
@@ -59,10 +61,18 @@ class Run:
         yield from zip([*loss.trainable, *loss.moving], map(np.asarray, values), strict=True)
 
     def finish(self) -> None:
-        """Write the state back to the optimiser, and raise the error of a run that failed."""
+        """Write the state back to the optimiser, and raise the error of a run that failed.
+
+        Called at the end of a block of `uninterrupted` in which the values have been written to the variables: a Ctrl-C
+        that came after the last epoch is noted in the history.
+        """
         self._loop.optimizer.finish(self._state.optimizer)
         if self._failure is not None:
             raise self._failure
+        try:
+            safe_point()
+        except KeyboardInterrupt:
+            self.history.stopped = "interrupted"
 
 
 def run_seed(options: Options) -> int:
@@ -125,6 +135,7 @@ def train(
             "y": digest(y),
             "sample_weight": digest(weights),
             "validation_data": None if validation is None else digest(*validation),
+            "a fixed weight": digest(np.zeros(0), *(v.numpy() for v in loss.fixed)),
             **options.arguments(),
             "epochs": epochs,
             "schedule": [options.schedule, digest(rates)],
@@ -143,7 +154,8 @@ def train(
     history.estimated_kl = getattr(loss, "estimated_kl", ())
     progress = TrainingProgress(epochs, options.verbose, options.temperature)
     start = loop.start([np.stack(values) for values in starts])
-    state, failed, error = run_epochs(loop, start, history, controls, columns, seed, progress, saved)
+    with nullcontext() if saved is None else saved.in_use():
+        state, failed, error = run_epochs(loop, start, history, controls, columns, seed, progress, saved)
     failure = non_finite_loss(loop, state, seed, len(history.epoch), controls) if failed else None
     return Run(history, loop, state, failure or error)
 
