@@ -15,7 +15,7 @@ from varbump.core.printed import Printed, Table
 from varbump.core.random import host_seed
 from varbump.core.temperature import temperature_of
 from varbump.diagnostics.parameters import parameter_report
-from varbump.diagnostics.traps import far_from_unit_scale, odd_and_wide, scales_apart, weights_of_the_kl
+from varbump.diagnostics.traps import far_inputs, odd_and_wide, scales_apart, weights_of_the_kl
 from varbump.diagnostics.weights import LayerWeights, weight_summary
 from varbump.forward.apply import apply
 from varbump.layers import VariationalLayer
@@ -184,7 +184,7 @@ def health_report(
     }
     collapsed = np.average([row.share_collapsed for row in layers], weights=[row.num_weights for row in layers])
     findings = (
-        *far_from_unit_scale(x),
+        *far_inputs(x),
         *weights_of_the_kl(network, len(x)),
         *odd_and_wide(network, figures),
         *scales_apart(likelihood, float(collapsed), figures),

@@ -10,17 +10,15 @@ import tensorflow as tf
 from varbump.core.keras import keras
 from varbump.core.temperature import temperature_of
 from varbump.layers import VariationalLayer
+from varbump.model.scale import far_from_unit_scale
 
-__all__ = ["far_from_unit_scale", "odd_and_wide", "scales_apart", "weights_of_the_kl"]
+__all__ = ["far_inputs", "odd_and_wide", "scales_apart", "weights_of_the_kl"]
 
 WIDE = 64
 """Width of a hidden layer from which mean field with an odd activation gives a warning.
 
 The reference bounds the posterior mean by a term that falls with the root of the width; at 16 units no effect shows.
 """
-
-MAX_MEAN, SD_RANGE = 5.0, (0.05, 20.0)
-"""Limits for the columns of x. Standardised columns have 0 and 1; uniform ones on [0, 1] or [-10, 10] pass too."""
 
 NOISE_RATIO = 2.0
 """Limit for fixed scale over residual sd, or its inverse; from 20 points on, that sd is known to within 1.5 times."""
@@ -29,16 +27,13 @@ PRIOR_RATIO = (0.02, 200.0)
 """Limits for the sd of f under the prior over that of y: N(0, 1) weights in 16-16-1 give about 10 on unit scale."""
 
 
-def far_from_unit_scale(x: np.ndarray) -> list[str]:
+def far_inputs(x: np.ndarray) -> list[str]:
     """Find columns of x far from the scale that priors and initial values assume."""
-    flat = x.reshape(len(x), -1).astype(float)
-    found = []
-    for column, (mean, sd) in enumerate(zip(flat.mean(0), flat.std(0), strict=True)):
-        if abs(mean) > MAX_MEAN or (sd > 0 and not SD_RANGE[0] <= sd <= SD_RANGE[1]):
-            found.append(
-                f"Column {column} of x has mean {mean:.3g} and sd {sd:.3g}, far from 0 and 1, for which priors and "
-                f"starts are made. Standardise it."
-            )
+    found = [
+        f"Column {column} of x has mean {mean:.3g} and sd {sd:.3g}, far from 0 and 1, for which priors and starts are "
+        f"made. Standardise it."
+        for column, mean, sd in far_from_unit_scale(x)
+    ]
     if len(found) > 5:
         found = [*found[:5], f"{len(found) - 5} more columns of x are far from unit scale."]
     return found

@@ -16,6 +16,7 @@ from varbump.inference.ensemble.ensemble import Ensemble
 from varbump.inference.vi.exact import fit_exactly
 from varbump.inference.vi.fitting import fit
 from varbump.inference.vi.loss import NetworkLoss
+from varbump.inference.vi.misfit import warn_of_misfit
 from varbump.inference.vi.options import Options, takes_options_of
 from varbump.inference.vi.training import checked_data, run_seed, train
 from varbump.layers import VariationalLayer
@@ -62,6 +63,11 @@ def fit_ensemble(
     ValueError, TypeError, NonFiniteLossError, KeyboardInterrupt
         As for `varbump.fit`; also a ValueError if a weight of the network belongs to a layer of another library.
 
+    Warns
+    -----
+    UserWarning
+        As `varbump.fit`, for the mean over the members.
+
     Notes
     -----
     `patience` monitors the mean over the members; a checkpoint holds all of them.
@@ -87,6 +93,7 @@ def fit_ensemble(
     if exact is not None:  # there is one optimum, for every member
         values = [np.stack([variable.numpy()] * num_members) for variable in loss.trainable]
         note_temperature(network, chosen.temperature)
+        warn_of_misfit(exact, likelihood, x, y, chosen.sample_weight)
         return Ensemble(network, likelihood, exact, values)
     starts = [_start(loss, seed, member) for member in range(num_members)]
     run = train(loss, x, y, chosen, seed, list(zip(*starts, strict=True)))
@@ -96,6 +103,7 @@ def fit_ensemble(
             variable.assign(trained[key(variable)][0])
         note_temperature(network, chosen.temperature)
         run.finish()
+    warn_of_misfit(run.history, likelihood, x, y, chosen.sample_weight)
     return Ensemble(network, likelihood, run.history, [trained[key(variable)] for variable in loss.trainable])
 
 

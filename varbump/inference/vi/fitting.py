@@ -13,6 +13,7 @@ from varbump.core.temperature import note_temperature
 from varbump.inference.vi.exact import fit_exactly
 from varbump.inference.vi.history import History
 from varbump.inference.vi.loss import NetworkLoss
+from varbump.inference.vi.misfit import warn_of_misfit
 from varbump.inference.vi.options import Options
 from varbump.inference.vi.training import checked_data, run_seed, train
 from varbump.model.heads import separated
@@ -132,6 +133,11 @@ def fit(
     KeyboardInterrupt
         If Ctrl-C comes before the first epoch has finished; the network is unchanged. A second and a
         third Ctrl-C do not wait for the epoch under way.
+
+    Warns
+    -----
+    UserWarning
+        If x or y is far from unit scale and the fit has ended worse than a constant function.
     """
     options = Options(
         epochs=epochs,
@@ -156,6 +162,7 @@ def fit(
     exact = fit_exactly(loss, x, y, options) if options.leaves_the_method_open else None
     if exact is not None:
         note_temperature(network, temperature)
+        warn_of_misfit(exact, likelihood, x, y, sample_weight)
         return exact
     run = train(loss, x, y, options, seed, [[v.numpy()] for v in loss.trainable])
     with uninterrupted():
@@ -163,4 +170,5 @@ def fit(
             variable.assign(value[0])
         note_temperature(network, temperature)
         run.finish()
+    warn_of_misfit(run.history, likelihood, x, y, sample_weight)
     return run.history

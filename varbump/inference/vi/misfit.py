@@ -1,0 +1,91 @@
+"""Warning after a training run that has failed because of the scale of its data."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from varbump.inference.vi.history import History
+from varbump.likelihoods.checks import outputs_needed, standardises
+from varbump.model.scale import far_from_unit_scale
+
+__all__ = ["warn_of_misfit"]
+
+MARGIN = 0.5
+"""Nats per observation by which a fit must be worse than a constant: more than the noise of its last epoch."""
+
+LEVELS = (1e-2, 1e2)
+"""Means of y that a network with a log link reaches without an offset."""
+
+SMALLEST_SD = 1e-3
+"""Smallest noise, relative to the mean of y, that is expected of the fit of a constant y."""
+
+
+def warn_of_misfit(history: History, likelihood: Any, x: np.ndarray, y: np.ndarray, weights: Any = None) -> None:
+    """Warn if x or y is far from unit scale and the fit is worse than a constant function.
+
+    Both are needed: on data of unit scale such a fit is merely unfinished, and data of another scale may be fitted well
+    nevertheless.
+
+    Parameters
+    ----------
+    x, y : ndarray (N, ...), (N, ..., Q)
+        Training data, already validated.
+    weights : array-like (N,), optional
+        `sample_weight` of the fit.
+    """
+    if history.stopped == "interrupted" or not history.epoch:
+        return
+    far = _far(likelihood, x, y)
+    constant = _constant_nll(likelihood, y.astype(float), weights) if far else None
+    nll = history.history["nll"][-1]
+    if constant is not None and nll > constant + MARGIN:
+        remedy = "y" if standardises(likelihood) else "set the offset of the likelihood to the log of the level of y"
+        warnings.warn(
+            f"the fit is worse than a constant: its nll is {nll:.4g} nats per observation, that of a constant "
+            f"{constant:.4g}; {far}, far from the unit scale that priors and initial values assume: standardise x and "
+            f"{remedy}, or use varbump.VariationalRegressor, which does both",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _far(likelihood: Any, x: np.ndarray, y: np.ndarray) -> str:
+    """Describe the first column far from unit scale, of y before x; "" if there is none."""
+    found = [("y", *column) for column in far_from_unit_scale(y)]
+    if not standardises(likelihood):
+        found = [column for column in found if not LEVELS[0] <= abs(column[2]) <= LEVELS[1]]
+    found += [("x", *column) for column in far_from_unit_scale(x)]
+    return "column {1} of {0} has mean {2:.3g} and sd {3:.3g}".format(*found[0]) if found else ""
+
+
+def _constant_nll(likelihood: Any, y: np.ndarray, weights: Any) -> float | None:
+    """Nll, in nats per observation, that a constant function reaches; None if unknown."""
+    share = np.ones(len(y)) if weights is None else np.asarray(weights, float).reshape(-1)
+    share = share / share.sum()
+    mean = np.tensordot(share, y, 1)
+    sd = np.sqrt(np.tensordot(share, np.square(y - mean), 1))
+    if not standardises(likelihood):
+        return _placed_nll(likelihood, y, share)
+    if likelihood.noise() is None:
+        return None
+    if getattr(likelihood, "trainable_variables", None) or likelihood.scale_varies:
+        sd = np.maximum(sd, SMALLEST_SD * np.abs(mean))
+        return float(np.sum(np.log(sd) + 0.5 * np.log(2.0 * np.pi * np.e))) if sd.all() else None
+    nll = likelihood.nll(tf.constant(y), tf.constant(np.broadcast_to(mean, y.shape)))
+    return float(share @ np.reshape(nll, (len(y), -1)).sum(1))
+
+
+def _placed_nll(likelihood: Any, y: np.ndarray, share: np.ndarray) -> float | None:
+    """Nll of f = 0 under a likelihood of the same class whose level is that of y."""
+    columns = y.reshape(-1, y.shape[-1])
+    try:
+        placed = type(likelihood).for_table(columns, float(np.finfo(np.float32).eps))
+        f = tf.zeros([len(columns), outputs_needed(placed, columns.shape[1])], tf.float64)
+        nll = np.asarray(placed.nll(tf.constant(columns), f))
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return float(share @ nll.reshape(len(y), -1).sum(1))
