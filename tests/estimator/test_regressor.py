@@ -310,7 +310,32 @@ def test_a_floor_for_targets_on_a_grid():
     grades = np.round(y / 50.0)
     model = small(likelihood="heteroscedastic", max_iter=1).fit(X, grades)
     assert model.likelihood_.min_scale * model.y_scaler_.scale_[0] == pytest.approx(1 / np.sqrt(12), rel=1e-6)
-    assert small(max_iter=1).fit(X, y).likelihood_.get_config()["min_scale"] == 0.01
+    assert small(max_iter=1).fit(X, y).likelihood_.get_config()["min_scale"] == 1e-6
+
+
+@slow
+@pytest.mark.parametrize("likelihood", ["normal", "student_t"])
+def test_noise_of_a_ten_thousandth_is_recovered(likelihood):
+    generator = np.random.default_rng(0)
+    X = generator.normal(size=(150, 2))
+    y = X @ [1.0, -0.5]
+    y += 1e-4 * y.std() * generator.normal(size=150)
+    model = vb.VariationalRegressor((), likelihood=likelihood, n_members=1, max_iter=15_000, random_state=0).fit(X, y)
+    # 150 residuals know their sd to within 6 %; a t with 4 degrees of freedom has a larger sd for the same residuals
+    expected = 1e-4 * y.std() * (1.0 if likelihood == "normal" else 1.15)
+    assert model.noise_std_ == pytest.approx(expected, rel=0.2)
+
+
+@slow
+@pytest.mark.parametrize("likelihood", ["normal", "student_t", "heteroscedastic"])
+def test_data_without_noise_stay_finite(likelihood):
+    X = np.repeat(np.linspace(-1.0, 1.0, 40), 2)[:, None]
+    y = 3.0 * X[:, 0] + 1.0
+    model = vb.VariationalRegressor((), likelihood=likelihood, n_members=2, random_state=0).fit(X, y)
+    mean, std = model.predict(X, return_std=True)
+    assert np.isfinite(model.history_.history["loss"]).all()
+    np.testing.assert_allclose(mean, y, atol=0.01)
+    assert 0.0 < std.max() < 0.02
 
 
 @slow
@@ -551,6 +576,11 @@ def test_weights_and_spacing():
     assert spacing(np.array([0.3, 0.1, 0.1, 0.2])) == pytest.approx(0.1)
     assert spacing(np.array([5.0, 5.0])) == 0.0
     assert spacing(np.array([1.0, 1.0 + 1e-12, 3.0])) == pytest.approx(2.0)
+    grid = np.random.default_rng(0).integers(0, 50, 200) / 10.0
+    assert spacing(grid) == pytest.approx(0.1)
+    assert spacing((1e3 + grid).astype(np.float32).astype(float)) == pytest.approx(0.1, rel=1e-3)
+    assert spacing(np.append(grid, 0.123)) == 0.0  # no grid
+    assert spacing(np.linspace(0.0, 1.0, 100)) == 0.0  # nothing repeats: any smooth function of equally spaced x
 
 
 @slow

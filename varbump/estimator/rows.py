@@ -13,6 +13,9 @@ __all__ = ["check_range", "check_targets", "check_weights", "merged", "name_colu
 LARGEST = 1e150
 """Beyond this, or below its inverse, squares of float64 overflow or vanish."""
 
+OFF_GRID = 0.01
+"""Distance from a multiple, in steps, that rounding errors account for."""
+
 
 def name_column(X: Any, error: Exception) -> None:
     """Raise a ValueError that names the first column of a data frame with entries that are not numbers, if any."""
@@ -97,10 +100,15 @@ def merged(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
 
 
 def spacing(y: np.ndarray) -> float:
-    """Return the smallest difference between distinct values of a column, its resolution; 0 for a constant.
+    """Return the step of the grid on which a column was recorded; 0 if it is constant or shows no grid.
 
-    Differences of the order of rounding errors are ignored.
+    On a grid, all differences are multiples of the smallest, and some values repeat. Differences of the order of
+    rounding errors are ignored.
     """
-    steps = np.diff(np.unique(y))
+    values = np.unique(y)
+    steps = np.diff(values)
     steps = steps[steps > 1e-9 * np.abs(y).max()] if len(steps) else steps
-    return float(steps.min()) if len(steps) else 0.0
+    if not len(steps) or len(steps) + 1 == len(y):
+        return 0.0
+    multiples = steps / steps.min()
+    return float(steps.min()) if np.all(np.abs(multiples - np.round(multiples)) < OFF_GRID) else 0.0

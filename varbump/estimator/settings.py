@@ -40,8 +40,8 @@ BATCH_SIZES = (64, 256)
 BATCHES_AN_EPOCH = 128
 """Number of batches from which larger data make larger batches instead of more."""
 
-SMALLEST_SCALE = 0.01
-"""Floor of a learned noise sd, in sds of y: below it single rows would outweigh all others."""
+SMALLEST_SCALE = 1e-6
+"""Floor of a learned noise sd, in sds of y: the rounding error of float32, below which residuals mean nothing."""
 
 
 class ShortNames(StrOptions):
