@@ -1,11 +1,16 @@
 """Each trap is set, and found with its figures; healthy fits give no finding."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 import varbump as vb
+from varbump.diagnostics import signal
+from varbump.diagnostics.signal import predictable_share
+from varbump.diagnostics.traps import on_the_floor
 
 MEAN_FIELD = vb.posteriors.MeanFieldNormal()
 REST = [(None, 1), (tf.math.erf, 1), ("bump", 0)]
@@ -138,3 +143,133 @@ def test_a_network_whose_weights_are_nan_is_not_called_healthy():
     network.layers[0].set_weights([weight * np.nan for weight in network.layers[0].get_weights()])
     with pytest.raises(ValueError, match="network gives nan or infinite numbers"):
         vb.health_report(network, vb.likelihoods.Normal(0.3), np.zeros((3, 1)), np.zeros(3), num_draws=2)
+
+
+def with_posterior(network, mean, sd):
+    """Give every layer of a mean-field network these weights: one mean for all, or one for each layer."""
+    for layer, value in zip(network.layers, np.broadcast_to(mean, len(network.layers)), strict=True):
+        size = layer.posterior.num_weights
+        layer.posterior.assign(np.full(size, value, "float32"), sd**2 * np.eye(size, dtype="float32"))
+
+
+def found_by(network, likelihood, x, y, word):
+    return [one for one in vb.health_report(network, likelihood, x, y).findings if word in one]
+
+
+def test_a_constant_mean_is_a_trap_only_if_the_features_say_more():
+    x, y = made()
+    noise = np.random.default_rng(1).normal(size=y.shape)
+    square = np.square(x[:, :1]) + 0.1 * noise  # a line predicts nothing of it, neighbours do
+    network = vb.build_network(2, hidden_units=(4,), make_posterior_fn=MEAN_FIELD, seed=0)
+    with_posterior(network, 0.0, 0.01)
+    likelihood = vb.likelihoods.LearnedNormal()
+    (finding,) = found_by(network, likelihood, x, y, "ignores x")
+    assert "explains 0% of the variance of y" in finding
+    assert found_by(network, likelihood, x, square - square.mean(), "ignores x")
+    assert not found_by(network, likelihood, x, noise, "ignores x")
+    assert not found_by(network, likelihood, x, np.zeros_like(y), "ignores x")
+
+
+def test_leave_one_out_errors_are_those_of_refitting():
+    x, y = made(num_data=60)
+    x, y = ((a - a.mean(0)) / a.std(0) for a in (x.astype(float), y.astype(float)))
+    by_hand = {"line": np.empty_like(y), "neighbours": np.empty_like(y)}
+    for n in range(len(x)):
+        rest = np.delete(np.arange(len(x)), n)
+        a = np.column_stack([np.ones(len(rest)), x[rest]])
+        # the ridge of 1 is that of all rows
+        coefficients = np.linalg.solve(a.T @ a + np.eye(3), a.T @ y[rest])
+        by_hand["line"][n] = y[n] - np.append(1.0, x[n]) @ coefficients
+        nearest = rest[np.argsort(np.square(x[rest] - x[n]).sum(1))[:10]]
+        by_hand["neighbours"][n] = y[n] - y[nearest].mean(0)
+    np.testing.assert_allclose(signal._least_squares(x, y), by_hand["line"], rtol=1e-9)
+    np.testing.assert_allclose(signal._neighbours(x, y), by_hand["neighbours"], rtol=1e-9)
+
+
+@pytest.mark.slow
+def test_noise_is_hardly_ever_taken_for_signal():
+    # four standard errors: 3e-5 for each of two regressions if the mean of the gains is normal, which it is not quite
+    for seed in range(1000):
+        generator = np.random.default_rng(seed)
+        size, width = (20, 50, 200, 1000)[seed % 4], (1, 5, 15)[seed % 3]
+        assert predictable_share(generator.normal(size=(size, width)), generator.standard_t(3, size=(size, 1))) == 0.0
+
+
+def test_a_noise_scale_at_its_floor():
+    raw = np.array([[0.0, -50.0], [0.0, 0.0]], "float32")  # the second column is the raw scale
+    for likelihood, share in (
+        (vb.likelihoods.LearnedNormal(0.1, min_scale=0.1), 1.0),
+        (vb.likelihoods.StudentT(0.1, min_scale=0.1), 1.0),
+        (vb.likelihoods.LearnedNormal([0.1, 1.0], min_scale=0.1, num_targets=2), 0.5),
+        (vb.likelihoods.LearnedNormal(0.2, min_scale=0.1), 0.0),
+        (vb.likelihoods.HeteroscedasticNormal(0.1), 0.5),
+        (
+            vb.likelihoods.NegativeBinomial(1e-4, min_dispersion=1e-4),
+            0.0,
+        ),  # nothing is wrong with a Poisson distribution
+        (vb.likelihoods.Normal(0.1), 0.0),
+    ):
+        found = on_the_floor(likelihood, raw)
+        assert len(found) == (share > 0)
+        assert not found or f"min_scale=0.1, for {share:.0%} of the observations" in found[0]
+
+
+def test_the_floor_is_part_of_the_report(healthy):
+    network, _, x, y = healthy
+    assert "at its floor" in finding(network, vb.likelihoods.LearnedNormal(0.3, min_scale=0.3), x, y)
+
+
+def test_a_posterior_wider_than_the_data_allow():
+    x, y = made()
+    y = x[:, :1] + 0.3 * np.random.default_rng(1).normal(size=y.shape)
+    network = vb.build_network(2, hidden_units=(), make_posterior_fn=MEAN_FIELD, seed=0)
+    features = np.column_stack([x, np.ones(len(x))])
+    exact = 0.3 / np.sqrt(np.square(features).sum(0))  # sds of the best mean-field posterior: the sum is 3
+    (layer,) = network.layers
+    for times, found in ((1.0, 0), (1.5, 0), (20.0, 1)):  # times the sd: the sum is 3, 7 and 1,200
+        layer.posterior.assign(np.float32([1.0, 0.0, 0.0]), np.diag((times * exact) ** 2).astype("float32"))
+        findings = found_by(network, vb.likelihoods.Normal(0.3), x, y, "wider than the data")
+        assert len(findings) == found
+    assert "summed over the rows, is 1," in findings[0]
+    assert "has 3 weights" in findings[0]
+
+
+class HorseshoePrior(vb.priors.Prior):
+    """The horseshoe, which has a mean and no variance."""
+
+    def distribution(self, scale):
+        return tfp.distributions.Horseshoe(scale)
+
+
+class CauchyPrior(vb.priors.Prior):
+    """Neither mean nor variance."""
+
+    def distribution(self, scale):
+        return tfp.distributions.Cauchy(tf.zeros_like(scale), scale)
+
+
+class HeavyPrior(vb.priors.Prior):
+    """A mean and an infinite variance."""
+
+    def distribution(self, scale):
+        return tfp.distributions.StudentT(1.5, tf.zeros_like(scale), scale)
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [HorseshoePrior(), *(pytest.param(prior, marks=pytest.mark.slow) for prior in (CauchyPrior(), HeavyPrior()))],
+)
+def test_priors_without_moments(prior):
+    x, y = made()
+    likelihood = vb.likelihoods.Normal(0.3)
+    network = vb.build_network(2, hidden_units=(), make_posterior_fn=MEAN_FIELD, make_prior_fn=prior, seed=0)
+    report = vb.health_report(network, likelihood, x, y)  # numpy's warnings are errors
+    assert np.isnan(report.prior_sd)
+    assert re.search(r"the function under the prior +\W +- ", str(report))
+    assert not [one for one in report.findings if "prior" in one]
+    assert report.layers[0].num_effective is None
+    assert np.isfinite(report.layers[0].signal_to_noise)
+    assert len(vb.WeightsDisplay(vb.weight_summary(network)).plot().priors_) == 0
+    name = type(prior.distribution(tf.ones(1))).__name__
+    with pytest.raises(ValueError, match=f"prior of layer .*{name}, has no finite mean.*sample_nuts"):
+        vb.sample_importance(network, likelihood, x, y, seed=0)

@@ -15,8 +15,17 @@ from varbump.core.printed import Printed, Table
 from varbump.core.random import host_seed
 from varbump.core.temperature import temperature_of
 from varbump.diagnostics.parameters import parameter_report
-from varbump.diagnostics.traps import far_inputs, odd_and_wide, scales_apart, weights_of_the_kl
-from varbump.diagnostics.weights import LayerWeights, weight_summary
+from varbump.diagnostics.signal import predictable_share
+from varbump.diagnostics.traps import (
+    far_inputs,
+    ignores_the_features,
+    odd_and_wide,
+    on_the_floor,
+    scales_apart,
+    weights_of_the_kl,
+    wider_than_the_data_allow,
+)
+from varbump.diagnostics.weights import LayerWeights, WeightSummary, weight_summary
 from varbump.forward.apply import apply
 from varbump.layers import VariationalLayer
 from varbump.layers.variational import layers_with_estimated_kl
@@ -46,7 +55,8 @@ class LayerHealth:
     share_below_one : float
         Share of the weights whose |mean| is below their sd.
     share_collapsed : float
-        Share of the weights that have stayed at the prior, with a KL below 0.05 nats each.
+        Share of the weights that have stayed at the prior, with a KL below 0.05 nats each; nan if the prior has no
+        variance.
     num_effective : float or None
         Sum over weights of 1 - sd_q^2 / sd_p^2.
     """
@@ -68,7 +78,8 @@ class HealthReport(Printed):
     ----------
     layers : tuple of LayerHealth
     prior_sd, posterior_sd : float
-        Root mean square over x of the sd of E[y | f] under the prior and under q, units of y.
+        Root mean square over x of the sd of E[y | f] under the prior and under q, units of y; that of the prior is nan
+        if a layer's prior has no variance, such as the horseshoe.
     data_sd : float
         sd of y.
     residual_sd : float
@@ -106,7 +117,8 @@ class HealthReport(Printed):
             table.add_column(column, justify="right")
         for row in self.layers:
             sums = ["-" if v is None else f"{v:,.1f}" for v in (row.kl, row.num_effective)]
-            shares = f"{row.share_below_one:.0%}", f"{row.share_collapsed:.0%}"
+            collapsed = f"{row.share_collapsed:.0%}" if np.isfinite(row.share_collapsed) else "-"
+            shares = f"{row.share_below_one:.0%}", collapsed
             table.add_row(row.name, f"{row.num_weights:,}", sums[0], f"{row.signal_to_noise:.3g}", *shares, sums[1])
         yield table
         if self.estimated_kl:
@@ -121,7 +133,7 @@ class HealthReport(Printed):
             ("the residuals of its mean", self.residual_sd),
             ("the noise", self.noise_sd),
         ):
-            figures.add_row(name, f"{value:.3g}")
+            figures.add_row(name, f"{value:.3g}" if np.isfinite(value) else "-")
         yield figures
         yield from self.findings or ["None of the known traps was found."]
 
@@ -133,8 +145,9 @@ def health_report(
 
     The traps are wide mean-field layers with an odd activation, which ignore the data; a KL weight other than 1 / N or
     a temperature other than 1; columns of x far from unit scale; a fixed noise scale far from the residuals; a prior
-    over functions far from the scale of y; a posterior that has stayed at the prior. Each is reported with its figures
-    and a remedy.
+    over functions far from the scale of y; a posterior that has stayed at the prior; a mean that is constant although x
+    predicts y; a noise scale at its floor; a posterior wider than the data allow. Each is reported with its figures and
+    a remedy.
 
     Parameters
     ----------
@@ -176,18 +189,22 @@ def health_report(
         raise ValueError("network gives nan or infinite numbers on x; varbump.diagnose_nan says where they come from")
     mean, noise = (np.asarray(part).astype(float) for part in (likelihood.mean(f), likelihood.stddev(f)))
     figures = {
-        "prior_sd": _rms(_prior_means(network, likelihood, x, num_draws, seed).std(0, ddof=1)),
+        "prior_sd": _prior_sd(summary, network, likelihood, x, num_draws, seed),
         "posterior_sd": _rms(mean.std(0, ddof=1)),
         "data_sd": _rms(np.std(y.astype(float), axis=0)),
         "residual_sd": _rms(y - mean.mean(0)),
         "noise_sd": _rms(noise),
     }
-    collapsed = np.average([row.share_collapsed for row in layers], weights=[row.num_weights for row in layers])
+    known = [(row.share_collapsed, row.num_weights) for row in layers if np.isfinite(row.share_collapsed)]
+    collapsed = sum(share * size for share, size in known) / max(sum(size for _, size in known), 1)
     findings = (
         *far_inputs(x),
         *weights_of_the_kl(network, len(x)),
         *odd_and_wide(network, figures),
-        *scales_apart(likelihood, float(collapsed), figures),
+        *scales_apart(likelihood, collapsed, figures),
+        *ignores_the_features(collapsed, predictable_share(x, y), figures),
+        *on_the_floor(likelihood, f),
+        *wider_than_the_data_allow(_sum_of_ratios(mean, noise, figures), sum(row.num_weights for row in layers)),
     )
     return HealthReport(
         layers,
@@ -199,6 +216,14 @@ def health_report(
     )
 
 
+def _sum_of_ratios(mean: np.ndarray, noise: np.ndarray, figures: dict[str, float]) -> float:
+    """Sum over rows of var f / sigma^2, with a sigma no smaller than the residuals."""
+    variance = np.square(noise).mean(0)
+    average = max(float(variance.mean()), np.finfo(float).tiny)
+    variance *= max(1.0, figures["residual_sd"] ** 2 / average)
+    return float(np.sum(mean.var(0, ddof=1) / np.maximum(variance, np.finfo(float).tiny)))
+
+
 def _layer(weights: LayerWeights, counts: Any) -> LayerHealth:
     ratio = weights.signal_to_noise
     return LayerHealth(
@@ -207,9 +232,16 @@ def _layer(weights: LayerWeights, counts: Any) -> LayerHealth:
         counts.kl,
         float(np.median(ratio)),
         float(np.mean(ratio < 1.0)),
-        float(np.mean(weights.marginal_kl < COLLAPSED)),
+        float(np.mean(weights.marginal_kl < COLLAPSED)) if np.isfinite(weights.prior_sd).all() else float("nan"),
         counts.num_effective,
     )
+
+
+def _prior_sd(summary: WeightSummary, *rest: Any) -> float:
+    """Root mean square sd of functions drawn from the prior; nan if it has none."""
+    if not all(np.isfinite(layer.prior_sd).all() for layer in summary.layers):
+        return float("nan")
+    return _rms(_prior_means(*rest).std(0, ddof=1))
 
 
 def _prior_means(network: keras.Model, likelihood: Any, x: np.ndarray, num_draws: int, seed: int) -> np.ndarray:

@@ -42,7 +42,8 @@ class LayerReport:
     kl : float or None
         KL(q || p) in nats; None if it has no closed form, or the layer no distribution.
     num_effective : float or None
-        Sum over weights of 1 - sd_q^2 / sd_p^2 (MacKay's gamma), in (-inf, num_weights].
+        Sum over weights of 1 - sd_q^2 / sd_p^2 (MacKay's gamma), in (-inf, num_weights]; None if the
+        prior has no variance.
     """
 
     name: str
@@ -256,9 +257,11 @@ def distributions_of(layer: Any) -> tuple[Any, Any]:
 
 def _effective(q: Any, p: Any) -> float | None:
     try:
-        return float(tf.reduce_sum(1.0 - tf.square(q.stddev() / p.stddev())))
+        ratio = tf.square(q.stddev() / p.stddev())
     except NotImplementedError:
         return None
+    has_variance = bool(tf.reduce_all(tf.math.is_finite(p.stddev())))
+    return float(tf.reduce_sum(1.0 - ratio)) if has_variance else None
 
 
 def _count(variables: Sequence[tf.Variable]) -> int:

@@ -12,7 +12,15 @@ from varbump.core.temperature import temperature_of
 from varbump.layers import VariationalLayer
 from varbump.model.scale import far_from_unit_scale
 
-__all__ = ["far_inputs", "odd_and_wide", "scales_apart", "weights_of_the_kl"]
+__all__ = [
+    "far_inputs",
+    "ignores_the_features",
+    "odd_and_wide",
+    "on_the_floor",
+    "scales_apart",
+    "weights_of_the_kl",
+    "wider_than_the_data_allow",
+]
 
 WIDE = 64
 """Width of a hidden layer from which mean field with an odd activation gives a warning.
@@ -25,6 +33,15 @@ NOISE_RATIO = 2.0
 
 PRIOR_RATIO = (0.02, 200.0)
 """Limits for the sd of f under the prior over that of y: N(0, 1) weights in 16-16-1 give about 10 on unit scale."""
+
+IGNORED = 0.1
+"""A fit that explains less than this share of what simple regressions predict ignores the features."""
+
+FLOOR_SHARE = 0.1
+"""Share of observations at the floor of the noise scale that is not an accident."""
+
+TOO_WIDE = 4.0
+"""Limit for the sum of var f / sigma^2 per weight: 1 at most for linear models, 2 soon before they have converged."""
 
 
 def far_inputs(x: np.ndarray) -> list[str]:
@@ -91,15 +108,62 @@ def scales_apart(likelihood: Any, collapsed: float, figures: dict[str, float]) -
             f"The noise scale is fixed at {noise:.3g}, but the residuals have sd {residual:.3g}: it is too {side}. Use "
             f"varbump.likelihoods.Normal({residual:.2g}), or LearnedNormal(), which learns it."
         )
-    if spread > 0 and not PRIOR_RATIO[0] <= figures["prior_sd"] / spread <= PRIOR_RATIO[1]:
+    if (
+        spread > 0
+        and np.isfinite(figures["prior_sd"])
+        and not PRIOR_RATIO[0] <= figures["prior_sd"] / spread <= PRIOR_RATIO[1]
+    ):
         found.append(
             f"Functions of the prior have sd {figures['prior_sd']:.3g}, y has {spread:.3g}. Standardise y, or scale "
             f"the prior: varbump.priors.Normal(fan_in=True)."
         )
-    if collapsed > 0.9 and residual > 0.95 * spread:
+    if _ignores_the_data(collapsed, figures):
         found.append(
             f"{collapsed:.0%} of the weights have stayed at the prior and the residuals, sd {residual:.3g}, are as "
             f"large as y, sd {spread:.3g}: the posterior ignores the data. Train longer, lower the noise scale, or "
             f"raise kl_warmup."
         )
     return found
+
+
+def _ignores_the_data(collapsed: float, figures: dict[str, float]) -> bool:
+    return collapsed > 0.9 and figures["residual_sd"] > 0.95 * figures["data_sd"]
+
+
+def ignores_the_features(collapsed: float, predictable: float, figures: dict[str, float]) -> list[str]:
+    """Find a mean that is all but constant although simple regressions predict y from x; see `predictable_share`."""
+    if not predictable or _ignores_the_data(collapsed, figures):  # the latter has been found already
+        return []
+    residual, spread = figures["residual_sd"], figures["data_sd"]
+    explained = 1.0 - (residual / spread) ** 2 if spread else 0.0
+    if explained >= IGNORED * predictable:
+        return []
+    return [
+        f"The posterior mean explains {max(explained, 0.0):.0%} of the variance of y (residuals {residual:.3g}, y "
+        f"{spread:.3g}), but least squares or nearest neighbours predict {predictable:.0%} of it: the fit ignores x. "
+        f"Standardise x and y, train longer, or raise kl_warmup."
+    ]
+
+
+def on_the_floor(likelihood: Any, f: np.ndarray) -> list[str]:
+    """Find a noise scale that its floor keeps from being smaller."""
+    share = likelihood.share_at_floor(f) if hasattr(likelihood, "share_at_floor") else 0.0
+    if share < FLOOR_SHARE:
+        return []
+    name = next(key for key in likelihood.constant_keys if key.startswith("min_"))
+    return [
+        f"The noise scale is at its floor, {name}={getattr(likelihood, name):.3g}, for {share:.0%} of the "
+        f"observations: intervals are too wide if the noise is smaller. Lower {name}, or look for rows that repeat."
+    ]
+
+
+def wider_than_the_data_allow(spread: float, num_weights: int) -> list[str]:
+    """Find a posterior with more variance than the noise leaves; `spread` is the sum over rows of var f / sigma^2."""
+    if spread <= TOO_WIDE * num_weights:
+        return []
+    return [
+        f"The variance of the function over that of the noise, summed over the rows, is {spread:,.0f}, but the network "
+        f"has {num_weights:,} weights, and exact posteriors of linear models do not exceed their number: the posterior "
+        f"is wider than the data allow. Train longer, with a smaller learning rate at the end, or start the posterior "
+        f"with a smaller scale."
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class LayerWeights:
     mean, sd : ndarray (n,)
         Marginal moments under q(w).
     prior_mean, prior_sd : ndarray (n,)
+        nan for a prior without them, such as the horseshoe.
     """
 
     name: str
@@ -84,11 +86,20 @@ def weight_summary(network: keras.Model) -> WeightSummary:
         if hasattr(layer, "_posterior") and hasattr(layer, "_prior"):
             q, p = distributions_of(layer)
             try:
-                moments = [np.asarray(m).astype(float) for m in (q.mean(), q.stddev(), p.mean(), p.stddev())]
+                of_q = [np.asarray(m).astype(float) for m in (q.mean(), q.stddev())]
             except NotImplementedError:
                 continue
-            shape = moments[0].shape
-            layers.append(LayerWeights(layer.name, *(np.broadcast_to(m, shape) for m in moments)))
+            moments = *of_q, *_moments_of_prior(p)
+            layers.append(LayerWeights(layer.name, *(np.broadcast_to(m, of_q[0].shape) for m in moments)))
     if not layers:
         raise ValueError("network has no variational layer whose mean and sd are known")
     return WeightSummary(tuple(layers))
+
+
+def _moments_of_prior(p: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd; nan where they are infinite, do not exist or are not known."""
+    try:
+        mean, sd = np.asarray(p.mean()).astype(float), np.asarray(p.stddev()).astype(float)
+    except NotImplementedError:
+        return np.full(1, np.nan), np.full(1, np.nan)
+    return np.where(np.isfinite(mean), mean, np.nan), np.where(np.isfinite(sd), sd, np.nan)

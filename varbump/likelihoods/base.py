@@ -247,6 +247,11 @@ class Likelihood(Configured, keras.losses.Loss):
         """Number of network outputs (columns of f) for `num_targets` columns of y."""
         return num_targets
 
+    def share_at_floor(self, f: Any) -> float:
+        """Share of the observations whose noise scale is held by its floor; 0 if it has none."""
+        del f
+        return 0.0
+
     def num_detached(self, num_targets: int) -> int:
         """Number of outputs, counted from the last, whose gradient must not reach the layers below the last one."""
         del num_targets

@@ -15,7 +15,7 @@ from varbump.likelihoods.base import Likelihood
 from varbump.likelihoods.constants import Constant
 from varbump.likelihoods.noise import NormalNoise
 from varbump.likelihoods.normal_nll import normal_nll
-from varbump.likelihoods.scales import check_min_scale, log_scale
+from varbump.likelihoods.scales import AT_FLOOR, check_min_scale, log_scale
 
 __all__ = ["HeteroscedasticNormal"]
 
@@ -94,6 +94,10 @@ class HeteroscedasticNormal(Likelihood):
     def num_detached(self, num_targets: int) -> int:
         """With `faithful`, the raw scales."""
         return num_targets if self.faithful else 0
+
+    def share_at_floor(self, f: Any) -> float:
+        """Share of the observations whose predicted scale is held by its floor."""
+        return float(np.mean(self.stddev(f).numpy() <= AT_FLOOR * self.min_scale))
 
     def num_outputs(self, num_targets: int) -> int:
         """Number of network outputs: a location and a raw scale for each column of y."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -27,6 +27,11 @@ class LearnedScaleLikelihood(Likelihood):
     def learned(self) -> tuple[str, ...]:
         """Key of the scale."""
         return (self._scale.argument,)
+
+    def share_at_floor(self, f: Any) -> float:
+        """Share of the targets whose scale is held by its floor."""
+        del f
+        return self._scale.share_at_floor
 
     @property
     def variables(self) -> list[tf.Variable]:

@@ -95,6 +95,11 @@ class NegativeBinomial(LogLinkLikelihood, LearnedScaleLikelihood):
         """Floor of the dispersion."""
         return self._scale.floor.value
 
+    def share_at_floor(self, f: Any) -> float:
+        """Return 0: without dispersion, the counts are those of a Poisson distribution."""
+        del f
+        return 0.0
+
     def distribution(self, f: Any) -> Any:
         """Distribution of y given f, batch shape (..., Q)."""
         f = tf.convert_to_tensor(f)

@@ -15,13 +15,16 @@ import tensorflow as tf
 from varbump.core.checks import check_count, check_number
 from varbump.likelihoods.constants import Constant
 
-__all__ = ["LARGEST", "LearnedScale", "check_min_scale", "log_scale"]
+__all__ = ["AT_FLOOR", "LARGEST", "LearnedScale", "check_min_scale", "log_scale"]
 
 SMALLEST, LARGEST = 1e-15, 1e15
 """Range of scales: their squares are normal float32 numbers."""
 
 LOWEST_RAW = -50.0
 """Below it softplus adds nothing to any floor; its derivative there, 2e-22, is still above zero."""
+
+AT_FLOOR = 1.1
+"""A scale of at most this many floors is held by it: without one, it would be smaller."""
 
 
 def check_min_scale(
@@ -117,6 +120,11 @@ class LearnedScale:
         raw = np.clip(self.variable.numpy().astype(float), LOWEST_RAW, LARGEST)
         scale = self.floor.value + np.logaddexp(0.0, raw)
         return float(scale) if scale.ndim == 0 else scale
+
+    @property
+    def share_at_floor(self) -> float:
+        """Share of the scales that their floor holds."""
+        return float(np.mean(np.asarray(self.value) <= AT_FLOOR * self.floor.value))
 
     def check_targets(self, num_targets: int) -> None:
         """Raise a ValueError unless there is one scale, or one for each target."""

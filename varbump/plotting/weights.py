@@ -62,7 +62,7 @@ class WeightsDisplay:
         low = max(float(np.min(means[means > 0], initial=1.0)), 1e-4)
         high = 2 * float(np.max(means))
         ax.set_xlim(low / 1.5, high)
-        scales = sorted({float(f"{value:.6g}") for layer in layers for value in layer.prior_sd})
+        scales = sorted({float(f"{value:.6g}") for layer in layers for value in layer.prior_sd if np.isfinite(value)})
         shown = scales if len(scales) <= 6 else [scales[0], scales[-1]]
         label = "sd of the prior" if len(scales) <= 6 else "smallest and largest sd of the prior"
         self.priors_ = [
@@ -71,7 +71,7 @@ class WeightsDisplay:
         ]
         bottom, top = ax.get_ylim()
         ax.plot([1e-6, 1e6], [1e-6, 1e6], ":", color=GREY, linewidth=1, label="|mean| = sd")
-        ax.set_ylim(bottom, max(top, 1.6 * shown[-1]))
+        ax.set_ylim(bottom, max([top, *(1.6 * scale for scale in shown[-1:])]))
         legend = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2, "fontsize": 9}
         finish(ax, "|mean| of a weight", "sd of a weight", legend)
         self.ax_, self.figure_ = ax, ax.figure

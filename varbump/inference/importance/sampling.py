@@ -143,13 +143,17 @@ def sample_importance(
 def _start(target: LogPosterior, x: np.ndarray, y: np.ndarray, num_inducing: int, seed: int) -> InducingPosterior:
     """Start inducing rows at rows of x, with y as the last pseudo-outputs, as precise as N rows of y."""
     for layer in target.layers:
+        prior = layer.prior(None)
         try:
-            layer.prior(None).mean(), layer.prior(None).stddev()
-        except NotImplementedError as error:
+            known = np.all(np.isfinite([prior.mean(), prior.stddev()]))
+        except NotImplementedError:
+            known = False
+        if not known:
+            name = type(getattr(prior, "distribution", prior)).__name__
             raise ValueError(
-                f"The prior of layer {layer.name!r} has no mean or standard deviation in closed form, which "
-                f"sample_importance starts from"
-            ) from error
+                f"the prior of layer {layer.name!r}, {name}, has no finite mean and standard deviation "
+                f"in closed form, which sample_importance starts from; use sample_nuts, which needs its density only"
+            )
     rows = generator_of(seed, 3).permutation(len(x))[:num_inducing]
     outputs = np.zeros((len(rows), target.layers[-1].units), x.dtype)
     outputs[:, : y.shape[1]] = y[rows]  # others are raw scales of the noise
