@@ -69,6 +69,7 @@ def test_positive_y_need_an_offset(name):
 def test_silence():
     assert not warned(1e9)  # of unit scale: the run was short
     assert not warned(1e9, y=np.zeros_like(Y))
+    assert not warned(1e9, y=5.0 * Y + 10.0)  # not far
     assert not warned(1e9, y=1e6 * Y, stopped="interrupted")
     assert "column 1 of x has mean 2e+03" in warned(1e9, x=X + [0.0, 2000.0])
     assert warned(1e9, y=np.full_like(Y, 2e6))

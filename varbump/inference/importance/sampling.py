@@ -145,7 +145,7 @@ def _start(target: LogPosterior, x: np.ndarray, y: np.ndarray, num_inducing: int
     for layer in target.layers:
         prior = layer.prior(None)
         try:
-            known = np.all(np.isfinite([prior.mean(), prior.stddev()]))
+            known = bool(np.all(np.isfinite([prior.mean(), prior.stddev()])))
         except NotImplementedError:
             known = False
         if not known:

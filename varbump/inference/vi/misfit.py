@@ -17,6 +17,9 @@ __all__ = ["warn_of_misfit"]
 MARGIN = 0.5
 """Nats per observation by which a fit must be worse than a constant: more than the noise of its last epoch."""
 
+MAX_MEAN = 20.0
+"""Larger means are out of the reach of runs of ordinary length."""
+
 LEVELS = (1e-2, 1e2)
 """Means of y that a network with a log link reaches without an offset."""
 
@@ -55,10 +58,10 @@ def warn_of_misfit(history: History, likelihood: Any, x: np.ndarray, y: np.ndarr
 
 def _far(likelihood: Any, x: np.ndarray, y: np.ndarray) -> str:
     """Describe the first column far from unit scale, of y before x; "" if there is none."""
-    found = [("y", *column) for column in far_from_unit_scale(y)]
+    found = [("y", *column) for column in far_from_unit_scale(y, MAX_MEAN)]
     if not standardises(likelihood):
         found = [column for column in found if not LEVELS[0] <= abs(column[2]) <= LEVELS[1]]
-    found += [("x", *column) for column in far_from_unit_scale(x)]
+    found += [("x", *column) for column in far_from_unit_scale(x, MAX_MEAN)]
     return "column {1} of {0} has mean {2:.3g} and sd {3:.3g}".format(*found[0]) if found else ""
 
 
