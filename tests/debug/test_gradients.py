@@ -240,6 +240,67 @@ def test_weights_of_the_likelihood_and_compiled_losses():
     assert row(report, "the likelihood").status == "ok"
 
 
+def test_a_model_without_trainable_weights_still_has_a_loss():
+    model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1, trainable=False)])
+    report = vb.check_gradients(model, X, Y, loss="mse")
+    assert report.findings == ["The model has no trainable weights."]
+    assert report.loss == pytest.approx(float(np.mean((model(X) - Y) ** 2)), rel=1e-5)
+    assert "nan" not in str(report)
+
+
+def normal(scale, by_hand=False):
+    """Loss of a head with two outputs; `scale` turns the second one into that of the noise."""
+
+    def nll(y, f):
+        loc, sd = f[..., :1], scale(f[..., 1:])
+        if by_hand:
+            return 0.5 * tf.square((y - loc) / sd) + tf.math.log(sd)
+        return -tfd.Normal(loc, sd).log_prob(y)
+
+    return nll
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+@pytest.mark.parametrize(
+    ("scale", "what"),
+    [
+        (tf.exp, "exp of head"),
+        (tf.math.softplus, "softplus of head"),
+        (lambda raw: 0.1 * tf.math.softplus(raw), "softplus of head"),
+        (lambda raw: 1e-3 + tf.math.softplus(raw), None),
+        (lambda raw: tf.maximum(tf.exp(raw), 1e-3), None),
+        (lambda raw: tf.exp(tf.clip_by_value(raw, -5.0, 5.0)), None),
+        (lambda raw: tf.exp(5.0 * tf.tanh(raw)), None),
+    ],
+)
+def test_a_scale_without_a_floor_is_named_before_it_gets_to_zero(scale, what, by_hand):
+    model = tf_keras.Sequential(
+        [tf_keras.Input((1,)), tf_keras.layers.Dense(4, "softplus"), tf_keras.layers.Dense(2, name="head")]
+    )
+    report = vb.check_gradients(model, X, Y, loss=normal(scale, by_hand))
+    traps = [one for one in report.findings if "without a floor" in one]
+    assert len(traps) == (what is not None)
+    assert report.ok == (not report.findings)
+    if what:
+        assert f"is the {what}" in traps[0]
+        assert "HeteroscedasticNormal" in traps[0]
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda y, f: y / tf.exp(f) + tf.math.log(tf.exp(f)),  # the scale of y itself: nothing draws it to 0
+        lambda y, f: tf.exp(f) - y * f,
+        vb.likelihoods.Gamma(),
+        vb.likelihoods.LogNormal(),
+        vb.likelihoods.StudentT(),
+    ],
+)
+def test_other_exponentials_are_no_trap(loss):
+    model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1)])
+    assert not vb.check_gradients(model, X, 0.1 + Y, loss=loss).traps
+
+
 def test_bad_arguments():
     model = MODELS["dense"]()
     with pytest.raises(ValueError, match="loss is None and the model is not compiled"):

@@ -13,8 +13,12 @@ from varbump.core.checks import check_count
 from varbump.core.keras import keras
 from varbump.core.printed import Printed, Table
 from varbump.core.random import generator, host_seed
+from varbump.debug.blame import REMEDIES
+from varbump.debug.heads import scale_without_floor
 from varbump.debug.objective import Objective, check_rows, find_loss
 from varbump.debug.reasons import non_finite, reason_of
+from varbump.debug.record import Record
+from varbump.debug.sizes import SCALES
 
 __all__ = ["GradientReport", "WeightGradient", "check_gradients"]
 
@@ -69,6 +73,8 @@ class GradientReport(Printed):
         Why the loss itself is not finite; empty if it is finite.
     exploding : float
         Norm above which a gradient counts as exploding.
+    traps : tuple of str
+        A sentence or two for whatever gives usable gradients now, and none later.
     """
 
     weights: tuple[WeightGradient, ...]
@@ -76,6 +82,7 @@ class GradientReport(Printed):
     num_rows: int
     loss_reason: str = ""
     exploding: float = EXPLODING
+    traps: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -94,7 +101,7 @@ class GradientReport(Printed):
         ):
             called = {"zero": "all zero"}.get(status, status)
             found.append(" ".join(f"{_listed(list(group))}: the gradient is {called}. {reason} {remedy}".split()))
-        return found
+        return [*found, *self.traps]
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
         table = Table(title=f"Gradients on {self.num_rows:,} rows, loss {self.loss:.4g}", title_justify="left")
@@ -126,8 +133,9 @@ def check_gradients(
 
     A gradient can be missing, all zero, not finite, or so large that optimisers fail. Reasons are given where they can
     be found: a weight that the call does not use, or only in a condition; a dead bump or relu; a branch of a `tf.where`
-    whose input is unsafe. The model may contain any layers, including stock ones of TensorFlow Probability. It is
-    traced, evaluated on one draw of its weights, and left unchanged.
+    whose input is unsafe. A noise scale without a floor is named although its gradients are fine now. The model may
+    contain any layers, including stock ones of TensorFlow Probability. It is traced, evaluated on one draw of its
+    weights, and left unchanged.
 
     Parameters
     ----------
@@ -159,10 +167,9 @@ def check_gradients(
         rows = np.sort(generator(seed).choice(len(x), max_rows, replace=False))
         x, y = x[rows], y[rows]
     objective = Objective(model, find_loss(model, loss, x, y), x, y)
-    if not objective.variables:
-        return GradientReport((), float("nan"), len(x))
     total, gradients, record = objective.trace(seed, deep=False)
-    limit = min(EXPLODING, float(np.sqrt(objective.variables[0].dtype.max)))
+    traps = _traps(record)
+    limit = min(EXPLODING, float(np.sqrt(np.finfo(x.dtype).max)))
     statuses = [_status(gradient, limit) for gradient in gradients]
     finite = bool(np.isfinite(total))
     if not finite or any(status not in ("ok", "missing") for status in statuses):
@@ -185,7 +192,19 @@ def check_gradients(
                 remedy,
             )
         )
-    return GradientReport(tuple(found), total, len(x), "" if finite else " ".join(non_finite(objective, record)), limit)
+    reason = "" if finite else " ".join(non_finite(objective, record))
+    return GradientReport(tuple(found), total, len(x), reason, limit, traps)
+
+
+def _traps(record: Record) -> tuple[str, ...]:
+    head = scale_without_floor(record)
+    if head is None:
+        return ()
+    operation, place = head
+    return (
+        f"The scale of the noise is the {SCALES[operation.kind]} of {place} without a floor: as it goes to 0, where "
+        f"the network fits a row exactly, loss and gradient become nan or infinite. {REMEDIES['scale']}",
+    )
 
 
 def _status(gradient: np.ndarray | None, limit: float) -> str:
