@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from varbump.core.keras import refuse_keras3
+from varbump.core.numeric import refuse_no_numbers
 
 __all__ = [
     "check_array",
@@ -44,7 +45,7 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If there are no rows, if entries are not numbers, or if any is nan or infinite.
+        If there are no rows, if entries are not real numbers or are masked, or if any is nan or infinite.
 
     Warns
     -----
@@ -52,8 +53,7 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
         If `dtype` is too coarse for a column, so that distinct values become equal.
     """
     refuse_keras3(value, argument)
-    if np.ma.is_masked(value):
-        raise ValueError(f"{argument} is a masked array with masked entries; drop or fill them first")
+    refuse_no_numbers(value, argument)
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise ValueError(_no_numbers(array, argument))

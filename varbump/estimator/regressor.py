@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from varbump.core.checks import check_shares, intervals
+from varbump.core.numeric import refuse_no_numbers
 from varbump.core.random import generator
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
@@ -444,6 +445,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
 
     def _validated(self, X: Any, *y: Any, **options: Any) -> Any:
         """Validate X and y with scikit-learn, as float64; errors name the column of X at fault."""
+        for value, argument in zip((X, *y), ("X", "y"), strict=False):
+            refuse_no_numbers(value, argument)
         try:
             return validate_data(self, X, *y, dtype=np.float64, **options)
         except (TypeError, ValueError) as error:

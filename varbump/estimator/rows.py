@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from varbump.core.checks import check_array
+from varbump.core.numeric import refuse_no_numbers
 
 __all__ = ["check_range", "check_targets", "check_weights", "merged", "name_column", "spacing"]
 
@@ -36,6 +37,7 @@ def name_column(X: Any, error: Exception) -> None:
 
 def check_targets(y: Any) -> np.ndarray:
     """Return targets (N, Q) as finite float64, or raise a ValueError that names y and the row."""
+    refuse_no_numbers(y, "y")
     try:
         values = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -63,6 +65,8 @@ def check_weights(sample_weight: Any, num_rows: int) -> np.ndarray:
     ValueError
         If there is not one weight for each row, or some are negative or not finite, or all are zero.
     """
+    if np.ndim(sample_weight):
+        refuse_no_numbers(sample_weight, "sample_weight")
     try:
         weights = np.array(1.0 if sample_weight is None else sample_weight, dtype=float)
     except (TypeError, ValueError) as error:
