@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def check_weights(sample_weight: Any, num_rows: int) -> np.ndarray:
     ValueError
         If there is not one weight for each row, or some are negative or not finite, or all are zero.
     """
-    if np.ndim(sample_weight):
+    if not isinstance(sample_weight, (Real, type(None))) and getattr(sample_weight, "ndim", 1):
         refuse_no_numbers(sample_weight, "sample_weight")
     try:
         weights = np.array(1.0 if sample_weight is None else sample_weight, dtype=float)
