@@ -64,6 +64,8 @@ TAKEN = {
     "a series": pd.Series(F, index=list("fedcba")),
     "a data frame": pd.DataFrame({"a": F}, index=[5, 4, 3, 2, 1, 0]),
     "nullable floats": pd.Series(F, dtype="Float64"),
+    "a data frame of nullable floats": pd.DataFrame({"a": F, "b": F}).astype("Float64"),
+    "a data frame of several types": pd.DataFrame({"a": F, "b": F > 0}),
     "a sparse column of pandas": pd.arrays.SparseArray(F),
     "an array of the standard library": standard.array("d", F),
     "a memory view": memoryview(F),

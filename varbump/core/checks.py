@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from numbers import Real
@@ -55,6 +56,9 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
     refuse_keras3(value, argument)
     refuse_no_numbers(value, argument)
     array = np.asarray(value)
+    if array.dtype.kind == "O" and hasattr(value, "columns"):  # a data frame of nullable numbers, or of several types
+        with contextlib.suppress(TypeError, ValueError):
+            array = array.astype(float)
     if array.dtype.kind not in "fiub":
         raise ValueError(_no_numbers(array, argument))
     if array.ndim == 0:

@@ -448,7 +448,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         for value, argument in zip((X, *y), ("X", "y"), strict=False):
             refuse_no_numbers(value, argument)
         try:
-            return validate_data(self, X, *y, dtype=np.float64, **options)
+            with np.errstate(invalid="ignore"):  # the sum of inf and -inf, by which scikit-learn looks for them
+                return validate_data(self, X, *y, dtype=np.float64, **options)
         except (TypeError, ValueError) as error:
             name_column(X, error)
             raise
