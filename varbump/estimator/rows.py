@@ -66,7 +66,8 @@ def check_weights(sample_weight: Any, num_rows: int) -> np.ndarray:
     ValueError
         If there is not one weight for each row, or some are negative or not finite, or all are zero.
     """
-    if not isinstance(sample_weight, (Real, type(None))) and getattr(sample_weight, "ndim", 1):
+    is_single = isinstance(sample_weight, Real) or getattr(sample_weight, "ndim", None) == 0
+    if sample_weight is not None and not is_single:
         refuse_no_numbers(sample_weight, "sample_weight")
     try:
         weights = np.array(1.0 if sample_weight is None else sample_weight, dtype=float)
