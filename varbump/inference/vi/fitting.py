@@ -99,7 +99,7 @@ def fit(
         holds, and the result is bit-identical to that of an uninterrupted run; a finished run returns at once. If
         `seed` is omitted, the seed stored in the checkpoint is used.
     verbose : int, default=1
-        0 is silent; otherwise a progress bar is shown if standard output is a terminal.
+        0 is silent; otherwise a progress bar is shown on terminals and in notebooks.
 
     Returns
     -------
