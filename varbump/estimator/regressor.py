@@ -35,6 +35,7 @@ from varbump.likelihoods import Likelihood
 from varbump.likelihoods.checks import check_likelihood, standardises
 from varbump.model.assembly import build_network
 from varbump.posteriors import PosteriorFactory
+from varbump.predict.distribution import PredictiveDistribution
 from varbump.predict.draws import Draws
 from varbump.predict.functions import predict_f
 from varbump.predict.predictive import Predictive
@@ -103,7 +104,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     random_state : int, RandomState or None, default=None
         The same integer, data, machine and versions give the same fit, bit for bit.
     verbose : int, default=0
-        0 is silent; otherwise a progress bar, if standard output is a terminal.
+        0 is silent; otherwise a progress bar is shown on terminals and in notebooks.
 
     Attributes
     ----------
@@ -379,6 +380,23 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self, "network_")
         return predict_f(self, X, num_draws=num_draws, seed=self._draw_seed if seed is None else seed)
 
+    def predict_dist(self, X: Any) -> PredictiveDistribution:
+        """Predict the distribution of y at each row, noise included.
+
+        Parameters
+        ----------
+        X : array-like or data frame (N, D)
+
+        Returns
+        -------
+        PredictiveDistribution
+            Has `cdf`, `ppf`, `interval`, `log_pdf`, `mean`, `std` and `rvs`, in the units of y.
+        """
+        inputs, scaler = self._inputs(X), self.y_scaler_
+        return PredictiveDistribution(
+            self._predictive(), inputs, scaler.mean_, scaler.scale_, single_target=self._single_target, given=X
+        )
+
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
         """Draw observations: functions from the posterior, plus noise.
 
@@ -460,10 +478,6 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         if num_draws is None:  # equally many of each member
             num_draws = -(-int(self.n_draws) // len(likelihoods)) * len(likelihoods)
         return Predictive(self.ensemble_, likelihoods[:num_draws], num_draws, self._draw_seed if seed is None else seed)
-
-    def _predictive_of(self, X: Any) -> tuple[Predictive, np.ndarray, np.ndarray, np.ndarray]:
-        """Return the predictive distribution of standardised y, its inputs, and shift and unit of y."""
-        return self._predictive(), self._inputs(X), self.y_scaler_.mean_, self.y_scaler_.scale_
 
     def _quantiles(self, X: Any, levels: Sequence[float], *, epistemic: bool) -> np.ndarray:
         tails = check_shares(levels, "quantiles")
