@@ -7,6 +7,7 @@ import pytest
 from made_up import evaluation
 
 import varbump as vb
+from varbump.core.printed import Printed, Short
 from varbump.debug.gradients import WeightGradient
 from varbump.diagnostics.khat import KhatReport
 from varbump.diagnostics.parameters import LayerReport, ParameterReport
@@ -58,7 +59,7 @@ def test_reprs_are_one_line(report):
     text = repr(report)
     assert text.count("\n") == 0
     assert len(text) < 1_000
-    assert text.startswith(type(report).__name__)
+    assert text.startswith(("<", type(report).__name__))
 
 
 @pytest.mark.parametrize("report", [report for report in REPORTS if hasattr(report, "_repr_html_")])
@@ -87,10 +88,19 @@ def test_tables_have_the_numbers_of_the_printed_ones():
 
 def test_bands_print_their_ends():
     lines = str(BANDS).splitlines()
-    assert "Bands at 5,000 rows" in lines[0]
+    assert "Bands of draws of unknown kind at 5,000 rows" in lines[0]
     assert len(lines) < 20
     assert len(str(vb.credible_bands(np.zeros((3, 2, 2)) + np.arange(3)[:, None, None], levels=())).splitlines()) < 10
 
 
 def test_histories_are_still_one_line():
     assert str(HISTORY) == repr(HISTORY) == "History of 3,000 epochs of 2 steps; the last: loss 2, <b> 1"
+
+
+def test_no_report_has_the_long_repr_of_a_dataclass():
+    kinds = [Printed, Short]
+    while kinds:
+        cls = kinds.pop()
+        kinds += cls.__subclasses__()
+        parameters = vars(cls).get("__dataclass_params__")
+        assert parameters is None or not parameters.repr, cls

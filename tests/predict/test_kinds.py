@@ -73,7 +73,7 @@ def test_plain_arrays_take_the_kind_that_is_named(f):
 
 
 def test_bands_print_what_they_are(f):
-    assert repr(vb.credible_bands(f)) == "Bands(epistemic, shape (4, 2), levels 50 %, 95 %)"
+    assert repr(vb.credible_bands(f)) == "<epistemic bands: shape (4, 2), levels 50 %, 95 %>"
     tempered = vb.credible_bands(np.array(f), levels=(0.9,), temperature=0.5)
-    assert repr(tempered) == "Bands(draws of unknown kind (temperature 0.5), shape (4, 2), levels 90 %)"
+    assert repr(tempered) == "<draws of unknown kind (temperature 0.5): shape (4, 2), levels 90 %>"
     assert pickle.loads(pickle.dumps(vb.credible_bands(f))).kind == "epistemic"

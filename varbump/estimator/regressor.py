@@ -392,10 +392,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         PredictiveDistribution
             Has `cdf`, `ppf`, `interval`, `log_pdf`, `mean`, `std` and `rvs`, in the units of y.
         """
-        inputs, scaler = self._inputs(X), self.y_scaler_
-        return PredictiveDistribution(
-            self._predictive(), inputs, scaler.mean_, scaler.scale_, single_target=self._single_target, given=X
-        )
+        return PredictiveDistribution(*self._predictive_of(X), single_target=self._single_target, given=X)
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
         """Draw observations: functions from the posterior, plus noise.
@@ -478,6 +475,10 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         if num_draws is None:  # equally many of each member
             num_draws = -(-int(self.n_draws) // len(likelihoods)) * len(likelihoods)
         return Predictive(self.ensemble_, likelihoods[:num_draws], num_draws, self._draw_seed if seed is None else seed)
+
+    def _predictive_of(self, X: Any) -> tuple[Predictive, np.ndarray, np.ndarray, np.ndarray]:
+        """Return the predictive distribution of standardised y, its inputs, and shift and unit of y."""
+        return self._predictive(), self._inputs(X), self.y_scaler_.mean_, self.y_scaler_.scale_
 
     def _quantiles(self, X: Any, levels: Sequence[float], *, epistemic: bool) -> np.ndarray:
         tails = check_shares(levels, "quantiles")

@@ -54,9 +54,9 @@ class Bands(Printed):
         check_kind(self.kind)
 
     def __repr__(self) -> str:
-        of = "draws of unknown kind" if self.kind is None else self.kind
+        of = "draws of unknown kind" if self.kind is None else f"{self.kind} bands"
         levels = ", ".join(f"{100 * level:.4g} %" for level in self.levels) or "none"
-        return f"Bands({of}{temperature_label(self.temperature)}, shape {self.mean.shape}, levels {levels})"
+        return f"<{of}{temperature_label(self.temperature)}: shape {self.mean.shape}, levels {levels}>"
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -65,8 +65,9 @@ class Bands(Printed):
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
         rows, targets = self.mean.shape if self.mean.ndim == 2 else (len(self.mean), 1)
-        what = "Bands" if self.kind is None else f"{self.kind.capitalize()} bands"
-        title = f"{what} at {rows:,} rows" + (f", first of {targets} targets" if targets > 1 else "")
+        of = "Bands of draws of unknown kind" if self.kind is None else f"{self.kind.capitalize()} bands"
+        of = f"{of}{temperature_label(self.temperature)} at {rows:,} rows"
+        title = f"{of}, first of {targets} targets" if targets > 1 else of
         table = Table(title=title, title_justify="left")
         for column in ("row", "mean", "sd", *(f"{100 * level:.4g} %" for level in self.levels)):
             table.add_column(column, justify="right")

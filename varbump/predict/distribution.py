@@ -120,12 +120,12 @@ class PredictiveDistribution:
         return values[:, 0] if np.ndim(quantiles) == 0 else values
 
     def interval(self, coverage: Any = 0.95) -> Any:
-        """Equal-tailed interval of each row, (N, 2) or (N, 2, Q), units of y.
+        """Equal-tailed interval of each row, (N, 2) or (N, 2, Q), units of y; for a sequence, a dict by coverage.
 
         Parameters
         ----------
         coverage : float or sequence of float, default=0.95
-            Probability content, in (0, 1). A sequence gives a dict of intervals by coverage.
+            Probability content, in (0, 1).
 
         Raises
         ------

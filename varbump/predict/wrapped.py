@@ -12,7 +12,6 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from varbump.core.checks import intervals
 from varbump.core.keras import keras
 from varbump.core.random import host_seed
 from varbump.core.standardised import warn_of_raw
@@ -110,13 +109,13 @@ def predict_quantiles(
 def predict_interval(
     model: Any,
     X: Any,
-    coverage: float | Sequence[float] = 0.95,
+    coverage: Any = 0.95,
     *,
     likelihood: Any = None,
     num_draws: int = 400,
     seed: int | None = 0,
 ) -> Any:
-    """Predict an equal-tailed interval of y for each row, noise included, by a model of any kind.
+    """Predict an equal-tailed interval of y for each row, or several, noise included, by a model of any kind.
 
     Parameters
     ----------
@@ -136,8 +135,7 @@ def predict_interval(
     ValueError, TypeError
         As `varbump.predict_dist`; also if `coverage` is not between 0 and 1.
     """
-    distribution = predict_dist(model, X, likelihood=likelihood, num_draws=num_draws, seed=seed)
-    return intervals(coverage, distribution.ppf)
+    return predict_dist(model, X, likelihood=likelihood, num_draws=num_draws, seed=seed).interval(coverage)
 
 
 def _of_estimator(model: Any, X: Any) -> PredictiveDistribution:

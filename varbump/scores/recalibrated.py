@@ -154,7 +154,7 @@ class RecalibratedModel(RegressorMixin, BaseEstimator):
         ValueError
             If `coverage` is not between 0 and 1, or x does not fit the model.
         """
-        return intervals(coverage, self.predict_dist(x).ppf)
+        return intervals(coverage, lambda tails: self.predict_quantiles(x, tails))
 
     def _before(self, X: Any) -> PredictiveDistribution:
         return predict_dist(
