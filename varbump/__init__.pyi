@@ -100,6 +100,9 @@ from .predict.bands import (
     credible_bands as credible_bands,
     predict_bands as predict_bands,
 )
+from .predict.distribution import (
+    PredictiveDistribution as PredictiveDistribution,
+)
 from .predict.functions import (
     predict_f as predict_f,
     predict_y as predict_y,
@@ -107,6 +110,11 @@ from .predict.functions import (
 from .predict.prior import (
     PriorDraws as PriorDraws,
     sample_prior as sample_prior,
+)
+from .predict.wrapped import (
+    predict_dist as predict_dist,
+    predict_interval as predict_interval,
+    predict_quantiles as predict_quantiles,
 )
 from .priors import (
     prior as prior,
@@ -121,6 +129,7 @@ from .scores import (
     coverage_by_region as coverage_by_region,
     evaluate as evaluate,
     recalibrate as recalibrate,
+    scorer as scorer,
     to_arviz as to_arviz,
 )
 

@@ -43,13 +43,11 @@ class Forecast(NamedTuple):
 
 def forecast(model: Any, x: np.ndarray, levels: Sequence[float]) -> Forecast:
     """Predict rows x (N, D) with intervals of these levels, each in (0, 1)."""
-    predictive, inputs, shift, unit = model._predictive_of(x)
     parts: list[list[np.ndarray]] = []
-    for _, mixture in predictive.blocks(inputs):
-        of_y = mixture.affine(shift, unit)
+    for _, of_y in model.predict_dist(x).blocks():
         tails = [of_y.quantile(tail) for level in levels for tail in (0.5 - level / 2, 0.5 + level / 2)]
         parts.append([*of_y.moments(), *tails])
-    mean, sd, epistemic, *tails = (np.concatenate(part)[: len(x)] for part in zip(*parts, strict=True))
+    mean, sd, epistemic, *tails = (np.concatenate(part) for part in zip(*parts, strict=True))
     lower, upper = (dict(zip(levels, tails[side::2], strict=True)) for side in (0, 1))
     return Forecast(mean, sd, epistemic, lower, upper)
 

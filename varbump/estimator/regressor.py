@@ -35,6 +35,7 @@ from varbump.likelihoods import Likelihood
 from varbump.likelihoods.checks import check_likelihood, standardises
 from varbump.model.assembly import build_network
 from varbump.posteriors import PosteriorFactory
+from varbump.predict.distribution import PredictiveDistribution
 from varbump.predict.draws import Draws
 from varbump.predict.functions import predict_f
 from varbump.predict.predictive import Predictive
@@ -378,6 +379,20 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self, "network_")
         return predict_f(self, X, num_draws=num_draws, seed=self._draw_seed if seed is None else seed)
+
+    def predict_dist(self, X: Any) -> PredictiveDistribution:
+        """Predict the distribution of y at each row, noise included.
+
+        Parameters
+        ----------
+        X : array-like or data frame (N, D)
+
+        Returns
+        -------
+        PredictiveDistribution
+            Has `cdf`, `ppf`, `interval`, `log_pdf`, `mean`, `std` and `rvs`, in the units of y.
+        """
+        return PredictiveDistribution(*self._predictive_of(X), single_target=self._single_target, given=X)
 
     def sample_y(self, X: Any, n_samples: int = 1, random_state: Any = 0) -> np.ndarray:
         """Draw observations: functions from the posterior, plus noise.

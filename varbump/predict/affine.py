@@ -15,7 +15,7 @@ class AffineMixture:
 
     Parameters
     ----------
-    inner : DensityMixture
+    inner : DensityMixture or other mixture
         Distribution of z.
     shift, unit : ndarray (Q,)
         Shift and unit; units are positive.
@@ -23,7 +23,11 @@ class AffineMixture:
 
     def __init__(self, inner: Any, shift: np.ndarray, unit: np.ndarray) -> None:
         self._inner, self._shift, self._unit = inner, np.asarray(shift), np.asarray(unit)
-        self.loc, self.scale = self._shift + self._unit * inner.loc, self._unit * inner.scale
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether no single value of y has a positive probability."""
+        return self._inner.is_smooth
 
     def affine(self, shift: np.ndarray, unit: np.ndarray) -> AffineMixture:
         """The distribution of ``shift + unit * y``, both (Q,)."""
@@ -41,6 +45,10 @@ class AffineMixture:
     def cdf(self, y: np.ndarray) -> np.ndarray:
         """F(y), (B, Q)."""
         return self._inner.cdf(self._z(y))
+
+    def mass(self, y: np.ndarray) -> np.ndarray:
+        """P(Y = y), (B, Q)."""
+        return self._inner.mass(self._z(y))
 
     def pit(self, y: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         """Probability integral transform, (B, Q), randomised at atoms."""

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import logsumexp
 
+from varbump.likelihoods.checks import is_discrete
 from varbump.predict.affine import AffineMixture
 
 __all__ = ["Components"]
@@ -40,6 +41,11 @@ class Components:
         self.scale = self._in_turn([_numbers(like.stddev, made[1]) for like, made in self._pairs()])
         ends = [like.support for like in self._likelihoods]
         self._low, self._high = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether no single value of y has a positive probability."""
+        return not any(is_discrete(like) or like.atoms for like in self._likelihoods)
 
     def affine(self, shift: np.ndarray, unit: np.ndarray) -> Any:
         """The distribution of ``shift + unit * y``, both (Q,)."""

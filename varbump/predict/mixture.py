@@ -33,6 +33,9 @@ class Mixture:
         Noise in units of its sd, of draws 0, 1, ... in turn.
     """
 
+    is_smooth = True
+    """Whether no single value of y has a positive probability."""
+
     def __init__(self, loc: np.ndarray, scale: np.ndarray, noises: Sequence[Noise]) -> None:
         self.loc, self.scale, self._noises = loc, scale, tuple(noises)
 

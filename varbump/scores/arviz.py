@@ -44,7 +44,8 @@ def to_arviz(
         Groups: `posterior` with the kernel (chain, draw, inputs, units) and bias (chain, draw, units) of each
         variational layer; for an estimator these are of standardised x and y. `posterior_predictive` with y
         (chain, draw, row, target), `log_likelihood` with y (chain, draw, row) in nats, jointly over targets,
-        `observed_data` with y and `constant_data` with x, all in the user's units.
+        `observed_data` with y and `constant_data` with x, all in the user's units; in a pipeline, x is what its last
+        step takes.
 
     Raises
     ------
@@ -55,33 +56,32 @@ def to_arviz(
     """
     arviz_base = need("arviz_base", "to_arviz")
     scored = scored_of(model, x, y, likelihood, num_draws, seed)
-    predictive = scored.predictive
+    distribution = scored.distribution
+    predictive = distribution.predictive
     source = predictive.source
     num_chains = getattr(source, "num_chains", getattr(source, "num_members", 1))
     predictive.num_draws = max(predictive.num_draws // num_chains, 1) * num_chains
     rng = generator(0 if seed is None else seed, 3)
     drawn, densities = [], []
-    for rows, mixture in predictive.blocks(scored.x):
-        observed = scored.y[rows]
-        mixture = mixture.first(len(observed)).affine(scored.shift, scored.unit)
+    for rows, mixture in distribution.blocks():
         drawn.append(mixture.sample(rng))
-        densities.append(mixture.log_components(observed).sum(axis=-1))
+        densities.append(mixture.log_components(scored.y[rows]).sum(axis=-1))
 
     def by_chain(values: np.ndarray) -> np.ndarray:
         """Reshape (S, ...), in which the chains take turns, to (chain, draw, ...)."""
         return np.moveaxis(values.reshape(-1, num_chains, *values.shape[1:]), 1, 0)
 
     network = source if isinstance(source, keras.Model) else source.network
-    inputs = np.asarray(x, dtype=float)
+    given, rows_of = np.asarray(distribution.given, dtype=float), distribution.inputs
     weights = {
-        name: by_chain(values) for name, values in _named(network, scored.x, predictive.sampler(scored.x).weights())
+        name: by_chain(values) for name, values in _named(network, rows_of, predictive.sampler(rows_of).weights())
     }
     groups = {
         "posterior": weights,
         "posterior_predictive": {"y": by_chain(np.concatenate(drawn, axis=1))},
         "log_likelihood": {"y": by_chain(np.concatenate(densities, axis=1))},
         "observed_data": {"y": scored.y},
-        "constant_data": {"x": inputs.reshape(len(inputs), -1)},
+        "constant_data": {"x": given.reshape(len(given), -1)},
     }
     dims = {name: [f"{name}_input", f"{name}_unit"][-(values.ndim - 2) :] for name, values in weights.items()}
     return arviz_base.from_dict(groups, dims={**dims, "x": ["row", "feature"], "y": ["row", "target"]})

@@ -11,9 +11,6 @@ from scipy.special import logsumexp
 from scoringrules import interval_score
 
 from varbump.core.checks import check_shares
-from varbump.predict.affine import AffineMixture
-from varbump.predict.components import Components
-from varbump.predict.mixture import Mixture
 from varbump.predict.predictive import uniform_of
 from varbump.scores.band import binomial_interval
 from varbump.scores.evaluation import Evaluation
@@ -46,9 +43,11 @@ def evaluate(
 
     Parameters
     ----------
-    model : tf_keras.Model, Ensemble, PosteriorDraws, ImportanceDraws or VariationalRegressor
-        A fitted `VariationalRegressor` takes x as its `predict` does, and is scored in the units of its y with its
-        own draws: `num_draws` and `seed` are then ignored.
+    model : tf_keras.Model, Ensemble, PosteriorDraws, ImportanceDraws or estimator
+        A fitted `VariationalRegressor`, or a scikit-learn pipeline, transformed target or search around one (see
+        `varbump.predict_dist`), takes x as its `predict` does, and is scored in the units of y with its own draws:
+        `num_draws` and `seed` are then ignored. With a transformed target, RMSE is that of the mean of y, which is not
+        the inverse transform of the mean that `predict` returns; and the epistemic share is that of the transformed y.
     x : array-like (N, D)
         Held-out inputs.
     y : array-like (N,) or (N, Q)
@@ -84,10 +83,10 @@ def evaluate(
     scored = scored_of(model, x, y, likelihood, num_draws, seed)
     tails = np.array([0.5 - 0.5 * level for level in levels] + [0.5 + 0.5 * level for level in levels])
     sums = _Sums()
-    for rows, mixture in scored.predictive.blocks(scored.x):
+    for rows, mixture in scored.distribution.blocks():
         observed = scored.y[rows]
         uniform = uniform_of(rows, observed.shape[1])[: len(observed)]
-        sums.add(mixture.first(len(observed)).affine(scored.shift, scored.unit), observed, uniform, levels, tails)
+        sums.add(mixture, observed, uniform, levels, tails)
     num_targets = scored.y.shape[1]
     log_joint, each = sums.log_joint, []
     for q in range(num_targets):
@@ -117,16 +116,16 @@ class _Sums:
 
     def add(
         self,
-        mixture: Mixture | Components | AffineMixture,
+        mixture: Any,
         y: np.ndarray,
         uniform: np.ndarray,
         levels: tuple[float, ...],
         tails: np.ndarray,
     ) -> None:
         """Add a block of rows."""
-        self.num_draws = len(mixture.loc)
         mean, total, epistemic = mixture.moments()
         of_components = mixture.log_components(y)
+        self.num_draws = len(of_components)
         constant = np.log(self.num_draws)
         self.squared_error += np.sum((y - mean) ** 2, axis=0)
         self.log_joint += float(np.sum(logsumexp(of_components.sum(axis=-1), axis=0) - constant))
