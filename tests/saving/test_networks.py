@@ -208,7 +208,7 @@ def test_other_things_that_cannot_be_saved(path):
 
     network = vb.build_network(2, seed=0)
     for model, error, message in [
-        (3, TypeError, "model must be a network, an Ensemble or a VariationalRegressor, got int"),
+        (3, TypeError, "model must be a network, an Ensemble, a VariationalRegressor, or a pipeline .*, got int"),
         (Subclass(), ValueError, "it is a Subclass; only"),
         (tf_keras.Sequential([LAYERS.Dense(1)]), ValueError, "has not been built yet"),
         (vb.VariationalRegressor(), ValueError, "it has not been fitted yet"),

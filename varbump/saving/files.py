@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from varbump.core.archive import Archive, ArchiveError, write_archive
-from varbump.core.keras import keras, refuse_keras3
-from varbump.estimator import VariationalRegressor
-from varbump.inference.ensemble.ensemble import Ensemble
+from varbump.core.keras import refuse_keras3
 from varbump.saving.allowed import Refused
-from varbump.saving.ensembles import ensemble_arrays, ensemble_configuration, ensemble_shapes, make_ensemble
-from varbump.saving.networks import assign, make_network, network_configuration, network_shapes, network_weights
-from varbump.saving.regressors import make_regressor, regressor_arrays, regressor_configuration, regressor_shapes
+from varbump.saving.forms import FORMS as MODELS, Form, SavedModel, encoded_model
+from varbump.saving.recalibrated import encode_recalibrated, make_recalibrated, recalibrated_shapes
 from varbump.saving.shapes import Shape
-from varbump.saving.values import encoded_likelihood, likelihood_shapes_of, likelihood_weights, make_likelihood
+from varbump.scores import RecalibratedModel
 
 __all__ = ["SavedModel", "load", "save"]
-
-
-class SavedModel(NamedTuple):
-    """Network and likelihood that were saved together, returned by `varbump.load`.
-
-    Attributes
-    ----------
-    network : tf_keras.Model
-    likelihood : likelihood
-    """
-
-    network: keras.Model
-    likelihood: Any
 
 
 def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
@@ -40,9 +24,11 @@ def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
 
     Parameters
     ----------
-    model : tf_keras.Model, Ensemble or VariationalRegressor
+    model : tf_keras.Model, Ensemble, VariationalRegressor or estimator around one
         A network of `varbump.build_network`, or a Sequential or functional model of varbump's layers and layers of
-        tf_keras that only compute numbers; the result of `varbump.fit_ensemble`; or a fitted regressor.
+        tf_keras that only compute numbers; the result of `varbump.fit_ensemble`; a fitted regressor, or a fitted
+        `Pipeline` or `TransformedTargetRegressor` around one, with the common transformers of scikit-learn; or the
+        result of `varbump.recalibrate`. Of a `GridSearchCV` or `RandomizedSearchCV` the best estimator is saved.
     path : str or path
         Name of the file, conventionally ending in ".varbump"; used unchanged. A link is written through.
     likelihood : likelihood, optional
@@ -54,7 +40,8 @@ def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
         If `model` is not one of these, or `path` is not a path.
     ValueError
         If the model has not been built or fitted, or contains something that cannot be saved by name, such as a lambda
-        as activation or a user-defined class without `varbump.register`; nothing is written.
+        as activation, a user-defined class without `varbump.register`, or a step of a pipeline that is not one of the
+        common transformers; nothing is written.
     OSError
         If the file cannot be written: no such folder, no permission, no space, or `path` is a folder, a device, a named
         pipe or a link that leads nowhere. `path` keeps its old content.
@@ -67,17 +54,8 @@ def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
     """
     _check_path(path)
     refuse_keras3(model, "model")
-    kind = next((kind for kind, form in FORMS.items() if isinstance(model, form.of)), None)
-    if kind is None:
-        raise TypeError(f"model must be a network, an Ensemble or a VariationalRegressor, got {type(model).__name__}")
-    form = FORMS[kind]
-    if likelihood is not None and not isinstance(model, keras.Model):
-        raise ValueError(f"likelihood goes with a network; the model is a {type(model).__name__}, which holds its own")
     try:
-        configuration, arrays = form.configuration(model), form.arrays(model)
-        if likelihood is not None:
-            configuration["likelihood"] = encoded_likelihood(likelihood)
-            arrays |= likelihood_weights(likelihood, "likelihood")
+        kind, configuration, arrays = encoded_model(model, likelihood, FORMS)
     except Refused as error:
         raise ValueError(f"{type(model).__name__} cannot be saved: {error}") from error
     broken = [name for name, array in arrays.items() if not _is_fine(name, array)]
@@ -98,7 +76,7 @@ def load(path: Any) -> Any:
 
     Returns
     -------
-    tf_keras.Model, SavedModel, Ensemble or VariationalRegressor
+    tf_keras.Model, SavedModel, Ensemble or estimator
         The saved model; a network with a likelihood is returned as a `SavedModel`. Predictions with the same seed are
         bit-identical to those before saving, on the same machine and versions.
 
@@ -109,6 +87,11 @@ def load(path: Any) -> Any:
     ArchiveError
         If the file is not an archive of varbump, is damaged or of another version, or contains what must not be
         loaded; the message says what is wrong. It is a ValueError.
+
+    Warns
+    -----
+    UserWarning
+        If the transformers of a pipeline were saved with another version of scikit-learn.
     """
     _check_path(path)
     with _ModelArchive(path) as archive:
@@ -143,8 +126,8 @@ def _check_arrays(expected: Mapping[str, Shape], declared: Mapping[str, Any]) ->
 
 
 def _is_fine(name: str, array: np.ndarray) -> bool:
-    """Whether an array is acceptable: weights must be finite, histories need not."""
-    return name.startswith("history/") or bool(np.isfinite(array).all())
+    """Whether an array is acceptable: weights must be finite, histories and transformers need not."""
+    return name.startswith(("history/", "steps/")) or bool(np.isfinite(array).all())
 
 
 class _ModelArchive(Archive):
@@ -157,35 +140,7 @@ class _ModelArchive(Archive):
         return array
 
 
-def _network_shapes(configuration: dict[str, Any], declared: Mapping[str, Any]) -> dict[str, Shape]:
-    shapes = network_shapes(configuration)
-    if "likelihood" in configuration:
-        shapes |= likelihood_shapes_of(configuration["likelihood"], "likelihood")
-    return shapes
-
-
-def _network(archive: Archive) -> Any:
-    network = make_network(archive.configuration)
-    assign(network, archive.array)
-    if "likelihood" not in archive.configuration:
-        return network
-    return SavedModel(network, make_likelihood(archive.configuration["likelihood"], "likelihood", archive.array))
-
-
-class _Form(NamedTuple):
-    """Functions that write and read one kind of model."""
-
-    of: type
-    configuration: Callable[[Any], dict[str, Any]]
-    arrays: Callable[[Any], dict[str, np.ndarray]]
-    shapes: Callable[[dict[str, Any], Mapping[str, Any]], dict[str, Shape]]
-    make: Callable[[Archive], Any]
-
-
 FORMS = {
-    "network": _Form(keras.Model, network_configuration, network_weights, _network_shapes, _network),
-    "ensemble": _Form(Ensemble, ensemble_configuration, ensemble_arrays, ensemble_shapes, make_ensemble),
-    "regressor": _Form(
-        VariationalRegressor, regressor_configuration, regressor_arrays, regressor_shapes, make_regressor
-    ),
+    **MODELS,
+    "recalibrated": Form(RecalibratedModel, encode_recalibrated, recalibrated_shapes, make_recalibrated),
 }

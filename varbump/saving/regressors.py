@@ -10,7 +10,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from varbump.core.archive import Archive
 from varbump.estimator import VariationalRegressor
 from varbump.estimator.state import TrainedEnsemble
 from varbump.likelihoods.checks import outputs_needed
@@ -132,7 +131,7 @@ def _network_shapes(configuration: dict[str, Any]) -> list[Shape]:
     return shapes
 
 
-def make_regressor(archive: Archive) -> VariationalRegressor:
+def make_regressor(archive: Any) -> VariationalRegressor:
     """Make the regressor of an archive whose shapes have been checked."""
     configuration, array = archive.configuration, archive.array
     encoded = configuration.get("parameters")
@@ -156,7 +155,7 @@ def make_regressor(archive: Archive) -> VariationalRegressor:
     return regressor
 
 
-def _trained(archive: Archive) -> TrainedEnsemble:
+def _trained(archive: Any) -> TrainedEnsemble:
     configuration, array = archive.configuration, archive.array
     arguments = {key: decode_value(value, f"the argument {key}") for key, value in configuration["arguments"].items()}
     arguments["likelihood"] = make_likelihood(configuration["likelihood"], "likelihood", array)
@@ -172,7 +171,7 @@ def _trained(archive: Archive) -> TrainedEnsemble:
     return trained
 
 
-def _attributes(archive: Archive) -> dict[str, Any]:
+def _attributes(archive: Any) -> dict[str, Any]:
     """Fitted attributes besides the networks."""
     configuration, seen = archive.configuration, archive.configuration.get("rows_seen")
     if not isinstance(seen, list) or len(seen) != len(SCALERS):
@@ -196,7 +195,7 @@ def _attributes(archive: Archive) -> dict[str, Any]:
     }
 
 
-def _scaler(archive: Archive, name: str, rows: Any) -> StandardScaler:
+def _scaler(archive: Any, name: str, rows: Any) -> StandardScaler:
     scaler = StandardScaler()
     scaler.mean_, scaler.var_, scaler.scale_ = (archive.array(f"{name}/{moment.strip('_')}") for moment in MOMENTS)
     if (scaler.scale_ <= 0.0).any():
