@@ -2,6 +2,8 @@
 
 import io
 import re
+import sys
+import types
 
 import pytest
 from rich.console import Console
@@ -53,4 +55,36 @@ def test_silence_on_demand(terminal):
 def test_silence_without_a_terminal(capsys):
     with TrainingProgress(3, 1) as bar:
         bar.update(3, {"loss": 1.0}, 1.0)
+    assert not capsys.readouterr().out.strip()
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """A kernel as IPython's, without IPython."""
+    shell = type("Shell", (type("ZMQInteractiveShell", (), {}),), {})()
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+
+
+def test_a_notebook_has_a_line_that_is_written_over(notebook, capsys):
+    with TrainingProgress(2_000, 1) as bar:
+        for epoch in range(2_000):
+            bar.update(epoch + 1, {"loss": 1.5}, 100.0)
+    shown = capsys.readouterr().out
+    assert shown.count("\n") == 1
+    assert shown.count("\r") < 20  # throttled: 2,000 updates take less than the pauses between 20 lines
+    assert shown.startswith("\repoch 0/2,000  compiling")
+    assert shown.split("\r")[-1].strip() == "epoch 2,000/2,000  loss 1.5  100 steps/s"
+
+
+def test_a_notebook_can_be_silent(notebook, capsys):
+    with ProgressBar(3, unit="draw", verbose=0) as bar:
+        bar.advance(3)
+    assert capsys.readouterr().out == ""
+
+
+def test_ipython_on_a_terminal_is_no_notebook(monkeypatch, capsys):
+    for get_ipython in (lambda: None, object):
+        monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=get_ipython))
+        with ProgressBar(3, unit="draw", verbose=1) as bar:
+            bar.advance(3)
     assert not capsys.readouterr().out.strip()

@@ -1,7 +1,9 @@
-"""Progress bar of training and sampling, shown on terminals only."""
+"""Progress of training and sampling: a bar on terminals, a line in notebooks, nothing elsewhere."""
 
 from __future__ import annotations
 
+import sys
+import time
 from types import TracebackType
 from typing import TypeVar
 
@@ -14,9 +16,12 @@ __all__ = ["ProgressBar", "TrainingProgress"]
 
 Bar = TypeVar("Bar", bound="ProgressBar")
 
+PAUSE = 0.5
+"""Seconds between two states of the line in a notebook, each of which the browser has to draw."""
+
 
 class ProgressBar:
-    """Context manager that shows a progress bar if `verbose` and standard output is a terminal.
+    """Context manager that shows a progress bar if `verbose` and standard output is a terminal or a notebook.
 
     Parameters
     ----------
@@ -32,6 +37,7 @@ class ProgressBar:
 
     def __init__(self, total: int, *, unit: str, verbose: int, text: str = "") -> None:
         console = Console()
+        self._line = _Line(total, unit) if verbose and _in_notebook() else None
         self._progress = Progress(
             TextColumn("{task.description} {task.completed:,.0f}/{task.total:,.0f}"),
             BarColumn(bar_width=20),
@@ -39,24 +45,34 @@ class ProgressBar:
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
             console=console,
-            disable=not (verbose and console.is_terminal),
+            disable=not (verbose and console.is_terminal and self._line is None),
         )
         self._task = self._progress.add_task(unit, total=total, text=text)
 
     def __enter__(self: Bar) -> Bar:
         self._progress.start()
+        self._write()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
+        if self._line is not None:
+            self._write(last=True)
 
     def show(self, num_finished: int, text: str) -> None:
         """Show the state after `num_finished` units."""
         self._progress.update(self._task, completed=num_finished, text=text)
+        self._write()
 
     def advance(self, num: int) -> None:
         """Count `num` more units as finished."""
         self._progress.advance(self._task, num)
+        self._write()
+
+    def _write(self, last: bool = False) -> None:
+        if self._line is not None:
+            task = self._progress.tasks[self._task]
+            self._line.write(int(task.completed), str(task.fields["text"]), last)
 
 
 class TrainingProgress(ProgressBar):
@@ -70,3 +86,32 @@ class TrainingProgress(ProgressBar):
         """Show the state after `num_finished` epochs."""
         values = "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
         self.show(num_finished, f"{values}  {steps_per_second:,.0f} steps/s{self._label}")
+
+
+class _Line:
+    """A line of a notebook that is written over itself, and ends with its last state."""
+
+    def __init__(self, total: int, unit: str) -> None:
+        self._total, self._unit, self._began = total, unit, time.monotonic()
+        self._next, self._length = 0.0, 0
+
+    def write(self, completed: int, text: str, last: bool) -> None:
+        now = time.monotonic()
+        if now < self._next and not last:
+            return
+        self._next = now + PAUSE
+        left = ""
+        if 0 < completed < self._total:
+            seconds = (now - self._began) * (self._total - completed) / completed
+            left = f"  {seconds:,.0f} s left"
+        line = f"{self._unit} {completed:,}/{self._total:,}  {text}{left}"
+        sys.stdout.write("\r" + line.ljust(self._length) + ("\n" if last else ""))
+        sys.stdout.flush()
+        self._length = len(line)
+
+
+def _in_notebook() -> bool:
+    """Whether this is the kernel of a notebook; IPython is asked only if it is running."""
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    shell = get_ipython() if callable(get_ipython) else None
+    return any(cls.__name__ == "ZMQInteractiveShell" for cls in type(shell).__mro__)

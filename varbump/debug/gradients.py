@@ -57,7 +57,7 @@ class WeightGradient:
     remedy: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GradientReport(Printed):
     """Gradients of all trainable weights; prints as a table with reasons and remedies.
 

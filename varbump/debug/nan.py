@@ -21,7 +21,7 @@ from varbump.model.structure import owners, weight_label
 __all__ = ["NanDiagnosis", "diagnose_nan"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NanDiagnosis(Printed):
     """The first non-finite result of a training, and its cause; prints as a few sentences and a table.
 

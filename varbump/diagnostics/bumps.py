@@ -52,7 +52,7 @@ class BumpLayerReport:
         return [int(i) for i in np.flatnonzero(~np.atleast_1d(self.has_gradient))]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BumpReport(Printed):
     """Live units of every bump layer of a network; prints as a table with remedies for dead ones.
 

@@ -70,7 +70,7 @@ class LayerHealth:
     num_effective: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HealthReport(Printed):
     """Health of a posterior; prints as tables with a sentence for each finding.
 

@@ -34,7 +34,7 @@ MOST_WEIGHTS = 5000
 """Above this many weights the ratios are not computed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class KhatReport(Printed):
     """Result of `varbump.psis_khat`; prints as a table with a verdict.
 

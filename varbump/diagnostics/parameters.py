@@ -54,7 +54,7 @@ class LayerReport:
     num_effective: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ParameterReport(Printed):
     """Counts of a network and of its data; prints as a table with a verdict.
 

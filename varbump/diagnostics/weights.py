@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.markup import escape
 
 from varbump.core.keras import keras
+from varbump.core.printed import Printed, Short, Table
 from varbump.diagnostics.parameters import distributions_of
 from varbump.model.checks import check_model
 from varbump.model.structure import leaves
@@ -15,8 +18,8 @@ from varbump.model.structure import leaves
 __all__ = ["LayerWeights", "WeightSummary", "weight_summary"]
 
 
-@dataclass(frozen=True)
-class LayerWeights:
+@dataclass(frozen=True, repr=False)
+class LayerWeights(Short):
     """Weights of one variational layer, kernel first.
 
     Attributes
@@ -49,8 +52,8 @@ class LayerWeights:
         return 0.5 * (ratio + ((self.mean - self.prior_mean) / self.prior_sd) ** 2 - 1.0 - np.log(ratio))
 
 
-@dataclass(frozen=True)
-class WeightSummary:
+@dataclass(frozen=True, repr=False)
+class WeightSummary(Printed):
     """Moments of the weights of each variational layer.
 
     Attributes
@@ -59,6 +62,17 @@ class WeightSummary:
     """
 
     layers: tuple[LayerWeights, ...]
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        table = Table(title="Weights under q(w): medians over each layer", title_justify="left")
+        table.add_column("layer")
+        for column in ("weights", "|mean|", "sd", "prior sd", "|mean| / sd"):
+            table.add_column(column, justify="right")
+        for layer in self.layers:
+            values = (np.abs(layer.mean), layer.sd, layer.prior_sd, layer.signal_to_noise)
+            medians = (f"{np.median(value):.3g}" for value in values)
+            table.add_row(escape(layer.name), f"{len(layer.mean):,}", *medians)
+        yield table
 
 
 def weight_summary(network: keras.Model) -> WeightSummary:

@@ -104,7 +104,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     random_state : int, RandomState or None, default=None
         The same integer, data, machine and versions give the same fit, bit for bit.
     verbose : int, default=0
-        0 is silent; otherwise a progress bar, if standard output is a terminal.
+        0 is silent; otherwise a progress bar is shown on terminals and in notebooks.
 
     Attributes
     ----------

@@ -49,7 +49,7 @@ class _Program:
     running: threading.RLock = field(default_factory=threading.RLock)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Programs(Printed):
     """Summary of the compiled programs, returned by `varbump.programs`; prints as a table.
 

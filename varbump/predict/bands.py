@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from varbump.core.checks import check_shares
 from varbump.core.keras import keras
 from varbump.core.kinds import check_kind, common_kind, kind_of
+from varbump.core.printed import Printed, Table
 from varbump.core.random import host_seed
 from varbump.core.temperature import temperature_label, temperature_of
 from varbump.likelihoods.checks import check_likelihood
@@ -20,9 +22,12 @@ from varbump.predict.units import prepare
 
 __all__ = ["Bands", "credible_bands", "predict_bands"]
 
+ENDS_SHOWN = 4
+"""Rows at either end that a printed table has."""
+
 
 @dataclass(frozen=True, repr=False)
-class Bands:
+class Bands(Printed):
     """Pointwise summary of draws.
 
     Attributes
@@ -57,6 +62,27 @@ class Bands:
     def levels(self) -> tuple[float, ...]:
         """Credible levels, in increasing order."""
         return tuple(sorted(self.lower))
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        rows, targets = self.mean.shape if self.mean.ndim == 2 else (len(self.mean), 1)
+        of = "Bands of draws of unknown kind" if self.kind is None else f"{self.kind.capitalize()} bands"
+        title = f"{of}{temperature_label(self.temperature)} at {rows:,} rows" + (
+            f", first of {targets} targets" if targets > 1 else ""
+        )
+        table = Table(title=title, title_justify="left")
+        for column in ("row", "mean", "sd", *(f"{100 * level:.4g} %" for level in self.levels)):
+            table.add_column(column, justify="right")
+        shown = range(rows) if rows <= 2 * ENDS_SHOWN else [*range(ENDS_SHOWN), None, *range(rows - ENDS_SHOWN, rows)]
+        for row in shown:
+            if row is None:
+                table.add_row(*["..."] * (3 + len(self.levels)))
+                continue
+            ends = ((np.ravel(self.lower[c][row])[0], np.ravel(self.upper[c][row])[0]) for c in self.levels)
+            values = (np.ravel(self.mean[row])[0], np.ravel(self.sd[row])[0])
+            table.add_row(
+                f"{row:,}", *(f"{value:.4g}" for value in values), *(f"{low:.4g} to {high:.4g}" for low, high in ends)
+            )
+        yield table
 
 
 def credible_bands(

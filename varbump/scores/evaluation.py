@@ -23,7 +23,7 @@ MAX_LEVELS_SHOWN = 7
 SHOWN = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Evaluation(Printed):
     """Scores on held-out data; printed, a table with a sentence of judgement.
 

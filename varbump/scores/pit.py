@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
+from varbump.core.printed import Short
+
 __all__ = ["PITHistogram"]
 
 CONFIDENCE = 0.95
 
 
-@dataclass(frozen=True, eq=False)
-class PITHistogram:
+@dataclass(frozen=True, eq=False, repr=False)
+class PITHistogram(Short):
     """Histogram of the PIT and the band that contains it for a calibrated model.
 
     A valley means that intervals are too narrow, a hill that they are too wide, a slope that the mean is off.

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 
 from varbump.core.checks import check_count, check_rows_match
+from varbump.core.printed import Short
 from varbump.scores.band import binomial_interval
 from varbump.scores.evaluation import Evaluation
 
 __all__ = ["RegionCoverage", "coverage_by_region"]
 
 
-@dataclass(frozen=True, eq=False)
-class RegionCoverage:
+@dataclass(frozen=True, eq=False, repr=False)
+class RegionCoverage(Short):
     """Coverage of the intervals of one level in bins of a feature.
 
     Attributes

@@ -20,7 +20,7 @@ MAX_SHORTFALL = 5.0
 """Largest acceptable difference, in nats, between the importance bound and the estimated evidence."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImportanceDraws(Printed):
     """Draws of the weights by importance resampling; prints as a summary with a judgement.
 

@@ -80,7 +80,7 @@ def sample_importance(
     seed : int, optional
         The same seed, machine and versions give the same draws. If omitted, TensorFlow's global seed decides.
     verbose : int, default=1
-        0 is silent; otherwise a progress bar of the training is shown if standard output is a terminal.
+        0 is silent; otherwise a progress bar of the training is shown on terminals and in notebooks.
 
     Returns
     -------

@@ -20,7 +20,7 @@ MAX_RHAT = 1.05
 MIN_ESS = 100.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PosteriorDraws(Printed):
     """Draws w ~ p(w | x, y) from several Markov chains; prints as a table with a judgement.
 

@@ -105,7 +105,7 @@ def fit(
         If the disk is full, a run does not begin; one that is under way goes on with a RuntimeWarning, keeps the last
         state that was written, tries again later, and returns its history as ever. The clock may be set meanwhile.
     verbose : int, default=1
-        0 is silent; otherwise a progress bar is shown if standard output is a terminal.
+        0 is silent; otherwise a progress bar is shown on terminals and in notebooks.
 
     Returns
     -------

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
+from rich.console import Console
+from rich.markup import escape
+
+from varbump.core.printed import Printed, Table
 
 __all__ = ["History"]
 
 
 @dataclass(repr=False)
-class History:
+class History(Printed):
     """Record of a training run, returned by `varbump.fit`.
 
     Attributes
@@ -65,6 +70,19 @@ class History:
     def kl_is_exact(self) -> bool:
         """Whether the KL of all layers was computed in closed form."""
         return not self.estimated_kl
+
+    __str__ = __repr__
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        yield escape(repr(self).partition("; the last")[0]) + "."
+        table = Table()
+        table.add_column("")
+        for column in ("first", "lowest", "last"):
+            table.add_column(column, justify="right")
+        for name, values in self.history.items():
+            if values:
+                table.add_row(escape(name), *(f"{value:.4g}" for value in (values[0], min(values), values[-1])))
+        yield table
 
     @property
     def steps_per_second(self) -> float:
