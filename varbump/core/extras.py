@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 __all__ = ["need"]
@@ -14,4 +15,6 @@ def need(module: str, what: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.split(".")[0].replace("_", "-")
+        if sys.version_info < (3, 11):
+            raise ImportError(f"varbump.{what} needs {package}, which needs Python 3.11 or later") from error
         raise ImportError(f'varbump.{what} needs {package}: pip install "varbump[arviz]"') from error
