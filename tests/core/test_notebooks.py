@@ -7,6 +7,7 @@ import pytest
 from made_up import evaluation
 
 import varbump as vb
+from varbump.core.printed import Printed, Short
 from varbump.debug.gradients import WeightGradient
 from varbump.diagnostics.khat import KhatReport
 from varbump.diagnostics.parameters import LayerReport, ParameterReport
@@ -94,3 +95,12 @@ def test_bands_print_their_ends():
 
 def test_histories_are_still_one_line():
     assert str(HISTORY) == repr(HISTORY) == "History of 3,000 epochs of 2 steps; the last: loss 2, <b> 1"
+
+
+def test_no_report_has_the_long_repr_of_a_dataclass():
+    kinds = [Printed, Short]
+    while kinds:
+        cls = kinds.pop()
+        kinds += cls.__subclasses__()
+        parameters = vars(cls).get("__dataclass_params__")
+        assert parameters is None or not parameters.repr, cls

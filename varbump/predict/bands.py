@@ -66,9 +66,8 @@ class Bands(Printed):
     def __rich_console__(self, console: Console, options: Any) -> Any:
         rows, targets = self.mean.shape if self.mean.ndim == 2 else (len(self.mean), 1)
         of = "Bands of draws of unknown kind" if self.kind is None else f"{self.kind.capitalize()} bands"
-        title = f"{of}{temperature_label(self.temperature)} at {rows:,} rows" + (
-            f", first of {targets} targets" if targets > 1 else ""
-        )
+        of = f"{of}{temperature_label(self.temperature)} at {rows:,} rows"
+        title = f"{of}, first of {targets} targets" if targets > 1 else of
         table = Table(title=title, title_justify="left")
         for column in ("row", "mean", "sd", *(f"{100 * level:.4g} %" for level in self.levels)):
             table.add_column(column, justify="right")

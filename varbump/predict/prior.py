@@ -22,7 +22,7 @@ from varbump.predict.sampler import StoredSampler
 __all__ = ["PriorDraws", "sample_prior"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PriorDraws(Printed):
     """Draws of the weights from the prior; the result of `varbump.sample_prior`.
 
