@@ -509,18 +509,18 @@ def test_targets_that_are_no_numbers_are_named_by_their_row(data):
 
 
 @pytest.mark.parametrize(
-    ("column", "shown"),
+    ("column", "message"),
     [
-        (lambda _: ["small", "large"], "small"),
-        (lambda pandas: pandas.Categorical(["small", "large"]), "small"),
-        (lambda pandas: pandas.to_datetime(["2024-02-29", "2025-01-01"]), "2024-02-29"),
+        (lambda _: ["small", "large"], "X must hold numbers, but column 'kind' has small"),
+        (lambda pandas: pandas.Categorical(["small", "large"]), "X must hold numbers, but column 'kind' has small"),
+        (lambda pandas: pandas.to_datetime(["2024-02-29", "2025-01-01"]), "column 'kind' of X holds dates"),
     ],
     ids=["text", "category", "date"],
 )
-def test_columns_of_a_frame_that_are_no_numbers_are_named(column, shown):
+def test_columns_of_a_frame_that_are_no_numbers_are_named(column, message):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"width": [0.0, 1.0], "kind": column(pandas)})
-    with pytest.raises(ValueError, match=f"X must hold numbers, but column 'kind' has {shown}"):
+    with pytest.raises(ValueError, match=message):
         small().fit(frame, [0.0, 1.0])
 
 

@@ -52,7 +52,7 @@ def warn_of_misfit(history: History, likelihood: Any, x: np.ndarray, y: np.ndarr
             f"{constant:.4g}; {far}, far from the unit scale that priors and initial values assume: standardise x and "
             f"{remedy}, or use varbump.VariationalRegressor, which does both",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,  # the caller of fit, which has a decorator
         )
 
 
