@@ -1,7 +1,6 @@
 """What comes out of a file that is damaged, or that someone has made to do harm: one sentence, or an equal model."""
 
 import copy
-import io
 import json
 import os
 import pickle
@@ -11,10 +10,9 @@ import zipfile
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from tampered import HEADER, members, npy, put, refused, tampered, with_member, write
 
 import varbump as vb
-
-HEADER = "varbump.json"
 
 
 @pytest.fixture(scope="module")
@@ -40,54 +38,12 @@ def regressor(fitted, tmp_path_factory):
     return path
 
 
-def members(path):
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def write(path, content, compression=zipfile.ZIP_STORED):
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, data in content.items():
-            archive.writestr(name, data)
-    return path
-
-
-def tampered(source, path, change):
-    """A file whose JSON has been changed in place."""
-    content = members(source)
-    header = json.loads(content[HEADER])
-    change(header)
-    return write(path, {**content, HEADER: json.dumps(header)})
-
-
-def put(*keys):
-    """A change that puts the last of `keys` where the others lead."""
-    *path, last, value = keys
-
-    def change(header):
-        for key in path:
-            header = header[key]
-        header[last] = value
-
-    return change
-
-
 def layer(number, *keys):
     return put("configuration", "layers", number, *keys)
 
 
 def config(number, *keys):
     return layer(number, "config", *keys)
-
-
-def refused(path):
-    with pytest.raises(vb.ArchiveError) as caught:
-        vb.load(path)
-    assert isinstance(caught.value, ValueError)
-    message = str(caught.value)
-    assert message.startswith(f"{path} cannot be loaded: ")
-    assert len(message) < len(str(path)) + 700
-    return message
 
 
 def test_nothing_there(tmp_path):
@@ -249,22 +205,6 @@ def test_a_regressor_that_was_changed(regressor, tmp_path, name):
     change, message = REGRESSOR[name]
     found = refused(tampered(regressor, tmp_path / "model.varbump", change))
     assert re.search(message, found), found
-
-
-def npy(array, **options):
-    buffer = io.BytesIO()
-    np.save(buffer, array, **options)
-    return buffer.getvalue()
-
-
-def with_member(source, path, name, data):
-    """A file in which a member, and the digest of it, have been replaced."""
-    import hashlib
-
-    content = members(source)
-    header = json.loads(content[HEADER])
-    header["arrays"][name]["sha256"] = hashlib.sha256(data).hexdigest()
-    return write(path, {**content, f"{name}.npy": data, HEADER: json.dumps(header)})
 
 
 @pytest.mark.parametrize(

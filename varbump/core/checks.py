@@ -12,8 +12,10 @@ import numpy as np
 from varbump.core.keras import refuse_keras3
 
 __all__ = [
+    "MAX_DRAWS",
     "check_array",
     "check_count",
+    "check_draws",
     "check_number",
     "check_rows_match",
     "check_shares",
@@ -27,6 +29,20 @@ def check_count(value: Any, argument: str, minimum: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
         raise ValueError(f"{argument} must be an integer of at least {minimum}, got {value!r}")
     return int(value)
+
+
+MAX_DRAWS = 1_000_000
+"""Largest number of draws: their Monte Carlo error is a thousandth of an sd, and more would fill the memory."""
+
+
+def check_draws(value: Any, argument: str = "num_draws", minimum: int = 1) -> int:
+    """Return a number of draws as an int from `minimum` to a million, or raise a ValueError that names the argument."""
+    count = check_count(value, argument, minimum)
+    if count > MAX_DRAWS:
+        raise ValueError(
+            f"{argument} must be at most {MAX_DRAWS:,}, got {count:,}; for more, draw again with other seeds"
+        )
+    return count
 
 
 def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from varbump.core.checks import check_shares, intervals
+from varbump.core.checks import MAX_DRAWS, check_draws, check_shares, intervals
 from varbump.core.random import generator
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
@@ -98,7 +98,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         Share of the rows set aside for `early_stopping`.
     n_iter_no_change : int, default=20
     n_draws : int, default=400
-        Draws of the weights that predictions average over, rounded up to a multiple of `n_members`.
+        Draws of the weights that predictions average over, rounded up to a multiple of `n_members`; at most a million.
     random_state : int, RandomState or None, default=None
         The same integer, data, machine and versions give the same fit, bit for bit.
     verbose : int, default=0
@@ -166,7 +166,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "n_draws": [Interval(Integral, 2, None, closed="left")],
+        "n_draws": [Interval(Integral, 2, MAX_DRAWS, closed="both")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -397,14 +397,13 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `n_samples` is not a positive integer.
+            If `n_samples` is not an integer from 1 to a million.
         """
         x = self._inputs(X)
-        if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples must be an integer of at least 1, got {n_samples!r}")
+        n_samples = check_draws(n_samples, "n_samples")
         random_state = check_random_state(random_state)
         seed, noise_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(2))
-        draws = self._predictive(int(n_samples), seed).sample(x, generator(noise_seed))
+        draws = self._predictive(n_samples, seed).sample(x, generator(noise_seed))
         draws = draws * self.y_scaler_.scale_ + self.y_scaler_.mean_
         return draws[..., 0].T if self._single_target else np.moveaxis(draws, 0, -1)
 
@@ -454,7 +453,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self, "network_")
         likelihoods = self._trained.likelihoods
         if num_draws is None:  # equally many of each member
-            num_draws = -(-int(self.n_draws) // len(likelihoods)) * len(likelihoods)
+            num_draws = -(-check_draws(self.n_draws, "n_draws", 2) // len(likelihoods)) * len(likelihoods)
         return Predictive(self.ensemble_, likelihoods[:num_draws], num_draws, self._draw_seed if seed is None else seed)
 
     def _predictive_of(self, X: Any) -> tuple[Predictive, np.ndarray, np.ndarray, np.ndarray]:

@@ -66,8 +66,8 @@ def predict_f(
     Raises
     ------
     ValueError
-        If x is empty, not finite, not numeric or of the wrong width, if a count is below 1, or if the source has
-        fewer than `num_draws` draws.
+        If x is empty, not finite, not numeric or of the wrong width, if a count is below 1 or `num_draws` above a
+        million, or if the source has fewer than `num_draws` draws.
     TypeError
         If `network` or `likelihood` is not what it must be.
 

@@ -13,6 +13,7 @@ from varbump.core.keras import keras, refuse_keras3
 from varbump.estimator import VariationalRegressor
 from varbump.inference.ensemble.ensemble import Ensemble
 from varbump.saving.allowed import Refused
+from varbump.saving.budget import check_budget
 from varbump.saving.ensembles import ensemble_arrays, ensemble_configuration, ensemble_shapes, make_ensemble
 from varbump.saving.networks import assign, make_network, network_configuration, network_shapes, network_weights
 from varbump.saving.regressors import make_regressor, regressor_arrays, regressor_configuration, regressor_shapes
@@ -109,6 +110,7 @@ def load(path: Any) -> Any:
         if form is None:
             raise archive.error(f"it holds no model ({str(archive.kind):.40})")
         try:
+            check_budget(archive.configuration, archive.size)
             _check_arrays(form.shapes(archive.configuration, archive.declared), archive.declared)
             return form.make(archive)
         except (ArchiveError, MemoryError, OSError):
@@ -116,7 +118,8 @@ def load(path: Any) -> Any:
         except Refused as error:
             raise archive.error(str(error)) from error
         except Exception as error:  # any error of layers and scalers for a configuration that was tampered with
-            raise archive.error(f"its configuration does not describe a model ({str(error):.200})") from error
+            what = str(error) or type(error).__name__
+            raise archive.error(f"its configuration does not describe a model ({what:.200})") from error
 
 
 def _check_path(path: Any) -> None:
