@@ -31,9 +31,7 @@ def network():
 
 @pytest.mark.parametrize("name", CALLS)
 def test_functions(network, name):
-    with pytest.raises(
-        ValueError, match="num_draws must be at most 1,000,000, got 1,000,000,000,000,000,000; for more"
-    ):
+    with pytest.raises(ValueError, match="num_draws must be at most 1,000,000, got 1,000,000,000,000,000,000;"):
         CALLS[name](network, 10**18)
 
 

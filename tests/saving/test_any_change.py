@@ -1,6 +1,6 @@
 """Files in which anything was changed, with digests that are right: one sentence or the model that they describe.
 
-Loading has a second gibibyte of memory, and ten seconds, for files of some 10 kB.
+Loading has a second gibibyte of memory, and 20 seconds of the processor, for files of some 10 kB.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import json
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import tf_keras
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -125,7 +126,9 @@ def check_use(model, arrays):
         assert sum(a.size for a in stored) == sum(np.size(w) for w in network.get_weights())
     try:
         if isinstance(model, vb.VariationalRegressor):
-            mean, std = model.predict(X, return_std=True)
+            mean, std = model.predict(
+                pd.DataFrame(X, columns=getattr(model, "feature_names_in_", None)), return_std=True
+            )
             assert mean.shape == std.shape == (3,)
             assert np.isfinite(mean).all()
         else:
@@ -148,7 +151,7 @@ def test_two_hundred_changes(sources, tmp_path, data):
         else:
             change(data, arrays)
     path = with_arrays(source, tmp_path / "model.varbump", arrays, lambda own: own.update(header))
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         with bounded(2**30):
             model = vb.load(path)
@@ -156,5 +159,5 @@ def test_two_hundred_changes(sources, tmp_path, data):
         one_sentence(error)
         return
     finally:
-        assert time.perf_counter() - start < 10.0
+        assert time.process_time() - start < 20.0
     check_use(model, arrays)

@@ -12,8 +12,10 @@ import click
 from varbump.cli.columns import Columns, Rows, choose, read_rows
 from varbump.cli.options import Sizes, for_scripts, path_argument, replaces
 from varbump.cli.output import check_target, new_folder
+from varbump.cli.output_names import check_names_of_table
 from varbump.cli.screen import Screen, silenced
-from varbump.cli.tables import open_table
+from varbump.cli.standard_input import NAME, STANDARD, table_file
+from varbump.cli.tables import Table, open_table
 
 __all__ = ["fit"]
 
@@ -45,12 +47,16 @@ __all__ = ["fit"]
 def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, force: bool, **options: Any) -> None:
     """Learn to predict the --target of a table (CSV, TSV or Parquet, by suffix) from its other columns.
 
+    DATA is a file, or - for standard input.
+
     Writes the folder --out: the model, run.json (what was done, and scores), held_out.csv and pictures.
     """
     screen = Screen(as_json=options["as_json"], quiet=options["quiet"])
     started = time.perf_counter()
-    table = open_table(data, options["delimiter"])
+    file = click.get_current_context().with_resource(table_file(data))
+    table = open_table(file, options["delimiter"], NAME if data == STANDARD else None)
     columns = choose(table, targets, [name.strip() for name in features.split(",")] if features is not None else [])
+    check_names_of_table(table.name, [*columns.features, *columns.targets], columns.targets)
     check_target(out, force=force, folder=True)
     with screen.waiting(f"reading {table.name}"):
         rows = read_rows(table, columns, drop_missing=options["drop_missing"])
@@ -60,7 +66,7 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
     check_names(options)
     with silenced():
         fitted: Fitted = fit_rows(columns, rows, options, verbose=int(screen.talks))
-        info = fitted.info | {"data": _about(data, rows, table.columns), "arguments": _arguments(columns, out, options)}
+        info = fitted.info | {"data": _about(file, rows, table), "arguments": _arguments(columns, out, options)}
         info["seconds"] = round(time.perf_counter() - started, 1)
         with new_folder(out) as folder, screen.waiting("drawing"):
             fitted.write(folder)
@@ -71,11 +77,12 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
     screen.result({"run": str(out), **info})
 
 
-def _about(data: Path, rows: Rows, names: list[str]) -> dict[str, Any]:
+def _about(file: Path, rows: Rows, table: Table) -> dict[str, Any]:
     from varbump.cli.run_file import checksum
 
     count = len(rows.x) + rows.num_dropped
-    return {"file": data.name, "rows": count, "dropped": rows.num_dropped, "columns": names, "sha256": checksum(data)}
+    about = {"file": table.name, "rows": count, "dropped": rows.num_dropped, "columns": table.columns}
+    return {**about, "sha256": checksum(file)}
 
 
 def _arguments(columns: Columns, out: Path, options: dict[str, Any]) -> dict[str, Any]:

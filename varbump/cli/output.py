@@ -29,6 +29,8 @@ def check_target(path: Path, *, force: bool, folder: bool = False) -> None:
         raise UserError(f"--out {path} is a file, but a folder is to be made")
     if not folder and path.is_dir():
         raise UserError(f"--out {path} is a directory, but a file is to be made")
+    if not folder and not path.is_file():
+        raise UserError(f"--out {path} is no regular file but a pipe, a terminal or a device; name a file")
     if folder and any(path.iterdir()) and not (path / MARK).is_file():
         raise UserError(f"--out {path} holds other things than a run of varbump and will not be replaced; name another")
     if not force:

@@ -39,6 +39,8 @@ def page_of(run: Run) -> str:
         parts.append(section("Predicted against observed", seen, _note_points(len(x))))
         drawn = picture(pictures.calibration(run.targets, evaluation), "Coverage of intervals against their level")
         parts.append(section("Calibration", drawn, paragraph(evaluation.judgement)))
+    elif info["rows"]["held_out"]:
+        parts.append(section("Held-out rows", paragraph(f"{HELD_OUT} is missing, so there are no plots.")))
     shown = order[:MOST_BANDS]
     with library_errors():
         along = slices(model, run.statistic("median"), run.statistic("min"), run.statistic("max"), shown)
