@@ -259,8 +259,8 @@ def test_true_and_false_are_numbers(folder, monkeypatch):
     np.testing.assert_array_equal(Stub.last[1].x, [[i % 2, 0] for i in range(12)])
 
 
-EMPTY = """ ? - #N/A #n/a #NA -1.#IND -1.#QNAN -NaN -nan 1.#IND 1.#QNAN <NA> <na> N/A n/a NA na Na NULL Null null NaN nan
-NAN None NONE none""".split()
+EMPTY = """ ? - #N/A #n/a #NA -1.#IND -1.#QNAN -NaN -nan 1.#IND 1.#QNAN <NA> <na> N/A n/a NA na Na NULL Null null NaN
+nan NAN None NONE none""".split()
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

@@ -148,7 +148,7 @@ HOSTILE = {
     "an unknown likelihood": (put("configuration", "likelihood", "class", "varbump>Poisson"), "likelihood is Poisson"),
     "no likelihood": (put("configuration", "likelihood", None), "must be an object"),
     "a million million targets": (put("configuration", "likelihood", "config", "num_targets", 10**12), "num_targets"),
-    "a million targets": (put("configuration", "likelihood", "config", "num_targets", 10**6), "learn 1,000,000 numbers"),
+    "a million targets": (put("configuration", "likelihood", "config", "num_targets", 10**6), "learn 1,000,000 num"),
     "a negative noise": (put("configuration", "likelihood", "config", "scale", -1.0), "cannot be made"),
 }  # fmt: skip
 
@@ -170,7 +170,7 @@ MANY = {"class": "varbump>LearnedNormalLikelihood", "config": {"num_targets": 2*
 GENERATOR = ("configuration", "parameters", "random_state", "RandomState")
 
 REGRESSOR = {
-    "an unknown parameter": (put("configuration", "parameters", "hello", 1), "does not describe"),
+    "an unknown parameter": (put("configuration", "parameters", "hello", 1), "is unknown"),
     "a parameter out of range": (put("configuration", "parameters", "n_draws", 0), "n_draws"),
     "a function": (put("configuration", "parameters", "activation", {"activation": "system"}), "system, which cannot"),
     "another value": (put("configuration", "parameters", "activation", {"eval": "1"}), "must not be"),
@@ -180,8 +180,8 @@ REGRESSOR = {
     "a million features": (put("configuration", "arguments", "num_features", 10**6), "should have shape"),
     "a million targets": (put("configuration", "arguments", "num_outputs", 10**6), "should have shape"),
     "no arguments": (put("configuration", "arguments", {}), "num_outputs must be an integer"),
-    "an unknown argument": (put("configuration", "arguments", "hello", 1), "does not describe"),
-    "no members": (put("configuration", "likelihoods", []), "should have shape"),
+    "an unknown argument": (put("configuration", "arguments", "hello", 1), "is unknown"),
+    "no members": (put("configuration", "likelihoods", []), "no members"),
     "too many members": (put("configuration", "likelihoods", [{}, {}]), "must be an object"),
     "names that do not fit": (put("configuration", "feature_names", ["a"]), "list of 2 words"),
     "names that are numbers": (put("configuration", "feature_names", [1, 2]), "list of 2 words"),

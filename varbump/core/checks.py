@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from varbump.core.keras import refuse_keras3
+from varbump.core.array_like import as_array
 
 __all__ = [
     "MAX_DRAWS",
@@ -59,6 +59,8 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        If it is not an array, such as a tf.data.Dataset, a generator or the name of a file.
     ValueError
         If there are no rows, if entries are not numbers, or if any is nan or infinite.
 
@@ -67,10 +69,9 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
     UserWarning
         If `dtype` is too coarse for a column, so that distinct values become equal.
     """
-    refuse_keras3(value, argument)
     if np.ma.is_masked(value):
         raise ValueError(f"{argument} is a masked array with masked entries; drop or fill them first")
-    array = np.asarray(value)
+    array = as_array(value, argument)
     if array.dtype.kind not in "fiub":
         raise ValueError(_no_numbers(array, argument))
     if array.ndim == 0:

@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from varbump.core.array_like import check_array_like, detached
 from varbump.core.checks import MAX_DRAWS, check_draws, check_shares, intervals
 from varbump.core.random import generator
 from varbump.diagnostics import ParameterReport, parameter_report
@@ -227,6 +228,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If X or y is not an array, such as a tf.data.Dataset or a generator.
         ValueError
             If X, y or sample_weight are not finite or do not match, or a parameter is out of range.
         NonFiniteLossError
@@ -443,6 +446,10 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
 
     def _validated(self, X: Any, *y: Any, **options: Any) -> Any:
         """Validate X and y with scikit-learn, as float64; errors name the column of X at fault."""
+        for value, name in zip((X, *y), "Xy", strict=False):
+            if not hasattr(value, "toarray") and (value is not None or name == "X"):  # as scikit-learn wants it
+                check_array_like(value, name)
+        X, *y = map(detached, (X, *y))
         try:
             return validate_data(self, X, *y, dtype=np.float64, **options)
         except (TypeError, ValueError) as error:
