@@ -136,6 +136,8 @@ CASES = {
     "no target": ("data.csv", GOOD, [], 2, ["--target"]),
     "no data": (None, None, SMALL, 2, ["DATA"]),
     "test size": ("data.csv", GOOD, [*SMALL, "--test-size", "1.5"], 2, ["--test-size", "1.5"]),
+    "test size that is none": ("data.csv", GOOD, [*SMALL, "--test-size", "nan"], 2, ["--test-size", "nan"]),
+    "endless passes": ("data.csv", GOOD, [*SMALL, "--max-iter", "9" * 30], 2, ["--max-iter"]),
     "negative seed": ("data.csv", GOOD, [*SMALL, "--seed", "-1"], 2, ["--seed"]),
     "unknown likelihood": ("data.csv", GOOD, [*SMALL, "--likelihood", "binomial"], 2, ["binomial", "student_t"]),
     "unknown family": ("data.csv", GOOD, [*SMALL, "--posterior", "cauchy"], 2, ["--posterior", "cauchy", "low_rank"]),

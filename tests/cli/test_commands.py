@@ -217,11 +217,46 @@ def test_report_of_an_edited_run(run, tmp_path, data):
     assert (folder / "report.html").exists() == (result.exit_code == 0)
 
 
+HELD_OUT = {
+    "empty": ("", "held_out.csv is empty"),
+    "a header only": ("a\n", "held_out.csv has no"),
+    "an empty cell": (None, "is damaged: it has empty or infinite cells"),
+}
+
+
+@pytest.mark.parametrize("case", HELD_OUT)
+def test_held_out_rows_that_were_changed(case, run, tmp_path):
+    text, words = HELD_OUT[case]
+    shutil.copytree(run[0] / "run", tmp_path / "run")
+    path = tmp_path / "run" / "held_out.csv"
+    if text is None:
+        header, first, *others = path.read_text().splitlines()
+        text = "\n".join([header, "," + first.split(",", 1)[1], *others])
+    path.write_text(text)
+    result = invoke("report", tmp_path / "run", code=1)
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_columns_that_are_no_text(run, tmp_path):
+    """Lists can be kept in Parquet; for a text table they are refused before a line is written."""
+    folder, _, x, _ = run
+    table = pa.table({**dict(zip(FEATURES, x[:2].T, strict=True)), "list": [[1], [2]]})
+    parquet.write_table(table, tmp_path / "new.parquet")
+    for out in ("-", tmp_path / "p.csv"):
+        result = invoke("predict", folder / "run", tmp_path / "new.parquet", "--keep", "--out", out, code=1)
+        assert "--keep: a column cannot be written as text" in result.stderr
+        assert result.stdout == ""
+    assert not (tmp_path / "p.csv").exists()
+
+
 PREDICTIONS = {
     "no percentages": (["--intervals", "half"], 2, "half"),
     "percentage of 100": (["--intervals", "50,100"], 2, "between 0 and 100"),
     "twice": (["--intervals", "50,50.0"], 2, "twice"),
     "nan": (["--intervals", "nan"], 2, "between"),
+    "names that are one": (["--intervals", "95,95.00001"], 2, "at most six digits"),
+    "an end beyond all numbers": (["--intervals", "99.99999999999999"], 2, "at most six digits"),
     "out exists": (["--out", "{folder}/data.csv"], 1, "is the table to read"),
     "out has no kind": (["--out", "{folder}/p.xlsx"], 1, ".csv, .tsv or .parquet"),
     "out is a pipe": (["--out", "{folder}/pipe.csv", "--force"], 1, "no regular file"),

@@ -6,6 +6,7 @@ import re
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import tf_keras
 from tampered import HEADER, arrays_of, members, put, refused, tampered, with_arrays, write
@@ -169,7 +170,8 @@ def test_targets_are_not_dropped(tmp_path):
 
 def test_draws_of_a_fitted_regressor(fitted):
     model = copy.copy(fitted).set_params(n_draws=10**18)
+    rows = pd.DataFrame(np.zeros((1, 2)), columns=fitted.feature_names_in_)
     with pytest.raises(ValueError, match="n_draws must be at most 1,000,000"):
-        model.predict(np.zeros((1, 2)))
+        model.predict(rows)
     with pytest.raises(ValueError, match="n_samples must be at most 1,000,000"):
-        fitted.sample_y(np.zeros((1, 2)), n_samples=10**18)
+        fitted.sample_y(rows, n_samples=10**18)

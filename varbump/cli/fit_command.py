@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from varbump.cli.columns import Columns, Rows, choose, read_rows
-from varbump.cli.options import Sizes, for_scripts, path_argument, replaces
+from varbump.cli.options import Share, Sizes, for_scripts, path_argument, replaces
 from varbump.cli.output import check_target, new_folder
 from varbump.cli.output_names import check_names_of_table
 from varbump.cli.screen import Screen, silenced
@@ -26,7 +26,7 @@ __all__ = ["fit"]
 @click.option("--features", help="Columns to predict from, separated by commas.  [default: all others]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("run"), show_default=True, help="Folder to make.")
 @replaces
-@click.option("--test-size", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
+@click.option("--test-size", type=Share(), default=0.2, show_default=True,
               help="Fraction of the rows to hold out for scoring; 0 for none.")  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the split and fit."
@@ -41,7 +41,7 @@ __all__ = ["fit"]
 @click.option("--prior", metavar="[ard|laplace|normal|scale_mixture|trainable]", default="ard", show_default=True,
               help="Prior of the weights; ard learns how relevant each feature is.")  # fmt: skip
 @click.option("--hidden", type=Sizes(), default="50", show_default=True, help="Units of hidden layers; none: linear.")
-@click.option("--max-iter", type=click.IntRange(1), help="Passes over the rows.  [default: about 20,000 steps]")
+@click.option("--max-iter", type=click.IntRange(1, 10**9), help="Passes over the rows.  [default: about 20,000 steps]")
 @click.option("--members", type=click.IntRange(1, 100), default=4, show_default=True, help="Networks to pool.")
 @for_scripts
 def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, force: bool, **options: Any) -> None:

@@ -157,11 +157,14 @@ def _text(stream: Any, delimiter: str) -> Iterator[Any]:
 
     def write(batch: pa.RecordBatch) -> None:
         if not writers:
+            options = arrow_csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="needed")
+            try:
+                writers.append(arrow_csv.CSVWriter(stream, batch.schema, write_options=options))
+            except pa.ArrowInvalid as error:  # lists and the like, in Parquet
+                raise UserError(f"--keep: a column cannot be written as text ({error}); write Parquet") from None
             line = io.StringIO()
             csv.writer(line, delimiter=delimiter, lineterminator="\n").writerow(batch.schema.names)
             stream.write(line.getvalue().encode())
-            options = arrow_csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="needed")
-            writers.append(arrow_csv.CSVWriter(stream, batch.schema, write_options=options))
         writers[0].write_batch(batch)
 
     yield write

@@ -10,7 +10,7 @@ from typing import Any
 
 from varbump.cli.errors import listed
 
-__all__ = ["STATISTICS", "Fault", "check_content"]
+__all__ = ["Fault", "STATISTICS", "check_content"]
 
 STATISTICS = ("min", "lower_quartile", "median", "upper_quartile", "max")
 

@@ -449,9 +449,9 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         for value, name in zip((X, *y), "Xy", strict=False):
             if not hasattr(value, "toarray") and (value is not None or name == "X"):  # as scikit-learn wants it
                 check_array_like(value, name)
-        X, *y = map(detached, (X, *y))
+        arrays = map(detached, (X, *y))
         try:
-            return validate_data(self, X, *y, dtype=np.float64, **options)
+            return validate_data(self, *arrays, dtype=np.float64, **options)
         except (TypeError, ValueError) as error:
             name_column(X, error)
             raise
