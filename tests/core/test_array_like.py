@@ -55,7 +55,6 @@ NO_ARRAYS = {
 }
 
 OF_NO_REGRESSOR = {
-    "none": (lambda: None, "got None; pass a NumPy array"),
     "sparse matrix": (lambda: scipy.sparse.csr_matrix(X), r"got a csr_matrix; it is sparse: pass {name}.toarray\(\)"),
     "ragged tensor": (lambda: tf.ragged.constant([[1.0], [2.0, 3.0]]), "got a RaggedTensor"),
 }
@@ -103,6 +102,11 @@ def test_the_regressor(name):
         vb.VariationalRegressor().fit(X, make())
     with pytest.raises(TypeError, match="^X must be an array .*got None"):
         vb.VariationalRegressor().fit(None, Y[:, 0])
+
+
+def test_nothing():
+    with pytest.raises(TypeError, match="^x must be an array with a row for each observation, got None; pass a"):
+        as_array(None, "x")
 
 
 def test_arrays_of_other_libraries():

@@ -45,8 +45,8 @@ def predict(
     """Predict the rows of DATA with the model in the folder RUN: mean, sd and intervals of each.
 
     Tables are read and written in pieces, CSV, TSV or Parquet by suffix; DATA is a file, or - for standard input.
-    Features are found by name, in any order. Text tables get 7 significant digits, and as many more as keep 7 of the sd;
-    Parquet holds all of them.
+    Features are found by name, in any order. Text tables get 7 significant digits, and as many more as keep 7 of the
+    sd; Parquet holds all of them.
     """
     to_stdout = out == STANDARD
     if to_stdout and as_json:
