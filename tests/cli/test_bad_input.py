@@ -1,8 +1,11 @@
 """Every slip of a user ends in one sentence, exit code 1 or 2, and nothing written."""
 
 import gzip
+import hashlib
 import json
 import os
+import tempfile
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +48,9 @@ CASES = {
     "unknown suffix": ("data.xlsx", GOOD, SMALL, 1, ["data.xlsx", ".csv, .tsv or .parquet"]),
     "no suffix": ("data", GOOD, SMALL, 1, ["data", ".csv"]),
     "unreadable": ("data.csv", permission, SMALL, 1, ["permission denied"]),
+    "pipe": ("data.csv", lambda path: os.mkfifo(path), SMALL, 1, ["data.csv is no regular file", "write -"]),
+    "device": ("/dev/null", None, SMALL, 1, ["/dev/null is no regular file", "write -"]),
+    "no standard input": ("-", None, SMALL, 1, ["standard input is empty"]),
     "empty file": ("data.csv", "", SMALL, 1, ["data.csv is empty"]),
     "only a line break": ("data.csv", "\n", SMALL, 1, ["has no rows"]),
     "header only": ("data.csv", "a,b,y\n", SMALL, 1, ["has no rows"]),
@@ -99,13 +105,39 @@ CASES = {
     "large numbers": ("data.csv", with_row("1e200,1,2"), SMALL, 1, ["'a'", "beyond 1e154"]),
     "all dropped": ("data.csv", "a,y\n" + ",1\n" * 20, [*SMALL, "--drop-missing"], 1, ["0 rows without empty cells"]),
     "constant target": ("data.csv", "a,y\n" + "".join(f"{i},4\n" for i in range(12)), SMALL, 1, ["'y' is 4 in every"]),
+    "feature named as a prediction": (
+        "data.csv",
+        GOOD.replace("b", "mean"),
+        SMALL,
+        1,
+        ["'mean'", "predictions", "rename"],
+    ),
+    "feature named as an interval": ("data.csv", GOOD.replace("b", "lower_2.5"), SMALL, 1, ["'lower_2.5'", "rename"]),
+    "feature named as one of several": (
+        "data.csv",
+        GOOD.replace("b", "y_sd"),
+        [*SMALL, "-t", "a"],
+        1,
+        ["'y_sd'", "rename"],
+    ),
+    "target named as a prediction": ("data.csv", GOOD.replace("y", "sd"), ["-t", "sd"], 1, ["'sd'", "rename"]),
+    "feature named as in held_out.csv": (
+        "data.csv",
+        GOOD.replace("b", "predicted sd of y"),
+        SMALL,
+        1,
+        ["'predicted sd of y'", "rename"],
+    ),
     "out exists": ("data.csv", GOOD, [*SMALL, "--out", "taken"], 1, ["taken exists", "--force"]),
     "out is no run": ("data.csv", GOOD, [*SMALL, "--out", "other", "--force"], 1, ["other", "will not be replaced"]),
+    "out is a pipe": ("data.csv", GOOD, [*SMALL, "--out", "pipe"], 1, ["pipe is a file"]),
     "out is a file": ("data.csv", GOOD, [*SMALL, "--out", "file"], 1, ["file is a file"]),
     "out without parent": ("data.csv", GOOD, [*SMALL, "--out", "no/run"], 1, ["does not exist"]),
     "no target": ("data.csv", GOOD, [], 2, ["--target"]),
     "no data": (None, None, SMALL, 2, ["DATA"]),
     "test size": ("data.csv", GOOD, [*SMALL, "--test-size", "1.5"], 2, ["--test-size", "1.5"]),
+    "test size that is none": ("data.csv", GOOD, [*SMALL, "--test-size", "nan"], 2, ["--test-size", "nan"]),
+    "endless passes": ("data.csv", GOOD, [*SMALL, "--max-iter", "9" * 30], 2, ["--max-iter"]),
     "negative seed": ("data.csv", GOOD, [*SMALL, "--seed", "-1"], 2, ["--seed"]),
     "unknown likelihood": ("data.csv", GOOD, [*SMALL, "--likelihood", "binomial"], 2, ["binomial", "student_t"]),
     "unknown family": ("data.csv", GOOD, [*SMALL, "--posterior", "cauchy"], 2, ["--posterior", "cauchy", "low_rank"]),
@@ -133,6 +165,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("")
     (tmp_path / "file").write_text("")
+    os.mkfifo(tmp_path / "pipe")
     return tmp_path
 
 
@@ -226,6 +259,66 @@ def test_true_and_false_are_numbers(folder, monkeypatch):
     (folder / "data.csv").write_text("a,b,y\n" + "".join(f"{bool(i % 2)},{'fAlSe'},{i}\n" for i in range(12)))
     assert CliRunner().invoke(command, ["fit", "data.csv", *SMALL]).exit_code == 0
     np.testing.assert_array_equal(Stub.last[1].x, [[i % 2, 0] for i in range(12)])
+
+
+EMPTY = """ ? - #N/A #n/a #NA -1.#IND -1.#QNAN -NaN -nan 1.#IND 1.#QNAN <NA> <na> N/A n/a NA na Na NULL Null null NaN
+nan NAN None NONE none""".split()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_all_ways_to_write_an_empty_cell(folder, monkeypatch, kind):
+    monkeypatch.setattr(varbump.cli.fitting, "fit_rows", Stub)
+    cells = ["", " ", "#N/A N/A", *EMPTY, *(str(i) for i in range(12))]
+    if kind == "csv":
+        (folder / "data.csv").write_text("a,y\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells)))
+    else:
+        parquet.write_table(
+            pa.table({"a": pa.array(cells, pa.large_string()), "y": range(len(cells))}), folder / "data.parquet"
+        )
+    result = CliRunner().invoke(command, ["fit", f"data.{kind}", *SMALL])
+    assert f"{len(cells) - 12} empty cells" in result.stderr
+    result = CliRunner().invoke(command, ["fit", f"data.{kind}", *SMALL, "--drop-missing"])
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(Stub.last[1].x[:, 0], range(12))
+
+
+def made_csv(folder):
+    return GOOD.encode()
+
+
+def made_gzip(folder):
+    return gzip.compress(GOOD.encode())
+
+
+def made_in_parquet(folder):
+    made_parquet(a=NUMBERS, b=NUMBERS, y=NUMBERS)(folder / "made.parquet")
+    return (folder / "made.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "made", [lambda folder: GOOD.encode(), made_gzip, made_in_parquet], ids=["csv", "gzip", "parquet"]
+)
+def test_standard_input(folder, monkeypatch, made):
+    """The table, its name and its checksum are those of a file; nothing stays behind."""
+    monkeypatch.setattr(varbump.cli.fitting, "fit_rows", Stub)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "other"))
+    content = made(folder)
+    result = CliRunner().invoke(command, ["fit", "-", *SMALL, "--out", "new"], input=content)
+    assert result.exit_code == 0, result.output
+    assert Stub.last[0].features == ["a", "b"]
+    np.testing.assert_array_equal(Stub.last[1].x[:, 0], range(12))
+    data = json.loads((folder / "new" / "run.json").read_text())["data"]
+    assert (data["file"], data["sha256"]) == ("standard input", hashlib.sha256(content).hexdigest())
+    assert os.listdir(folder / "other") == ["thesis.tex"]
+
+
+def test_a_terminal_is_no_table(folder, monkeypatch):
+    monkeypatch.setattr(
+        "varbump.cli.standard_input.sys", SimpleNamespace(stdin=SimpleNamespace(closed=False, isatty=lambda: True))
+    )
+    result = CliRunner().invoke(command, ["fit", "-", *SMALL])
+    assert result.exit_code == 1
+    assert "standard input, which is a terminal; pipe a table into it" in result.stderr
 
 
 def test_ten_thousand_columns(folder, monkeypatch):

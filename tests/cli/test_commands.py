@@ -1,6 +1,7 @@
 """From a table to a run, predictions and a page, with a tiny training."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,10 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from edited_json import edited
+from hypothesis import HealthCheck, given, settings, strategies as st
 from pyarrow import csv, parquet
 
 import varbump as vb
 from varbump.cli.app import varbump as command
+from varbump.cli.run_content import STATISTICS
 from varbump.cli.tables import open_table
 
 EVIL = '<script>alert("x")</script>'
@@ -106,6 +110,17 @@ def test_standard_output_and_kept_columns(run):
 
 
 @pytest.mark.slow
+def test_from_standard_input_to_standard_output(run):
+    """The same bytes as from a file."""
+    folder, *_ = run
+    of_file = invoke("predict", folder / "run", folder / "data.csv", "--out", "-")
+    content = (folder / "data.csv").read_bytes()
+    piped = CliRunner().invoke(command, ["predict", str(folder / "run"), "-", "--out", "-"], input=content)
+    assert piped.stdout == of_file.stdout
+    assert piped.stderr == ""
+
+
+@pytest.mark.slow
 def test_rows_with_empty_cells(run):
     folder, _, x, _ = run
     holes = np.where(np.arange(60) == 7, np.nan, x[:, 0])
@@ -132,6 +147,17 @@ def damaged(**changes):
     return damage
 
 
+COLUMN = {"name": "y", **dict.fromkeys((*STATISTICS, "mean", "sd"), 0)}
+
+
+def shifted(run):
+    """The features in another order: every prediction would be wrong."""
+    info = json.loads((run / "run.json").read_text())
+    for feature, other in zip(info["features"], info["features"][1:], strict=False):
+        feature["mean"] = other["mean"]
+    (run / "run.json").write_text(json.dumps(info))
+
+
 def cut_model(run):
     content = (run / "model.varbump").read_bytes()
     (run / "model.varbump").write_bytes(content[: len(content) // 2])
@@ -147,12 +173,8 @@ RUNS = {
     "later version": (damaged(format=2), ["format 2"]),
     "no features": (damaged(features=[]), ["damaged"]),
     "feature without a number": (damaged(features=[{"name": "a"}]), ["damaged"]),
-    "features of another model": (
-        damaged(
-            targets=[{"name": "y", **dict.fromkeys(("min", "lower_quartile", "median", "upper_quartile", "max"), 0)}]
-        ),
-        ["is not the model"],
-    ),  # fmt: skip
+    "features of another model": (damaged(targets=[COLUMN], noise_sd=[1.0]), ["is not the model"]),
+    "other numbers in a feature": (shifted, ["is not the model", "other numbers in column 'a'"]),
     "no model": (lambda run: (run / "model.varbump").unlink(), ["model.varbump"]),
     "cut model": (cut_model, ["model.varbump"]),
     "text as model": (lambda run: (run / "model.varbump").write_text("hello"), ["model.varbump"]),
@@ -173,13 +195,71 @@ def test_damaged_runs(case, run, tmp_path):
     assert not (tmp_path / "p.csv").exists()
 
 
+@pytest.mark.slow
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_report_of_an_edited_run(run, tmp_path, data):
+    """The page, or one sentence; never a traceback, and never half a page."""
+    folder = tmp_path / "run"
+    if not folder.exists():
+        shutil.copytree(run[0] / "run", folder)
+    (folder / "report.html").unlink(missing_ok=True)
+    content = data.draw(edited(json.loads((run[0] / "run" / "run.json").read_text())))
+    (folder / "run.json").write_bytes(content)
+    result = CliRunner().invoke(command, ["report", str(folder)])
+    assert isinstance(result.exception, (SystemExit, type(None))), (content, result.exception)
+    assert result.exit_code in (0, 1)
+    if result.exit_code:
+        assert result.stderr.count("\n") == 1
+        assert len(result.stderr) < 600
+    assert (folder / "report.html").exists() == (result.exit_code == 0)
+
+
+HELD_OUT = {
+    "empty": ("", "held_out.csv is empty"),
+    "a header only": ("a\n", "held_out.csv has no"),
+    "an empty cell": (None, "is damaged: it has empty or infinite cells"),
+}
+
+
+@pytest.mark.parametrize("case", HELD_OUT)
+def test_held_out_rows_that_were_changed(case, run, tmp_path):
+    text, words = HELD_OUT[case]
+    shutil.copytree(run[0] / "run", tmp_path / "run")
+    path = tmp_path / "run" / "held_out.csv"
+    if text is None:
+        header, first, *others = path.read_text().splitlines()
+        text = "\n".join([header, "," + first.split(",", 1)[1], *others])
+    path.write_text(text)
+    result = invoke("report", tmp_path / "run", code=1)
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_columns_that_are_no_text(run, tmp_path):
+    """Lists can be kept in Parquet; for a text table they are refused before a line is written."""
+    folder, _, x, _ = run
+    table = pa.table({**dict(zip(FEATURES, x[:2].T, strict=True)), "list": [[1], [2]]})
+    parquet.write_table(table, tmp_path / "new.parquet")
+    for out in ("-", tmp_path / "p.csv"):
+        result = invoke("predict", folder / "run", tmp_path / "new.parquet", "--keep", "--out", out, code=1)
+        assert "--keep: a column cannot be written as text" in result.stderr
+        assert result.stdout == ""
+    assert not (tmp_path / "p.csv").exists()
+
+
 PREDICTIONS = {
     "no percentages": (["--intervals", "half"], 2, "half"),
     "percentage of 100": (["--intervals", "50,100"], 2, "between 0 and 100"),
     "twice": (["--intervals", "50,50.0"], 2, "twice"),
     "nan": (["--intervals", "nan"], 2, "between"),
+    "names that are one": (["--intervals", "95,95.00001"], 2, "at most six digits"),
+    "an end beyond all numbers": (["--intervals", "99.99999999999999"], 2, "at most six digits"),
     "out exists": (["--out", "{folder}/data.csv"], 1, "is the table to read"),
     "out has no kind": (["--out", "{folder}/p.xlsx"], 1, ".csv, .tsv or .parquet"),
+    "out is a pipe": (["--out", "{folder}/pipe.csv", "--force"], 1, "no regular file"),
     "out is a directory": (["--out", "{folder}/d.csv"], 1, "is a directory"),
     "no such parent": (["--out", "{folder}/no/p.csv"], 1, "does not exist"),
     "json and stdout": (["--out", "-", "--json"], 2, "--json"),
@@ -190,6 +270,8 @@ PREDICTIONS = {
 def test_bad_arguments_of_predict(case, run):
     folder = run[0]
     (folder / "d.csv").mkdir(exist_ok=True)
+    if not (folder / "pipe.csv").exists():
+        os.mkfifo(folder / "pipe.csv")
     arguments, code, word = PREDICTIONS[case]
     arguments = [argument.format(folder=folder) for argument in arguments]
     out = [] if "--out" in arguments else ["--out", folder / "never.csv"]

@@ -4,6 +4,7 @@ import tensorflow as tf
 import tf_keras
 
 import varbump as vb
+from varbump.core.registry import by_short_name
 
 
 def test_layers_and_widths():
@@ -57,3 +58,31 @@ def test_sizes_are_checked(arguments, message):
 def test_keras_3_activation_is_refused():
     with pytest.raises(TypeError, match="activation is a Keras 3 object"):
         vb.build_network(activation=tf.keras.layers.ReLU())
+
+
+def classes(network):
+    return [(type(layer.make_posterior_fn), type(layer.make_prior_fn)) for layer in network.layers]
+
+
+def test_priors_and_posteriors_by_name():
+    """All short names, with or without "_normal", under both names of the argument; defaults are as before."""
+    for name, cls in by_short_name(vb.posteriors.PosteriorFactory).items():
+        network = vb.build_network(1, hidden_units=(), seed=0, posterior=name)
+        assert classes(network) == [(cls, type(vb.prior))]
+    for name, cls in by_short_name(vb.priors.Prior).items():
+        network = vb.build_network(1, hidden_units=(), seed=0, make_posterior_fn="mean_field_normal", prior=name)
+        assert classes(network) == [(vb.posteriors.MeanFieldNormal, cls)]
+    network = vb.build_network(1, hidden_units=(), posterior=vb.posterior, make_prior_fn="trainable_normal", seed=0)
+    assert classes(network) == [(type(vb.posterior), vb.priors.TrainableNormal)]
+    assert classes(vb.build_network(1, hidden_units=(), seed=0)) == [(type(vb.posterior), type(vb.prior))]
+
+
+def test_names_that_are_unknown_or_two():
+    with pytest.raises(ValueError, match="posterior must be one of full_covariance, .*mean_field.*, got 'gaussian'"):
+        vb.build_network(posterior="gaussian")
+    with pytest.raises(ValueError, match="prior must be one of ard, .*, or a factory, got ''"):
+        vb.build_network(make_prior_fn="")
+    with pytest.raises(ValueError, match="prior and make_prior_fn are two names of one argument"):
+        vb.build_network(prior="normal", make_prior_fn=vb.prior)
+    with pytest.raises(ValueError, match="posterior and make_posterior_fn are two names of one argument"):
+        vb.build_network(posterior="joint", make_posterior_fn=vb.posterior)

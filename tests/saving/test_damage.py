@@ -1,7 +1,6 @@
 """What comes out of a file that is damaged, or that someone has made to do harm: one sentence, or an equal model."""
 
 import copy
-import io
 import json
 import os
 import pickle
@@ -11,10 +10,9 @@ import zipfile
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from tampered import HEADER, members, npy, put, refused, tampered, with_member, write
 
 import varbump as vb
-
-HEADER = "varbump.json"
 
 
 @pytest.fixture(scope="module")
@@ -40,54 +38,12 @@ def regressor(fitted, tmp_path_factory):
     return path
 
 
-def members(path):
-    with zipfile.ZipFile(path) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def write(path, content, compression=zipfile.ZIP_STORED):
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, data in content.items():
-            archive.writestr(name, data)
-    return path
-
-
-def tampered(source, path, change):
-    """A file whose JSON has been changed in place."""
-    content = members(source)
-    header = json.loads(content[HEADER])
-    change(header)
-    return write(path, {**content, HEADER: json.dumps(header)})
-
-
-def put(*keys):
-    """A change that puts the last of `keys` where the others lead."""
-    *path, last, value = keys
-
-    def change(header):
-        for key in path:
-            header = header[key]
-        header[last] = value
-
-    return change
-
-
 def layer(number, *keys):
     return put("configuration", "layers", number, *keys)
 
 
 def config(number, *keys):
     return layer(number, "config", *keys)
-
-
-def refused(path):
-    with pytest.raises(vb.ArchiveError) as caught:
-        vb.load(path)
-    assert isinstance(caught.value, ValueError)
-    message = str(caught.value)
-    assert message.startswith(f"{path} cannot be loaded: ")
-    assert len(message) < len(str(path)) + 700
-    return message
 
 
 def test_nothing_there(tmp_path):
@@ -145,12 +101,12 @@ HOSTILE = {
     "shape of fractions": (put("arrays", "weights/0/1", "shape", [9.0]), "cannot have shape"),
     "too many axes": (put("arrays", "weights/0/1", "shape", [1] * 64), "cannot have shape"),
     "huge shape": (put("arrays", "weights/0/1", "shape", [10**15]), "cannot have shape"),
-    "huge product": (put("arrays", "weights/0/1", "shape", [999, 999, 999]), "larger than the file"),
+    "huge product": (put("arrays", "weights/0/1", "shape", [999, 999, 999]), "larger than its part"),
     "another shape": (put("arrays", "weights/0/1", "shape", [3, 3]), r"weights/0/1 should have shape \(9,\)"),
     "another dtype": (put("arrays", "weights/0/1", "dtype", "int32"), "dtype"),
     "another digest": (put("arrays", "weights/0/1", "sha256", "0" * 64), "SHA-256"),
     "a million units": (config(1, "units", 10**6), r"should have shape .* by its configuration"),
-    "more units than there are": (config(1, "units", 10**12), r"should have shape .* by its configuration"),
+    "more units than there are": (config(1, "units", 10**12), "more than 16,777,216 numbers of each row"),
     "no units": (config(1, "units", 0), "units must be a positive integer"),
     "units as text": (config(1, "units", "3"), "units must not be 3"),
     "units true": (config(1, "units", True), "units must be a positive integer"),
@@ -192,7 +148,7 @@ HOSTILE = {
     "an unknown likelihood": (put("configuration", "likelihood", "class", "varbump>Poisson"), "likelihood is Poisson"),
     "no likelihood": (put("configuration", "likelihood", None), "must be an object"),
     "a million million targets": (put("configuration", "likelihood", "config", "num_targets", 10**12), "num_targets"),
-    "a million targets": (put("configuration", "likelihood", "config", "num_targets", 10**6), "should have shape"),
+    "a million targets": (put("configuration", "likelihood", "config", "num_targets", 10**6), "learn 1,000,000 num"),
     "a negative noise": (put("configuration", "likelihood", "config", "scale", -1.0), "cannot be made"),
 }  # fmt: skip
 
@@ -214,7 +170,7 @@ MANY = {"class": "varbump>LearnedNormalLikelihood", "config": {"num_targets": 2*
 GENERATOR = ("configuration", "parameters", "random_state", "RandomState")
 
 REGRESSOR = {
-    "an unknown parameter": (put("configuration", "parameters", "hello", 1), "does not describe"),
+    "an unknown parameter": (put("configuration", "parameters", "hello", 1), "is unknown"),
     "a parameter out of range": (put("configuration", "parameters", "n_draws", 0), "n_draws"),
     "a function": (put("configuration", "parameters", "activation", {"activation": "system"}), "system, which cannot"),
     "another value": (put("configuration", "parameters", "activation", {"eval": "1"}), "must not be"),
@@ -224,8 +180,8 @@ REGRESSOR = {
     "a million features": (put("configuration", "arguments", "num_features", 10**6), "should have shape"),
     "a million targets": (put("configuration", "arguments", "num_outputs", 10**6), "should have shape"),
     "no arguments": (put("configuration", "arguments", {}), "num_outputs must be an integer"),
-    "an unknown argument": (put("configuration", "arguments", "hello", 1), "does not describe"),
-    "no members": (put("configuration", "likelihoods", []), "should have shape"),
+    "an unknown argument": (put("configuration", "arguments", "hello", 1), "is unknown"),
+    "no members": (put("configuration", "likelihoods", []), "no members"),
     "too many members": (put("configuration", "likelihoods", [{}, {}]), "must be an object"),
     "names that do not fit": (put("configuration", "feature_names", ["a"]), "list of 2 words"),
     "names that are numbers": (put("configuration", "feature_names", [1, 2]), "list of 2 words"),
@@ -238,7 +194,7 @@ REGRESSOR = {
     "a generator of words": (put(*GENERATOR, 0, ["x"]), "RandomState"),
     "a likelihood of millions": (
         put("configuration", "parameters", "likelihood", MANY),
-        "targets",
+        "learn 1,0.* numbers",
     ),
 }  # fmt: skip
 
@@ -249,22 +205,6 @@ def test_a_regressor_that_was_changed(regressor, tmp_path, name):
     change, message = REGRESSOR[name]
     found = refused(tampered(regressor, tmp_path / "model.varbump", change))
     assert re.search(message, found), found
-
-
-def npy(array, **options):
-    buffer = io.BytesIO()
-    np.save(buffer, array, **options)
-    return buffer.getvalue()
-
-
-def with_member(source, path, name, data):
-    """A file in which a member, and the digest of it, have been replaced."""
-    import hashlib
-
-    content = members(source)
-    header = json.loads(content[HEADER])
-    header["arrays"][name]["sha256"] = hashlib.sha256(data).hexdigest()
-    return write(path, {**content, f"{name}.npy": data, HEADER: json.dumps(header)})
 
 
 @pytest.mark.parametrize(

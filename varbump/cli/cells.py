@@ -13,8 +13,11 @@ from varbump.cli.errors import UserError
 
 __all__ = ["as_numbers"]
 
-MISSING = pa.array(["", "?", "-", "#N/A", "N/A", "NA", "NULL", "NaN", "None", "n/a", "na", "nan", "null", "none"])
-"""Ways to write an empty cell."""
+MISSING = pa.array(
+    ["", "?", "-", "#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>", "n/a", "na",
+     "nan", "none", "null"]
+)  # fmt: skip
+"""Ways to write an empty cell, in lower case: those of pandas, in any case, a question mark and a dash."""
 
 LONGEST_SHOWN = 30
 
@@ -43,12 +46,12 @@ def as_numbers(column: pa.Array, name: str, first_row: int, file: str) -> np.nda
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return _typed(column, name, file)
     text = pc.utf8_trim_whitespace(column)
-    text = pc.if_else(pc.is_in(text, MISSING), pa.scalar(None, text.type), text)
+    lower = pc.utf8_lower(text)
+    text = pc.if_else(pc.is_in(lower, MISSING), pa.scalar(None, text.type), text)
     try:
         return _numpy(pc.cast(text, pa.float64()))
     except pa.ArrowInvalid:
         pass
-    lower = pc.utf8_lower(text)
     is_bool = pc.is_in(lower, pa.array(["true", "false"]))
     text = pc.if_else(is_bool, pc.if_else(pc.equal(lower, "true"), "1", "0"), text)
     try:

@@ -10,10 +10,12 @@ from typing import Any
 import click
 
 from varbump.cli.columns import Columns, Rows, choose, read_rows
-from varbump.cli.options import Sizes, for_scripts, path_argument, replaces
+from varbump.cli.options import Share, Sizes, for_scripts, path_argument, replaces
 from varbump.cli.output import check_target, new_folder
+from varbump.cli.output_names import check_names_of_table
 from varbump.cli.screen import Screen, silenced
-from varbump.cli.tables import open_table
+from varbump.cli.standard_input import NAME, STANDARD, table_file
+from varbump.cli.tables import Table, open_table
 from varbump.core.interrupts import uninterrupted
 
 __all__ = ["fit"]
@@ -25,7 +27,7 @@ __all__ = ["fit"]
 @click.option("--features", help="Columns to predict from, separated by commas.  [default: all others]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("run"), show_default=True, help="Folder to make.")
 @replaces
-@click.option("--test-size", type=click.FloatRange(0, 1, max_open=True), default=0.2, show_default=True,
+@click.option("--test-size", type=Share(), default=0.2, show_default=True,
               help="Fraction of the rows to hold out for scoring; 0 for none.")  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the split and fit."
@@ -40,18 +42,22 @@ __all__ = ["fit"]
 @click.option("--prior", metavar="[ard|laplace|normal|scale_mixture|trainable]", default="ard", show_default=True,
               help="Prior of the weights; ard learns how relevant each feature is.")  # fmt: skip
 @click.option("--hidden", type=Sizes(), default="50", show_default=True, help="Units of hidden layers; none: linear.")
-@click.option("--max-iter", type=click.IntRange(1), help="Passes over the rows.  [default: about 20,000 steps]")
+@click.option("--max-iter", type=click.IntRange(1, 10**9), help="Passes over the rows.  [default: about 20,000 steps]")
 @click.option("--members", type=click.IntRange(1, 100), default=4, show_default=True, help="Networks to pool.")
 @for_scripts
 def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, force: bool, **options: Any) -> None:
     """Learn to predict the --target of a table (CSV, TSV or Parquet, by suffix) from its other columns.
 
+    DATA is a file, or - for standard input.
+
     Writes the folder --out: the model, run.json (what was done, and scores), held_out.csv and pictures.
     """
     screen = Screen(as_json=options["as_json"], quiet=options["quiet"])
     started = time.perf_counter()
-    table = open_table(data, options["delimiter"])
+    file = click.get_current_context().with_resource(table_file(data))
+    table = open_table(file, options["delimiter"], NAME if data == STANDARD else None)
     columns = choose(table, targets, [name.strip() for name in features.split(",")] if features is not None else [])
+    check_names_of_table(table.name, [*columns.features, *columns.targets], columns.targets)
     check_target(out, force=force, folder=True)
     with screen.waiting(f"reading {table.name}"):
         rows = read_rows(table, columns, drop_missing=options["drop_missing"])
@@ -61,7 +67,7 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
     check_names(options)
     with silenced():
         fitted: Fitted = fit_rows(columns, rows, options, verbose=int(screen.talks))
-        info = fitted.info | {"data": _about(data, rows, table.columns), "arguments": _arguments(columns, out, options)}
+        info = fitted.info | {"data": _about(file, rows, table), "arguments": _arguments(columns, out, options)}
         info["seconds"] = round(time.perf_counter() - started, 1)
         with new_folder(out) as folder, screen.waiting("drawing"):
             fitted.write(folder)
@@ -72,11 +78,12 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
     screen.result({"run": str(out), **info})
 
 
-def _about(data: Path, rows: Rows, names: list[str]) -> dict[str, Any]:
+def _about(file: Path, rows: Rows, table: Table) -> dict[str, Any]:
     from varbump.cli.run_file import checksum
 
     count = len(rows.x) + rows.num_dropped
-    return {"file": data.name, "rows": count, "dropped": rows.num_dropped, "columns": names, "sha256": checksum(data)}
+    about = {"file": table.name, "rows": count, "dropped": rows.num_dropped, "columns": table.columns}
+    return {**about, "sha256": checksum(file)}
 
 
 def _arguments(columns: Columns, out: Path, options: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from varbump.cli.columns import Columns, Rows
 from varbump.cli.digits import rounded
 from varbump.cli.forecasts import LEVELS, Forecast, forecast, slices
 from varbump.cli.learning import learn, library_errors, split
+from varbump.cli.output_names import held_out_names
 from varbump.cli.run_file import FORMAT, describe, versions
 from varbump.cli.scoring import MOST_ROWS, judge, score_table
 from varbump.core.printed import Table
@@ -172,7 +173,7 @@ def _write_rows(path: Path, columns: Columns, x: np.ndarray, y: np.ndarray, pred
         ends = predicted.lower[0.95], predicted.upper[0.95]
         of_target = np.stack([a[:, index] for a in (predicted.mean, predicted.sd, *ends)], axis=1)
         values.append(rounded(of_target, of_target[:, 1:2]))
-        header += [f"predicted {what} of {name}" for what in ("mean", "sd", "lower_95", "upper_95")]
+        header += held_out_names(name)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-__all__ = ["Intervals", "Sizes", "for_scripts", "path_argument", "replaces"]
+__all__ = ["Intervals", "Share", "Sizes", "for_scripts", "path_argument", "replaces"]
 
 
 class Sizes(click.ParamType):
@@ -43,9 +44,25 @@ class Intervals(click.ParamType):
             self.fail(f"{value!r} is not a list of percentages such as 50,95")
         if not all(0 < level < 100 for level in levels):
             self.fail(f"{value!r}: percentages must lie between 0 and 100, such as 50,95")
+        if any(float(f"{level:g}") != level for level in levels):  # the names of columns have no more digits
+            self.fail(f"{value!r}: percentages have at most six digits, such as 99.9999")
         if len(set(levels)) < len(levels):
             self.fail(f"{value!r} names an interval twice")
         return tuple(sorted(levels))
+
+
+class Share(click.FloatRange):
+    """Parameter type of a number from 0 to 1, without 1; a `click.FloatRange` lets nan pass."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1, max_open=True)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Parse a number."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number from 0 to 1")
+        return number
 
 
 def for_scripts(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,13 +21,13 @@ class ParquetFile:
 
     first_row = 1
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, name: str) -> None:
+        self._name = name
         try:
             self._file = parquet.ParquetFile(path)
             self.columns = list(self._file.schema_arrow.names)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise UserError(f"{path.name} is not a Parquet file, or it is damaged: {_first_line(error)}") from None
+            raise UserError(f"{name} is not a Parquet file, or it is damaged: {_first_line(error)}") from None
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Iterate over batches of these columns, with their own types."""
@@ -35,7 +35,7 @@ class ParquetFile:
             for batch in self._file.iter_batches(ROWS, columns=list(names)):
                 yield batch.select(list(names))
         except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{self._path.name} is damaged: {_first_line(error)}") from None
+            raise UserError(f"{self._name} is damaged: {_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:

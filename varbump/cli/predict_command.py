@@ -19,14 +19,14 @@ from varbump.cli.digits import rounded
 from varbump.cli.errors import UserError
 from varbump.cli.options import Intervals, for_scripts, path_argument, replaces
 from varbump.cli.output import check_target, new_file
+from varbump.cli.output_names import prediction_names
 from varbump.cli.run_file import Run, read_run
 from varbump.cli.screen import Screen, silenced
+from varbump.cli.standard_input import NAME, STANDARD, table_file
 from varbump.cli.tables import KINDS, Table, kind_of, open_table
 from varbump.core.interrupts import uninterrupted
 
 __all__ = ["predict"]
-
-STDOUT = Path("-")
 
 
 @click.command(short_help="Predict the rows of a table.")
@@ -45,19 +45,21 @@ def predict(
 ) -> None:  # fmt: skip
     """Predict the rows of DATA with the model in the folder RUN: mean, sd and intervals of each.
 
-    Tables are read and written in pieces, CSV, TSV or Parquet by suffix. Features are found by name, in any order.
-    Text tables get 7 significant digits, and as many more as keep 7 of the sd; Parquet holds all of them.
+    Tables are read and written in pieces, CSV, TSV or Parquet by suffix; DATA is a file, or - for standard input.
+    Features are found by name, in any order. Text tables get 7 significant digits, and as many more as keep 7 of the
+    sd; Parquet holds all of them.
     """
-    to_stdout = out == STDOUT
+    to_stdout = out == STANDARD
     if to_stdout and as_json:
         raise click.UsageError("--json cannot go with --out -: both need standard output")
     screen = Screen(as_json=as_json, quiet=quiet or to_stdout)
     the_run = read_run(run)
-    table = open_table(data, delimiter)
+    file = click.get_current_context().with_resource(table_file(data))
+    table = open_table(file, delimiter, NAME if data == STANDARD else None)
     table.require(the_run.features, f", a feature of {run}")
     if not to_stdout:
         kind_of(out)
-        if out.absolute() == data.absolute():
+        if data != STANDARD and out.absolute() == data.absolute():
             raise UserError(f"--out {out} is the table to read; name another")
         check_target(out, force=force)
     kept, text = list(table.columns) if keep else [], to_stdout or KINDS[kind_of(out)] is not None
@@ -85,9 +87,7 @@ def predict(
 
 
 def _names(run: Run, intervals: Sequence[float], taken: set[str]) -> list[str]:
-    ends = [f"{end}_{level:g}" for level in intervals for end in ("lower", "upper")]
-    several = len(run.targets) > 1
-    names = [f"{target}_{what}" if several else what for target in run.targets for what in ("mean", "sd", *ends)]
+    names = prediction_names(run.targets, intervals)
     clash = [name for name in names if name in taken]
     if clash:
         raise UserError(f"--keep: the table has a column {clash[0]!r} already; rename it or leave --keep out")
@@ -125,7 +125,7 @@ def _rows(
 @contextmanager
 def _sink(out: Path, names: Sequence[str]) -> Iterator[Any]:
     """Yield a function that writes a batch to `out`, in the format of its suffix, or to standard output as CSV."""
-    if out == STDOUT:
+    if out == STANDARD:
         with _text(pa.PythonFile(sys.stdout.buffer, mode="w"), ",") as write:
             yield write
         return
@@ -158,11 +158,14 @@ def _text(stream: Any, delimiter: str) -> Iterator[Any]:
 
     def write(batch: pa.RecordBatch) -> None:
         if not writers:
+            options = arrow_csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="needed")
+            try:
+                writers.append(arrow_csv.CSVWriter(stream, batch.schema, write_options=options))
+            except pa.ArrowInvalid as error:  # lists and the like, in Parquet
+                raise UserError(f"--keep: a column cannot be written as text ({error}); write Parquet") from None
             line = io.StringIO()
             csv.writer(line, delimiter=delimiter, lineterminator="\n").writerow(batch.schema.names)
             stream.write(line.getvalue().encode())
-            options = arrow_csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="needed")
-            writers.append(arrow_csv.CSVWriter(stream, batch.schema, write_options=options))
         writers[0].write_batch(batch)
 
     yield write

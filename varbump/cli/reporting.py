@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from varbump.cli import pictures
+from varbump.cli.errors import UserError
 from varbump.cli.fitting import HELD_OUT, most_relevant
 from varbump.cli.forecasts import LEVELS, forecast, slices
 from varbump.cli.learning import library_errors
@@ -32,6 +33,8 @@ def page_of(run: Run) -> str:
         held_out = open_table(run.folder / HELD_OUT)
         held_out.require([*run.features, *run.targets])
         values = held_out.read([*run.features, *run.targets])
+        if not np.isfinite(values).all():
+            raise UserError(f"{run.folder / HELD_OUT} is damaged: it has empty or infinite cells; fit again")
         x, y = values[:, : len(run.features)], values[:, len(run.features) :]
         with library_errors():
             evaluation, predicted = evaluate(model, x, y), forecast(model, x, LEVELS)
@@ -39,6 +42,8 @@ def page_of(run: Run) -> str:
         parts.append(section("Predicted against observed", seen, _note_points(len(x))))
         drawn = picture(pictures.calibration(run.targets, evaluation), "Coverage of intervals against their level")
         parts.append(section("Calibration", drawn, paragraph(evaluation.judgement)))
+    elif info["rows"]["held_out"]:
+        parts.append(section("Held-out rows", paragraph(f"{HELD_OUT} is missing, so there are no plots.")))
     shown = order[:MOST_BANDS]
     with library_errors():
         along = slices(model, run.statistic("median"), run.statistic("min"), run.statistic("max"), shown)

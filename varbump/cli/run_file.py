@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from varbump.cli.errors import UserError
+from varbump.cli.run_content import STATISTICS, check_content
+from varbump.core.strict_json import parse_json
 from varbump.version import __version__
 
 __all__ = ["FORMAT", "Run", "checksum", "describe", "load_model", "read_run", "versions"]
@@ -23,7 +24,8 @@ NAME = "run.json"
 
 LIBRARIES = ("tensorflow", "tensorflow-probability", "tf-keras", "numpy", "scikit-learn", "pyarrow")
 
-STATISTICS = ("min", "lower_quartile", "median", "upper_quartile", "max")
+SAME_MEAN = 1e-6
+"""Largest difference between a mean in run.json and in the model, in sds: they differ by rounding errors only."""
 
 
 class Run(NamedTuple):
@@ -58,23 +60,24 @@ def read_run(folder: Path) -> Run:
     if not path.is_file():
         raise UserError(f"{folder} is not the folder of a run: it has no {NAME}")
     try:
-        info = json.loads(path.read_text("utf-8"))
-        found = info["format"]
-        if isinstance(found, int) and found > FORMAT:
+        info = parse_json(path.read_bytes())
+        found = info.get("format") if isinstance(info, dict) else None
+        if type(found) is int and found > FORMAT:
             raise UserError(
-                f"{path} is of format {found} (varbump {info.get('varbump')}), but this is varbump {__version__}, "
-                f"which reads up to {FORMAT}"
+                f"{path} is of format {str(found):.40} (varbump {str(info.get('varbump')):.40}), but this is varbump "
+                f"{__version__}, which reads up to {FORMAT}"
             )
-        features, targets = ([str(column["name"]) for column in info[kind]] for kind in ("features", "targets"))
-        for column in (*info["features"], *info["targets"]):
-            for statistic in STATISTICS:
-                float(column[statistic])
-        if found != FORMAT or not features or not targets or not isinstance(info["rows"], dict):
-            raise ValueError
+        check_content(info)
+        if found != FORMAT:
+            raise ValueError(f"format must be {FORMAT}, got {found}")
     except OSError as error:
         raise UserError(f"{path} may not be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UserError(f"{path} is damaged: it is not what varbump fit has written; fit again") from None
+    except (ValueError, RecursionError) as error:
+        what = " ".join(str(error).split()) or "it is nested too deeply"
+        raise UserError(
+            f"{path} is damaged: {what:.300}; it is not what varbump fit has written, so fit again"
+        ) from None
+    features, targets = ([column["name"] for column in info[kind]] for kind in ("features", "targets"))
     return Run(folder, info, features, targets)
 
 
@@ -94,6 +97,12 @@ def load_model(run: Run) -> Any:
     fits = isinstance(model, VariationalRegressor) and model.n_features_in_ == len(run.features)
     if not fits or len(model.y_scaler_.scale_) != len(run.targets):
         raise UserError(f"{path} is not the model that {NAME} describes; fit again")
+    for feature, mean, scale in zip(run.info["features"], model.x_scaler_.mean_, model.x_scaler_.scale_, strict=True):
+        if abs(feature["mean"] - mean) > SAME_MEAN * scale + 1e-9 * abs(mean):
+            raise UserError(
+                f"{path} is not the model that {NAME} describes: it has learned from other numbers in column "
+                f"{feature['name']!r:.60}; fit again"
+            )
     return model
 
 

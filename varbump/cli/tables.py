@@ -29,22 +29,22 @@ class Table:
     Attributes
     ----------
     name : str
-        Name of the file, for messages.
+        Name of the file, for messages and records.
     columns : list of str
     first_row : int
         Number of the first row of data, for messages.
     """
 
-    def __init__(self, path: Path, delimiter: str | None) -> None:
+    def __init__(self, path: Path, delimiter: str | None, name: str) -> None:
         kind = kind_of(path)
         self._file: TextFile | ParquetFile
         if KINDS[kind] is None:
             if delimiter is not None:
-                raise UserError(f"--delimiter is for text tables, but {path.name} is a Parquet file")
-            self._file = ParquetFile(path)
+                raise UserError(f"--delimiter is for text tables, but {name} is a Parquet file")
+            self._file = ParquetFile(path, name)
         else:
-            self._file = TextFile(path, delimiter or str(KINDS[kind]))
-        self.name, self.columns, self.first_row = path.name, self._file.columns, self._file.first_row
+            self._file = TextFile(path, delimiter or str(KINDS[kind]), name)
+        self.name, self.columns, self.first_row = name, self._file.columns, self._file.first_row
         _check_names(self.name, self.columns)
 
     def require(self, names: Sequence[str], option: str = "") -> None:
@@ -72,8 +72,8 @@ class Table:
         return np.concatenate(parts)
 
 
-def open_table(path: Path, delimiter: str | None = None) -> Table:
-    """Open a table, or raise a UserError that says why that fails."""
+def open_table(path: Path, delimiter: str | None = None, name: str | None = None) -> Table:
+    """Open a table, or raise a UserError that says why that fails; it goes by `name`, or by that of the file."""
     if delimiter is not None:
         delimiter = DELIMITERS.get(delimiter, delimiter)
         if len(delimiter) != 1 or delimiter in '"\r\n' or not delimiter.isascii() or delimiter.isalnum():
@@ -86,7 +86,12 @@ def open_table(path: Path, delimiter: str | None = None) -> Table:
         raise UserError(f"{path} is a directory, not a table")
     if not os.access(path, os.R_OK):
         raise UserError(f"{path} may not be read: permission denied")
-    return Table(path, delimiter)
+    if not path.is_file():
+        raise UserError(
+            f"{path} is no regular file but a pipe, a terminal or a device; write - for a table from standard input, "
+            f"or save it to a file first"
+        )
+    return Table(path, delimiter, name or path.name)
 
 
 def kind_of(path: Path) -> str:

@@ -29,6 +29,8 @@ class TextFile:
     path : Path
     delimiter : str
         One character.
+    name : str
+        Name of the table, for messages.
 
     Attributes
     ----------
@@ -40,21 +42,21 @@ class TextFile:
 
     first_row = 2
 
-    def __init__(self, path: Path, delimiter: str) -> None:
-        self._path, self._delimiter = path, delimiter
+    def __init__(self, path: Path, delimiter: str, name: str) -> None:
+        self._path, self._delimiter, self._name = path, delimiter, name
         with open(path, "rb") as file:
             start = file.read(4096)
         if not start:
-            raise UserError(f"{path.name} is empty")
+            raise UserError(f"{name} is empty")
         if b"\0" in start and not path.suffix == ".gz":
-            raise UserError(f"{path.name} is not a text table: it holds binary data (a spreadsheet? export it as CSV)")
+            raise UserError(f"{name} is not a text table: it holds binary data (a spreadsheet? export it as CSV)")
         self.columns = self._header()
         if len(self.columns) == 1:
             for other, what in OTHERS.items():
                 if other in self.columns[0] and other != delimiter:
                     option = "tab" if other == "\t" else other
                     raise UserError(
-                        f"{path.name} has a single column, {self.columns[0][:60]!r}; is its delimiter {what}? "
+                        f"{name} has a single column, {self.columns[0][:60]!r}; is its delimiter {what}? "
                         f'Then add --delimiter "{option}"'
                     )
 
@@ -82,11 +84,11 @@ class TextFile:
         try:
             yield from read()
         except UnicodeDecodeError:
-            raise UserError(f"{self._path.name}: the header is not UTF-8 text; save the file as UTF-8") from None
+            raise UserError(f"{self._name}: the header is not UTF-8 text; save the file as UTF-8") from None
         except pa.ArrowInvalid as error:
-            raise UserError(f"{self._path.name}{_reason(str(error), self._delimiter)}") from None
+            raise UserError(f"{self._name}{_reason(str(error), self._delimiter)}") from None
         except OSError as error:
-            raise UserError(f"{self._path.name} cannot be read: {error}") from None
+            raise UserError(f"{self._name} cannot be read: {error}") from None
 
 
 def _reason(message: str, delimiter: str) -> str:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from varbump.core.files import replacing
+from varbump.core.strict_json import parse_json
 from varbump.version import __version__
 
 __all__ = ["Archive", "ArchiveError", "Declared", "write_archive"]
@@ -31,6 +32,9 @@ FORMAT, FORMAT_VERSION = "varbump", 1
 HEADER = "varbump.json"
 
 MAX_HEADER_BYTES = 64 * 2**20
+
+LONGEST_ERROR = 600
+"""Characters of an error besides the path: names and values that it quotes come from the file."""
 
 DTYPES = ("float32", "float64", "int32", "int64")
 
@@ -72,7 +76,7 @@ def write_archive(path: Any, kind: str, configuration: Mapping[str, Any], arrays
     Raises
     ------
     TypeError, ValueError
-        If the configuration is not JSON-serialisable; nothing is written then.
+        If the configuration is not JSON-serialisable, or larger than a reader accepts; nothing is written then.
     OSError
         As `varbump.core.files.replacing`.
     """
@@ -93,6 +97,8 @@ def write_archive(path: Any, kind: str, configuration: Mapping[str, Any], arrays
         "arrays": declared,
     }
     text = json.dumps(header, allow_nan=False, indent=1).encode()
+    if len(text) > MAX_HEADER_BYTES:
+        raise ValueError(f"the configuration has {len(text):,} bytes; an archive takes at most {MAX_HEADER_BYTES:,}")
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in {HEADER: text, **members}.items():
             archive.writestr(zipfile.ZipInfo(name, SOME_DAY), content)
@@ -116,8 +122,10 @@ class Archive:
     kind : str
     configuration : dict
         As found in the file. The content is not validated: check what you take from it.
+    size : int
+        Bytes of the file.
     declared : dict of str to Declared
-        Shapes and dtypes of the arrays; the file is known to be large enough for them.
+        Shapes and dtypes of the arrays; each member is known to be large enough for its array.
 
     Raises
     ------
@@ -135,7 +143,7 @@ class Archive:
             raise IsADirectoryError(f"{path} cannot be loaded: it is a folder, not an archive of varbump")
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise self.error("it is no regular file")
-        self._size = os.path.getsize(path)
+        self.size = os.path.getsize(path)
         self._file = Path(path).open("rb")  # noqa: SIM115
         try:
             self._read_header()
@@ -150,8 +158,10 @@ class Archive:
         self._file.close()
 
     def error(self, what: str) -> ArchiveError:
-        """Return the error to raise: which file, and what is wrong with it."""
-        return ArchiveError(f"{self.path} cannot be loaded: {what}")
+        """Return the error to raise, in one line: which file, and what is wrong with it."""
+        what = " ".join(what[: 2 * LONGEST_ERROR].split())
+        shown = what if len(what) <= LONGEST_ERROR else f"{what[:LONGEST_ERROR]}..."
+        return ArchiveError(f"{self.path} cannot be loaded: {shown}")
 
     def array(self, name: str) -> np.ndarray:
         """Read a declared array.
@@ -189,17 +199,17 @@ class Archive:
         for name, info in self._members.items():
             if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
                 raise self.error(f"{name:.80} is compressed, which varbump never does")
-        if sum(info.file_size for info in self._members.values()) > self._size:
+        if sum(info.file_size for info in self._members.values()) > self.size:
             raise self.error("its members claim to be larger than the file")
         if HEADER not in self._members:
             raise self.error(f"it is no archive of varbump, since it has no member {HEADER}")
         if self._members[HEADER].file_size > MAX_HEADER_BYTES:
             raise self.error(f"its {HEADER} is larger than any that varbump writes")
         try:
-            header = json.loads(self._member(HEADER), parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
-            if isinstance(error, ArchiveError):
-                raise
+            header = parse_json(self._member(HEADER))
+        except ArchiveError:
+            raise
+        except ValueError as error:
             raise self.error(f"its {HEADER} is no JSON ({error})") from error
         self._check_header(header)
 
@@ -221,24 +231,25 @@ class Archive:
         self.declared, self._digests = {}, {}
         for name, entry in arrays.items():
             self.declared[name], self._digests[name] = self._declaration(name, entry)
-        missing = [name for name in self.declared if f"{name}.npy" not in self._members]
         extra = set(self._members) - {HEADER, *(f"{name}.npy" for name in self.declared)}
-        if missing or extra:
-            raise self.error(
-                f"{missing[0]} is missing" if missing else f"it holds {min(extra)!r:.80} beside its arrays"
-            )
+        if extra:
+            raise self.error(f"it holds {min(extra)!r:.80} beside its arrays")
 
     def _declaration(self, name: str, entry: Any) -> tuple[Declared, str]:
-        """Check the declaration of an array: shape, dtype, digest, and that the file is large enough for it."""
+        """Check the declaration of an array: shape, dtype, digest, and that its member holds that many numbers."""
         fine = NAME.fullmatch(name) and isinstance(entry, dict) and isinstance(entry.get("sha256"), str)
         if not fine or entry.get("dtype") not in DTYPES or not isinstance(entry.get("shape"), list):
             raise self.error(f"what it says of the array {name!r:.80} makes no sense")
+        if f"{name}.npy" not in self._members:
+            raise self.error(f"{name:.80} is missing")
         shape = entry["shape"]
-        if len(shape) > 32 or not all(type(size) is int and 0 <= size <= self._size for size in shape):
+        if len(shape) > 32 or not all(type(size) is int and 0 <= size <= self.size for size in shape):
             raise self.error(f"the array {name} cannot have shape {shape!r:.80}")
+        if 0 in shape and len(shape) > 1:  # such an array is empty, whatever its other sizes
+            raise self.error(f"the array {name} cannot have shape {shape!r:.80}: it would be empty")
         declared = Declared(tuple(shape), entry["dtype"])
-        if declared.num_bytes > self._size:
-            raise self.error(f"the array {name} of shape {shape} would be larger than the file")
+        if declared.num_bytes > self._members[f"{name}.npy"].file_size:
+            raise self.error(f"the array {name} of shape {shape!r:.80} would be larger than its part of the file")
         return declared, entry["sha256"]
 
     def _member(self, name: str) -> bytes:
@@ -250,7 +261,3 @@ class Archive:
         if len(content) != info.file_size:
             raise self.error(f"{name} is truncated")
         return content
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")

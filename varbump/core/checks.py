@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from varbump.core.keras import refuse_keras3
+from varbump.core.array_like import as_array, check_array_like, detached
 from varbump.core.numeric import refuse_no_numbers
 
 __all__ = [
+    "MAX_DRAWS",
     "check_array",
     "check_count",
+    "check_draws",
     "check_number",
     "check_rows_match",
     "check_shares",
@@ -29,6 +31,20 @@ def check_count(value: Any, argument: str, minimum: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
         raise ValueError(f"{argument} must be an integer of at least {minimum}, got {value!r}")
     return int(value)
+
+
+MAX_DRAWS = 1_000_000
+"""Largest number of draws: their Monte Carlo error is a thousandth of an sd, and more would fill the memory."""
+
+
+def check_draws(value: Any, argument: str = "num_draws", minimum: int = 1) -> int:
+    """Return a number of draws as an int from `minimum` to a million, or raise a ValueError that names the argument."""
+    count = check_count(value, argument, minimum)
+    if count > MAX_DRAWS:
+        raise ValueError(
+            f"{argument} must be at most {MAX_DRAWS:,}, got {count:,}; for more, draw again with other seeds"
+        )
+    return count
 
 
 def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
@@ -45,6 +61,8 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        If it is not an array, such as a tf.data.Dataset, a generator or the name of a file.
     ValueError
         If there are no rows, if entries are not real numbers or are masked, or if any is nan or infinite.
 
@@ -53,9 +71,10 @@ def check_array(value: Any, argument: str, dtype: str) -> np.ndarray:
     UserWarning
         If `dtype` is too coarse for a column, so that distinct values become equal.
     """
-    refuse_keras3(value, argument)
+    check_array_like(value, argument)
+    value = detached(value)
     refuse_no_numbers(value, argument)
-    array = np.asarray(value)
+    array = as_array(value, argument)
     if array.dtype.kind == "O" and hasattr(value, "columns"):  # a data frame of nullable numbers, or of several types
         with contextlib.suppress(TypeError, ValueError):
             array = array.astype(float)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from varbump.core.checks import check_count
+from varbump.core.checks import check_draws
 from varbump.core.keras import keras
 from varbump.core.printed import Printed, Table
 from varbump.core.random import host_seed, standard_normal
@@ -122,7 +122,7 @@ def bump_report(network: keras.Model, x: Any, *, num_draws: int = 10, seed: int 
         If x does not fit the network, or the network holds no bump layer.
     """
     check_network(network)
-    check_count(num_draws, "num_draws")
+    check_draws(num_draws)
     x = tf.constant(check_inputs(network, x))
     if not network.built:
         network(x[:1])

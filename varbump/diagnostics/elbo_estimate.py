@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.checks import check_count
+from varbump.core.checks import check_draws
 from varbump.core.keras import float_dtype, keras
 from varbump.core.random import host_seed, standard_normal, stateless_seeds
 from varbump.forward.apply import apply, rehearse
@@ -72,7 +72,7 @@ def estimate_elbo(
     ValueError, TypeError
         As `varbump.fit`.
     """
-    check_count(num_draws, "num_draws", minimum=2)
+    check_draws(num_draws, minimum=2)
     nll, kl = elbo_terms(network, likelihood, x, y, num_draws=num_draws, seed=seed)
     elbos, num_data = -(nll + kl), len(x)
     return ElboEstimate(

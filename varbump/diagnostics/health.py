@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from varbump.core.checks import check_count
+from varbump.core.checks import check_draws
 from varbump.core.keras import keras
 from varbump.core.printed import Printed, Table
 from varbump.core.random import host_seed
@@ -178,7 +178,7 @@ def health_report(
     network, likelihood = separated(network, likelihood, x)
     check_network(network)
     check_likelihood(likelihood, "mean", "stddev")
-    num_draws, seed = check_count(num_draws, "num_draws", 2), host_seed(seed)
+    num_draws, seed = check_draws(num_draws, minimum=2), host_seed(seed)
     x, y = check_data(network, likelihood, x, y)
     summary = weight_summary(network)
     counted = {layer.name: layer for layer in parameter_report(network, num_data=len(x)).layers}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from varbump.core.checks import check_count
+from varbump.core.checks import check_draws
 from varbump.core.extras import need
 from varbump.core.keras import keras
 from varbump.core.printed import Printed, Table
@@ -138,7 +138,7 @@ def psis_khat(
     Yao, Vehtari, Simpson and Gelman (2018), "Yes, but Did It Work?: Evaluating Variational Inference", algorithm 1.
     """
     check_network(network)
-    check_count(num_draws, "num_draws", 100)
+    check_draws(num_draws, minimum=100)
     if not network.built:
         raise ValueError("network is not built, so it has no q yet; fit it first, or call it on some x")
     if not any(isinstance(layer, VariationalLayer) for layer in network._flatten_layers()):

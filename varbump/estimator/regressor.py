@@ -15,7 +15,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from varbump.core.checks import check_shares, intervals
+from varbump.core.array_like import check_array_like, detached
+from varbump.core.checks import MAX_DRAWS, check_draws, check_shares, intervals
 from varbump.core.numeric import refuse_no_numbers
 from varbump.core.random import generator
 from varbump.diagnostics import ParameterReport, parameter_report
@@ -100,7 +101,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         Share of the rows set aside for `early_stopping`.
     n_iter_no_change : int, default=20
     n_draws : int, default=400
-        Draws of the weights that predictions average over, rounded up to a multiple of `n_members`.
+        Draws of the weights that predictions average over, rounded up to a multiple of `n_members`; at most a million.
     random_state : int, RandomState or None, default=None
         The same integer, data, machine and versions give the same fit, bit for bit.
     verbose : int, default=0
@@ -168,7 +169,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "n_draws": [Interval(Integral, 2, None, closed="left")],
+        "n_draws": [Interval(Integral, 2, MAX_DRAWS, closed="both")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -229,6 +230,8 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
 
         Raises
         ------
+        TypeError
+            If X or y is not an array, such as a tf.data.Dataset or a generator.
         ValueError
             If X, y or sample_weight are not finite or do not match, or a parameter is out of range.
         NonFiniteLossError
@@ -413,14 +416,13 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If `n_samples` is not a positive integer.
+            If `n_samples` is not an integer from 1 to a million.
         """
         x = self._inputs(X)
-        if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"n_samples must be an integer of at least 1, got {n_samples!r}")
+        n_samples = check_draws(n_samples, "n_samples")
         random_state = check_random_state(random_state)
         seed, noise_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(2))
-        draws = self._predictive(int(n_samples), seed).sample(x, generator(noise_seed))
+        draws = self._predictive(n_samples, seed).sample(x, generator(noise_seed))
         draws = draws * self.y_scaler_.scale_ + self.y_scaler_.mean_
         return draws[..., 0].T if self._single_target else np.moveaxis(draws, 0, -1)
 
@@ -461,10 +463,13 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
     def _validated(self, X: Any, *y: Any, **options: Any) -> Any:
         """Validate X and y with scikit-learn, as float64; errors name the column of X at fault."""
         for value, argument in zip((X, *y), ("X", "y"), strict=False):
-            refuse_no_numbers(value, argument)
+            if value is not None or argument == "X":  # as scikit-learn wants it
+                check_array_like(value, argument)
+                refuse_no_numbers(detached(value), argument)
+        arrays = map(detached, (X, *y))
         try:
             with np.errstate(invalid="ignore"):  # the sum of inf and -inf, by which scikit-learn looks for them
-                return validate_data(self, X, *y, dtype=np.float64, **options)
+                return validate_data(self, *arrays, dtype=np.float64, **options)
         except (TypeError, ValueError) as error:
             name_column(X, error)
             raise
@@ -473,7 +478,7 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self, "network_")
         likelihoods = self._trained.likelihoods
         if num_draws is None:  # equally many of each member
-            num_draws = -(-int(self.n_draws) // len(likelihoods)) * len(likelihoods)
+            num_draws = -(-check_draws(self.n_draws, "n_draws", 2) // len(likelihoods)) * len(likelihoods)
         return Predictive(self.ensemble_, likelihoods[:num_draws], num_draws, self._draw_seed if seed is None else seed)
 
     def _predictive_of(self, X: Any) -> tuple[Predictive, np.ndarray, np.ndarray, np.ndarray]:

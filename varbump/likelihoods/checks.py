@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from varbump.core.keras import refuse_keras3
+from varbump.core.registry import by_short_name
 from varbump.likelihoods.base import Likelihood
 
 __all__ = ["check_likelihood", "is_discrete", "outputs_needed", "standardises"]
@@ -17,8 +18,11 @@ def check_likelihood(likelihood: Any, *also: str) -> None:
     refuse_keras3(likelihood, "likelihood")
     if isinstance(likelihood, type) or not all(hasattr(likelihood, name) for name in ("nll", "sample", *also)):
         made = f"; make one of the class, {likelihood.__name__}(...)" if isinstance(likelihood, type) else ""
+        named = by_short_name(Likelihood).get(likelihood) if isinstance(likelihood, str) else None
+        if named is not None:
+            made = f"; the one of that name is varbump.likelihoods.{named.__name__}(...)"
         raise TypeError(
-            f"likelihood must be one of varbump.likelihoods, such as Normal(scale=0.3), got {likelihood!r}{made}"
+            f"likelihood must be one of varbump.likelihoods, such as Normal(scale=0.3), got {likelihood!r:.80}{made}"
         )
     if isinstance(likelihood, Likelihood):
         type(likelihood).check_definition()

@@ -8,10 +8,11 @@ from typing import Any
 from varbump.core.checks import check_count
 from varbump.core.keras import keras, refuse_keras3
 from varbump.core.random import host_seed
+from varbump.core.registry import by_short_name
 from varbump.layers import DenseVariational
 from varbump.likelihoods.checks import outputs_needed
-from varbump.posteriors import PosteriorFactory, posterior
-from varbump.priors import prior
+from varbump.posteriors import PosteriorFactory, posterior as default_posterior
+from varbump.priors import Prior, prior as default_prior
 
 __all__ = ["build_network"]
 
@@ -23,8 +24,10 @@ def build_network(
     num_outputs: int = 1,
     likelihood: Any = None,
     activation: Any = "relu",
-    make_prior_fn: Callable[..., Any] = prior,
-    make_posterior_fn: Callable[..., Any] = posterior,
+    prior: Any = None,
+    posterior: Any = None,
+    make_prior_fn: Callable[..., Any] | None = None,
+    make_posterior_fn: Callable[..., Any] | None = None,
     kl_weight: float | None = None,
     estimator: str = "shared",
     seed: int | None = None,
@@ -45,8 +48,13 @@ def build_network(
         `HeteroscedasticNormal`: the network then has K = ``likelihood.num_outputs(num_outputs)`` outputs.
     activation : str, callable or tf_keras layer, default="relu"
         Activation of the hidden layers. A layer is copied from its configuration for each of them.
-    make_prior_fn, make_posterior_fn : callable
-        Factories, called once for each layer; fixed N(0, I) and full-covariance normal by default.
+    prior, posterior : str or callable, optional
+        Factories, called once for each layer, or their names, as in `VariationalRegressor`: "normal", "laplace",
+        "scale_mixture", "trainable" or "ard", and "mean_field", "low_rank", "full_covariance" or "joint", also with
+        "_normal" at the end. By default `varbump.prior`, a fixed N(0, I), and `varbump.posterior`, a normal with full
+        covariance.
+    make_prior_fn, make_posterior_fn : str or callable, optional
+        The same arguments under the names that the layers of TFP have for them; give one or the other.
     kl_weight : float, optional
         Only for training with Keras `fit`: 1 / number of training rows.
     estimator : {"shared", "local", "flipout"}, default="shared"
@@ -64,7 +72,8 @@ def build_network(
     Raises
     ------
     ValueError
-        If a size is not a positive integer, or a layer is too large for its posterior.
+        If a size is not a positive integer, a layer is too large for its posterior, a name is unknown, or an argument
+        is given under both names.
     TypeError
         If `likelihood` is not a likelihood, or a layer would compute in half precision, as with a mixed policy.
     """
@@ -73,6 +82,8 @@ def build_network(
         raise ValueError(f"hidden_units must be a sequence of integers such as (16, 16), got {hidden_units!r}")
     hidden_units = [check_count(size, "hidden_units") for size in hidden_units]
     refuse_keras3(activation, "activation")
+    make_prior_fn = _factory("prior", prior, make_prior_fn, Prior) or default_prior
+    make_posterior_fn = _factory("posterior", posterior, make_posterior_fn, PosteriorFactory) or default_posterior
     widths = [*hidden_units, num_outputs if likelihood is None else outputs_needed(likelihood, num_outputs)]
     num_detached = likelihood.num_detached(num_outputs) if hasattr(likelihood, "num_detached") else 0
     sizes = [(fan_in + 1) * units for fan_in, units in zip([num_features, *hidden_units], widths, strict=True)]
@@ -98,6 +109,20 @@ def build_network(
             )
         )
     return network
+
+
+def _factory(what: str, value: Any, make_fn: Any, base: type) -> Any:
+    """Return the factory that is given under one of two names, or None; a name is that of a registered class."""
+    if value is not None and make_fn is not None:
+        raise ValueError(f"{what} and make_{what}_fn are two names of one argument; give one of them")
+    given = make_fn if value is None else value
+    if not isinstance(given, str):
+        return given
+    named = by_short_name(base)
+    found = named.get(given, named.get(given.removesuffix("_normal")))
+    if found is None:
+        raise ValueError(f"{what} must be one of {', '.join(named)}, or a factory, got {given!r:.60}")
+    return found()
 
 
 def _by_layer(factory: Callable[..., Any], sizes: Sequence[int]) -> list[Callable[..., Any]]:

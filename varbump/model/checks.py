@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from tensorflow_probability import layers as tfpl
 
 from varbump.core.checks import check_array, check_rows_match
-from varbump.core.keras import check_precision, float_dtype, keras, refuse_keras3
+from varbump.core.keras import Functional, check_precision, float_dtype, keras, refuse_keras3
 from varbump.forward.stock import is_stock
 from varbump.likelihoods.checks import outputs_needed
 
@@ -64,6 +66,10 @@ def check_model(model: Any, argument: str = "network") -> None:
         held = [name for name in ("network", "network_") if isinstance(getattr(model, name, None), keras.Model)]
         hint = f"; the network is its attribute {held[0]!r}" if held else ""
         hint += ", for standardised x and y" if held == ["network_"] else ""
+        if isinstance(model, (str, os.PathLike)):
+            hint = f"; load a file that varbump.save has written with varbump.load({str(model)!r:.60})"
+        elif isinstance(model, type):
+            hint = f"; make one of the class {model.__name__}"
         raise TypeError(f"{argument} must be a tf_keras.Model, got {type(model).__name__}{hint}")
 
 
@@ -78,11 +84,12 @@ def head_of(network: keras.Model) -> Any:
 
 
 def check_network(network: Any, *, predicts: bool = False) -> None:
-    """Raise an error unless `network` is a tf_keras model that the compiled loops can run.
+    """Raise an error unless `network` is a tf_keras model that the compiled loops can run, here and now.
 
     If it only `predicts`, variational layers of TFP are allowed, too: their KL is not needed.
     """
     check_model(network)
+    _check_no_strategy(network)
     head = head_of(network)
     if head is not None:
         raise ValueError(
@@ -95,9 +102,31 @@ def check_network(network: Any, *, predicts: bool = False) -> None:
             check_precision(layer)
         if is_stock(layer) and not predicts:
             _refuse(layer)
-    for which, what in (("inputs", "input"), ("outputs", "output")):
-        if len(getattr(network, which, None) or [None]) > 1:
-            raise ValueError(f"network has {len(getattr(network, which))} {what} tensors; it must have one")
+    for which, what in (("input", "join the inputs to columns of one x"), ("output", "join the outputs")):
+        count = len(getattr(network, f"{which}s", None) or [None])
+        if count > 1:
+            raise ValueError(
+                f"network has {count} {which} tensors; it must have one: {what}, with tf_keras.layers.Concatenate"
+            )
+    if isinstance(network, Functional) and isinstance(network.output, (dict, list, tuple)):
+        raise ValueError(
+            f"network returns a {type(network.output).__name__}; it must return one tensor: Model(inputs, outputs)"
+        )
+
+
+def _check_no_strategy(network: keras.Model) -> None:
+    """Raise a ValueError inside the scope of a strategy of tf.distribute, and for variables that were made in one."""
+    if tf.distribute.has_strategy():
+        raise ValueError(
+            f"network cannot be used inside the scope of a {type(tf.distribute.get_strategy()).__name__}: varbump "
+            f"computes on one machine, and the strategy would do nothing; call this outside of the scope"
+        )
+    for variable in network.variables:
+        if type(variable).__module__.startswith("tensorflow.python.distribute"):
+            raise ValueError(
+                f"network was built inside the scope of a strategy of tf.distribute ({variable.name} is a "
+                f"{type(variable).__name__}); build it outside of the scope"
+            )
 
 
 def _refuse(layer: Any) -> None:

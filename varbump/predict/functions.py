@@ -68,8 +68,9 @@ def predict_f(
     Raises
     ------
     ValueError
-        If x is empty, not finite, not numeric or of the wrong width, if a count is below 1, if the source has fewer
-        than `num_draws` draws, or if a layer draws random numbers that no seed reaches.
+        If x is empty, not finite, not numeric or of the wrong width, if a count is below 1 or `num_draws` above a
+        million, if the source has fewer than `num_draws` draws, or if a layer draws random numbers that no seed
+        reaches.
     TypeError
         If `network` or `likelihood` is not what it must be.
 

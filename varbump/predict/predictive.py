@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from varbump.core.checks import check_count
+from varbump.core.checks import check_draws
 from varbump.core.keras import keras
 from varbump.likelihoods.checks import check_likelihood, is_discrete
 from varbump.likelihoods.noise import Noise
@@ -158,7 +158,7 @@ def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Pr
     TypeError
         If `source` is not a source of draws, or if `likelihood` is missing or not a likelihood.
     """
-    num_draws = check_count(num_draws, "num_draws", 2)
+    num_draws = check_draws(num_draws, minimum=2)
     if not isinstance(source, (keras.Model, DrawSource)):
         raise TypeError(
             f"model must be a network, what varbump.fit_ensemble or varbump.sample_nuts returned, or a fitted "

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
-from varbump.core.checks import check_count
+from varbump.core.checks import check_draws
 from varbump.core.keras import float_dtype, keras
 from varbump.core.printed import Printed
 from varbump.core.random import host_seed, stateless_seeds
@@ -107,7 +107,7 @@ def sample_prior(network: keras.Model, *, num_draws: int = 100, seed: int | None
     Gelman, Vehtari et al. (2020), "Bayesian Workflow", section 2.4 (prior predictive checking).
     """
     check_network(network)
-    num_draws, seed = check_count(num_draws, "num_draws"), host_seed(seed)
+    num_draws, seed = check_draws(num_draws), host_seed(seed)
     if not network.built:
         raise ValueError("network is not built, so its layers have no priors yet; call it once, or give input_shape")
     row = tf.zeros((1, *network.input_shape[1:]), float_dtype(network))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from varbump.core.checks import check_count
+from varbump.core.checks import check_count, check_draws
 from varbump.core.keras import keras
 from varbump.core.random import host_seed
 from varbump.core.standardised import warn_of_raw
@@ -77,7 +77,7 @@ def prepare(
         source = predictive.source
     network = source.network if isinstance(source, DrawSource) else source
     check_network(network, predicts=True)
-    check_count(num_draws, "num_draws")
+    check_draws(num_draws)
     if chunk_size is not None:
         check_count(chunk_size, "chunk_size")
     x = check_inputs(network, x)

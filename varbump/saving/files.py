@@ -11,6 +11,7 @@ import numpy as np
 from varbump.core.archive import Archive, ArchiveError, write_archive
 from varbump.core.keras import refuse_keras3
 from varbump.saving.allowed import Refused
+from varbump.saving.budget import check_budget
 from varbump.saving.forms import FORMS as MODELS, Form, SavedModel, encoded_model
 from varbump.saving.recalibrated import encode_recalibrated, make_recalibrated, recalibrated_shapes
 from varbump.saving.shapes import Shape
@@ -99,6 +100,7 @@ def load(path: Any) -> Any:
         if form is None:
             raise archive.error(f"it holds no model ({str(archive.kind):.40})")
         try:
+            check_budget(archive.configuration, archive.size)
             _check_arrays(form.shapes(archive.configuration, archive.declared), archive.declared)
             return form.make(archive)
         except (ArchiveError, MemoryError, OSError):
@@ -106,7 +108,8 @@ def load(path: Any) -> Any:
         except Refused as error:
             raise archive.error(str(error)) from error
         except Exception as error:  # any error of layers and scalers for a configuration that was tampered with
-            raise archive.error(f"its configuration does not describe a model ({str(error):.200})") from error
+            what = str(error) or type(error).__name__
+            raise archive.error(f"its configuration does not describe a model ({what:.200})") from error
 
 
 def _check_path(path: Any) -> None:

@@ -13,13 +13,14 @@ from varbump.core.keras import Functional, keras
 from varbump.core.temperature import note_temperature, temperature_of
 from varbump.model.checks import check_network
 from varbump.saving.allowed import NAME, Refused, decoded, encoded, layers as known_layers
-from varbump.saving.shapes import Shape, layer_shapes
+from varbump.saving.shapes import Shape, check_row, layer_shapes
 
-__all__ = ["assign", "make_network", "network_configuration", "network_shapes", "network_weights"]
+__all__ = ["MAX_LAYERS", "assign", "make_network", "network_configuration", "network_shapes", "network_weights"]
 
 KINDS: dict[str, Any] = {"Functional": Functional, "Sequential": keras.Sequential}
 
 MAX_LAYERS = 1000
+"""Most layers of a network, and most calls of its layers."""
 
 PREFIX = "weights"
 
@@ -140,7 +141,7 @@ def _row_shape(batch_shape: Any, where: str) -> Shape:
         raise Refused(f"{where} must say which shape a row of x has, got {str(batch_shape):.40}")
     if not all(type(size) is int and 0 < size < 2**31 for size in batch_shape[1:]):
         raise Refused(f"{where} must have positive sizes, got {str(batch_shape):.40}")
-    return tuple(batch_shape[1:])
+    return check_row(tuple(batch_shape[1:]), where)
 
 
 def _sequential(
@@ -177,6 +178,8 @@ def _functional(
             shapes[name, 0] = _row_shape(layer["config"].get("batch_input_shape"), f"layer {name!r}")
             of[name] = []
         waiting += [(layer, name, number, _tensors(node, f"layer {name!r}")) for number, node in enumerate(nodes)]
+    if len(waiting) > MAX_LAYERS:
+        raise Refused(f"the layers of the network must be called at most {MAX_LAYERS} times, got {len(waiting):,}")
     while waiting:
         ready = [node for node in waiting if all(source in shapes for source in node[3])]
         if not ready:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 from varbump.estimator import VariationalRegressor
 from varbump.estimator.state import TrainedEnsemble
 from varbump.likelihoods.checks import outputs_needed
+from varbump.model.assembly import build_network
 from varbump.saving.allowed import Refused, built, table_for
+from varbump.saving.networks import MAX_LAYERS
 from varbump.saving.shapes import Shape, activation_shapes, whole_number
 from varbump.saving.values import (
     decode_value,
@@ -90,6 +93,9 @@ def regressor_shapes(configuration: dict[str, Any], declared: Mapping[str, Any])
     likelihoods = configuration.get("likelihoods")
     if not isinstance(arguments, dict) or not isinstance(likelihoods, list):
         raise Refused("it does not say how its network is built")
+    if not likelihoods:
+        raise Refused("it has no members")
+    _check_names(arguments, inspect.signature(build_network).parameters, "argument")
     shapes = likelihood_shapes_of(configuration.get("likelihood"), "likelihood")
     for index, likelihood in enumerate(likelihoods):
         shapes |= likelihood_shapes_of(likelihood, f"likelihoods/{index}")
@@ -100,8 +106,17 @@ def regressor_shapes(configuration: dict[str, Any], declared: Mapping[str, Any])
         count = whole_number(arguments, size, f"the argument {size}")
         shapes |= {f"{name}/{moment.strip('_')}": (count,) for moment in MOMENTS}
     single = configuration.get("single_target") is True
+    if single and num_targets != 1:
+        raise Refused(f"it has {num_targets} targets, but says that it has a single one")
     shapes["noise_std"] = () if single else (num_targets,)
     return {**shapes, **history_shapes(configuration.get("history"), declared)}
+
+
+def _check_names(given: dict[str, Any], known: Collection[str], what: str) -> None:
+    """Refuse unknown names, before anything is made of their values."""
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise Refused(f"its {what} {unknown[0]!r:.60} is unknown")
 
 
 def _trained_likelihood(shapes: dict[str, Shape]) -> list[Shape]:
@@ -114,6 +129,8 @@ def _network_shapes(configuration: dict[str, Any]) -> list[Shape]:
     likelihood = built(configuration["likelihood"], table_for("likelihood"), "the likelihood")
     try:
         hidden, activation = list(arguments["hidden_units"]), arguments["activation"]
+        if len(hidden) >= MAX_LAYERS:
+            raise Refused(f"its network must have at most {MAX_LAYERS} layers, got {len(hidden) + 1:,}")
         widths = [*hidden, outputs_needed(likelihood, arguments["num_outputs"])]
         factory, fan_in = arguments["make_posterior_fn"], arguments["num_features"]
         shapes: list[Shape] = []
@@ -137,11 +154,14 @@ def make_regressor(archive: Any) -> VariationalRegressor:
     encoded = configuration.get("parameters")
     if not isinstance(encoded, dict):
         raise Refused("it has no parameters")
+    _check_names(encoded, VariationalRegressor._get_param_names(), "parameter")
     parameters = {key: decode_value(value, f"the parameter {key}") for key, value in encoded.items()}
     regressor = VariationalRegressor(**parameters)
     regressor._validate_params()
     trained = _trained(archive)
     noise = array("noise_std")
+    if (noise < 0.0).any():
+        raise Refused("noise_std must not be negative")
     state = {
         **parameters,
         **_attributes(archive),
@@ -168,7 +188,22 @@ def _trained(archive: Any) -> TrainedEnsemble:
     values = [array(f"members/{index}") for index in range(len(names))]
     trained = TrainedEnsemble.__new__(TrainedEnsemble)  # as unpickling does
     trained.__setstate__({"arguments": arguments, "likelihoods": likelihoods, "history": history, "values": values})
+    _check_members(trained, likelihoods)
     return trained
+
+
+def _check_members(trained: TrainedEnsemble, likelihoods: list[Any]) -> None:
+    """Refuse members whose types are not those of the network, or whose likelihoods are not those of the ensemble."""
+    ensemble = trained.ensemble
+    variables = [*ensemble.network.trainable_variables, *getattr(ensemble.likelihood, "trainable_variables", [])]
+    for index, (variable, value) in enumerate(zip(variables, ensemble.values, strict=True)):
+        if value.dtype.name != variable.dtype.name:
+            raise Refused(f"members/{index} is {value.dtype.name}, but its variable is {variable.dtype.name}")
+    for index, (one, other) in enumerate(zip(likelihoods, ensemble.likelihoods, strict=True)):
+        same = type(one) is type(other) and one.structure() == other.structure()
+        pairs = zip(getattr(one, "variables", []), getattr(other, "variables", []), strict=True)
+        if not same or not all(np.array_equal(a.numpy(), b.numpy()) for a, b in pairs):
+            raise Refused(f"likelihoods/{index} is not the likelihood of its member")
 
 
 def _attributes(archive: Any) -> dict[str, Any]:

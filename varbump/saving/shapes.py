@@ -10,12 +10,18 @@ from varbump.layers import TrainableActivation
 from varbump.layers.by_name import resolve_activation
 from varbump.saving.allowed import Refused, built, layers, table_for
 
-__all__ = ["Shape", "activation_shapes", "layer_shapes", "likelihood_shapes", "whole_number"]
+__all__ = ["Shape", "activation_shapes", "check_row", "layer_shapes", "likelihood_shapes", "whole_number"]
 
 Shape = tuple[int, ...]
 """Shape of a tensor without its batch axis, or of a weight."""
 
 LARGEST = 2**31 - 1
+
+OF_AXES = ("axis", "batch_input_shape", "noise_shape")
+"""Keys of layers without weights whose values are lists of axes or sizes."""
+
+LARGEST_ROW = 2**24
+"""Most numbers in a row of a tensor, such as an image of 4096 x 4096: layers without weights can make any number."""
 
 
 def whole_number(config: dict[str, Any], key: str, where: str, minimum: int = 1) -> int:
@@ -24,6 +30,13 @@ def whole_number(config: dict[str, Any], key: str, where: str, minimum: int = 1)
     if type(value) is not int or not minimum <= value <= LARGEST:
         raise Refused(f"{where}, {key} must be an integer from {minimum} to {LARGEST}, got {str(value):.40}")
     return value
+
+
+def check_row(shape: Shape, where: str) -> Shape:
+    """Return the shape of a row of a tensor, or refuse one that is too large."""
+    if math.prod(shape) > LARGEST_ROW:
+        raise Refused(f"{where} makes more than {LARGEST_ROW:,} numbers of each row, which cannot be saved or loaded")
+    return shape
 
 
 def activation_shapes(activation: Any, num_features: int) -> list[Shape]:
@@ -56,9 +69,9 @@ def layer_shapes(key: str, config: dict[str, Any], inputs: Sequence[Shape], wher
         raise Refused(f"{where} takes one input, got {len(inputs)}")
     if not inputs or any(not shape for shape in inputs):
         raise Refused(f"{where} has no inputs with features")
-    if ">" in key:
-        return _registered(key, config, inputs[0], where)
-    return RULES.get(key, _same)(config, inputs, where)
+    rule: Rule = RULES.get(key, _same)
+    outputs, weights = _registered(key, config, inputs[0], where) if ">" in key else rule(config, inputs, where)
+    return check_row(outputs, where), weights
 
 
 def _registered(key: str, config: dict[str, Any], shape: Shape, where: str) -> tuple[Shape, list[Shape]]:
@@ -69,6 +82,11 @@ def _registered(key: str, config: dict[str, Any], shape: Shape, where: str) -> t
 
 
 def _same(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    """Rule for layers without weights; a list of numbers that is no axis or shape must not widen the outputs."""
+    for key, value in config.items():
+        if isinstance(value, list) and key not in OF_AXES:
+            if len(value) != inputs[0][-1] or any(isinstance(entry, list) for entry in value):
+                raise Refused(f"{where}, {key} must be one number, or one for each of {inputs[0][-1]} features")
     return inputs[0], []
 
 

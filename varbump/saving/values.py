@@ -96,6 +96,8 @@ def history_shapes(value: Any, declared: Mapping[str, Any]) -> dict[str, Shape]:
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise Refused("the history has no names of columns")
     length = declared["history/0"].shape if "history/0" in declared else (0,)
+    if len(length) != 1:
+        raise Refused(f"the history has columns of shape {length}, not one number for each epoch")
     return dict.fromkeys((f"history/{index}" for index in range(len(columns))), length)
 
 
@@ -110,12 +112,17 @@ def make_history(value: dict[str, Any], array: Callable[[str], np.ndarray]) -> H
     }.items():  # fmt: skip
         if type(fields[name]) not in kinds:
             raise Refused(f"the history, {name} must not be {str(fields[name]):.40}")
+        if isinstance(fields[name], (int, float)) and not 0 <= fields[name] < 2**63:
+            raise Refused(f"the history, {name} must be a number of at least 0, got {str(fields[name]):.40}")
     columns = {name: array(f"history/{index}").tolist() for index, name in enumerate(value["columns"])}
     return History(columns, **fields)
 
 
-def encode_value(value: Any, where: str) -> Any:
-    """Encode a parameter as JSON: numbers, words, sequences, objects of varbump, activations, generators."""
+def encode_value(value: Any, where: str, *, nested: bool = False) -> Any:
+    """Encode a parameter as JSON: a number, word, object of varbump, activation or generator, or a sequence.
+
+    Sequences hold numbers, words and sequences; `nested` is for their entries.
+    """
     if isinstance(value, np.ndarray):
         value = tuple(value.tolist())
     if isinstance(value, np.generic):
@@ -123,7 +130,9 @@ def encode_value(value: Any, where: str) -> Any:
     if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
         return value
     if isinstance(value, (list, tuple)):
-        return {type(value).__name__: [encode_value(entry, where) for entry in value]}
+        return {type(value).__name__: [encode_value(entry, where, nested=True) for entry in value]}
+    if nested:
+        raise Refused(f"{where} holds {value!r:.60}, and only numbers and words can be saved in a sequence")
     if isinstance(value, np.random.RandomState):
         _, words, *rest = value.get_state(legacy=True)
         return {"RandomState": [np.asarray(words).tolist(), *rest]}
@@ -137,8 +146,8 @@ def encode_value(value: Any, where: str) -> Any:
     raise Refused(f"{where} is {value!r:.60}, which has no name that could be saved")
 
 
-def decode_value(value: Any, where: str) -> Any:
-    """Decode what `encode_value` returned.
+def decode_value(value: Any, where: str, *, nested: bool = False) -> Any:
+    """Decode what `encode_value` returned, with the same `nested`.
 
     Raises
     ------
@@ -147,13 +156,15 @@ def decode_value(value: Any, where: str) -> Any:
     """
     if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    if isinstance(value, dict) and "class" in value:
+    if isinstance(value, dict) and "class" in value and not nested:
         return built(value, parameters(), where)
     if isinstance(value, dict) and len(value) == 1:
         kind, entry = next(iter(value.items()))
         if kind in ("list", "tuple") and isinstance(entry, list):
-            entries = [decode_value(each, where) for each in entry]
+            entries = [decode_value(each, where, nested=True) for each in entry]
             return entries if kind == "list" else tuple(entries)
+        if nested:
+            raise Refused(f"{where} must not hold {str(value):.60}")
         if kind == "activation" and isinstance(entry, str):
             return keras.activations.get(checked_activation(entry, where))
         if kind == "RandomState" and isinstance(entry, list) and len(entry) == 4:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.checks import check_count, check_number
+from varbump.core.checks import check_count, check_draws, check_number
 from varbump.core.interrupts import safe_point, uninterrupted
 from varbump.core.keras import keras
 from varbump.core.random import generator as generator_of, host_seed, stateless_seeds
@@ -107,7 +107,7 @@ def sample_importance(
     """
     check_network(network)
     check_likelihood(likelihood)
-    num_draws, num_candidates = check_count(num_draws, "num_draws"), check_count(num_candidates, "num_candidates")
+    num_draws, num_candidates = check_draws(num_draws), check_draws(num_candidates, "num_candidates")
     num_inducing, num_steps = check_count(num_inducing, "num_inducing"), check_count(num_steps, "num_steps")
     learning_rate = check_number(learning_rate, "learning_rate", strict=True)
     x, y = check_data(network, likelihood, x, y)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from varbump.core.checks import check_count, check_number
+from varbump.core.checks import check_count, check_draws, check_number
 from varbump.core.interrupts import safe_point, uninterrupted
 from varbump.core.keras import keras
 from varbump.core.progress import ProgressBar
@@ -115,7 +115,7 @@ def sample_nuts(
     check_likelihood(likelihood)
     if not network.built:
         raise ValueError("network is not built, so it has no q to start from; fit it first, or call it on some x")
-    num_draws, num_warmup = check_count(num_draws, "num_draws", 4), check_count(num_warmup, "num_warmup", 10)
+    num_draws, num_warmup = check_draws(num_draws, minimum=4), check_count(num_warmup, "num_warmup", 10)
     num_chains = check_count(num_chains, "num_chains")
     max_tree_depth = check_count(max_tree_depth, "max_tree_depth")
     if not check_number(target_accept, "target_accept", strict=True) < 1.0:
