@@ -79,6 +79,10 @@ def make_likelihood(value: Any, prefix: str, array: Callable[[str], np.ndarray])
     return likelihood
 
 
+LATER_FIELDS: dict[str, Any] = {"exact": False, "estimated_kl": []}
+"""Fields of a history that files of earlier versions lack, with what they would contain."""
+
+
 def history_configuration(history: History) -> dict[str, Any]:
     """Configuration of a history: everything except the columns, which are arrays."""
     fields = {key: value for key, value in dataclasses.asdict(history).items() if key != "history"}
@@ -103,17 +107,20 @@ def history_shapes(value: Any, declared: Mapping[str, Any]) -> dict[str, Shape]:
 
 def make_history(value: dict[str, Any], array: Callable[[str], np.ndarray]) -> History:
     """Make the history of a configuration that `history_shapes` has checked."""
-    fields: dict[str, Any] = {
-        field.name: value.get(field.name) for field in dataclasses.fields(History) if field.name != "history"
-    }
+    names = [field.name for field in dataclasses.fields(History) if field.name != "history"]
+    fields: dict[str, Any] = {name: value.get(name, LATER_FIELDS.get(name)) for name in names}
     for name, kinds in {
         "num_data": (int,), "steps_per_epoch": (int,), "timed_steps": (int,), "seconds": (int, float),
         "temperature": (int, float), "stopped": (str, type(None)), "best_epoch": (int, type(None)),
+        "exact": (bool,), "estimated_kl": (list,),
     }.items():  # fmt: skip
         if type(fields[name]) not in kinds:
             raise Refused(f"the history, {name} must not be {str(fields[name]):.40}")
         if isinstance(fields[name], (int, float)) and not 0 <= fields[name] < 2**63:
             raise Refused(f"the history, {name} must be a number of at least 0, got {str(fields[name]):.40}")
+    if not all(isinstance(name, str) for name in fields["estimated_kl"]):
+        raise Refused("the history, estimated_kl must be names of layers")
+    fields["estimated_kl"] = tuple(fields["estimated_kl"])
     columns = {name: array(f"history/{index}").tolist() for index, name in enumerate(value["columns"])}
     return History(columns, **fields)
 
