@@ -36,7 +36,10 @@ def network_configuration(network: keras.Model) -> dict[str, Any]:
     Refused
         If a layer, an activation or a factory is not known by name, or if the network has not been built.
     """
-    check_network(network)
+    try:
+        check_network(network)
+    except TypeError as error:  # half precision
+        raise Refused(str(error)) from None
     kind = type(network).__name__
     if KINDS.get(kind) is not type(network):
         raise Refused(f"it is a {kind}; only networks of build_network, Sequential and functional models can be saved")
