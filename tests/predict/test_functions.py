@@ -172,6 +172,11 @@ def test_bad_input_is_named(case, network):
         call(network)
 
 
+def test_a_network_that_was_not_built_is_built_on_x():
+    network = tf_keras.Sequential([tf_keras.layers.Dense(1)])
+    assert vb.predict_f(network, X, num_draws=2, seed=0).shape == (2, 50, 1)
+
+
 def test_a_sequential_that_was_built_by_other_rows_is_drawn_from():
     layers = [vb.layers.DenseVariational(units, vb.posterior, vb.prior) for units in (3, 1)]
     network = tf_keras.Sequential(layers)
