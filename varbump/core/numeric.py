@@ -21,7 +21,7 @@ PANDAS = {"Period": "M", "NAType": "NA"}
 def refuse_no_numbers(value: Any, argument: str) -> None:
     """Raise a ValueError with the way out if `value` is masked, sparse or ragged, or holds dates, text and the like.
 
-    Other values pass, also some that are no arrays of numbers: `check_array` knows them.
+    Other values pass, also some that are no arrays of numbers: `as_array` and `check_array` know them.
     """
     _refuse_containers(value, argument)
     for name in getattr(value, "columns", ()) if hasattr(value, "dtypes") else ():
@@ -30,10 +30,10 @@ def refuse_no_numbers(value: Any, argument: str) -> None:
             _refuse_dtype(np.asarray(column), f"column {name!r} of {argument}", argument)
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        if "inhomogeneous" not in str(error):
-            raise
-        raise ValueError(f"{argument} must have rows of equal length; pad or drop those that differ") from error
+    except Exception as error:  # any, of the class of the object; `as_array` knows the others
+        if "inhomogeneous" in str(error):
+            raise ValueError(f"{argument} must have rows of equal length; pad or drop those that differ") from error
+        return
     _refuse_dtype(array, argument, argument)
 
 
