@@ -67,8 +67,8 @@ class Bands(Printed):
         rows, targets = self.mean.shape if self.mean.ndim == 2 else (len(self.mean), 1)
         of = "Bands of draws of unknown kind" if self.kind is None else f"{self.kind.capitalize()} bands"
         of = f"{of}{temperature_label(self.temperature)} at {rows:,} rows"
-        title = f"{of}, first of {targets} targets" if targets > 1 else of
-        table = Table(title=title, title_justify="left")
+        yield f"{of}, first of {targets} targets" if targets > 1 else of
+        table = Table()
         for column in ("row", "mean", "sd", *(f"{100 * level:.4g} %" for level in self.levels)):
             table.add_column(column, justify="right")
         shown = range(rows) if rows <= 2 * ENDS_SHOWN else [*range(ENDS_SHOWN), None, *range(rows - ENDS_SHOWN, rows)]
