@@ -108,7 +108,7 @@ def check_network(network: Any, *, predicts: bool = False) -> None:
             raise ValueError(
                 f"network has {count} {which} tensors; it must have one: {what}, with tf_keras.layers.Concatenate"
             )
-    if isinstance(network, Functional) and isinstance(network.output, (dict, list, tuple)):
+    if isinstance(network, Functional) and network.built and isinstance(network.output, (dict, list, tuple)):
         raise ValueError(
             f"network returns a {type(network.output).__name__}; it must return one tensor: Model(inputs, outputs)"
         )
@@ -121,7 +121,7 @@ def _check_no_strategy(network: keras.Model) -> None:
             f"network cannot be used inside the scope of a {type(tf.distribute.get_strategy()).__name__}: varbump "
             f"computes on one machine, and the strategy would do nothing; call this outside of the scope"
         )
-    for variable in network.variables:
+    for variable in network.variables if network.built else ():
         if type(variable).__module__.startswith("tensorflow.python.distribute"):
             raise ValueError(
                 f"network was built inside the scope of a strategy of tf.distribute ({variable.name} is a "

@@ -106,9 +106,15 @@ def make_history(value: dict[str, Any], array: Callable[[str], np.ndarray]) -> H
     fields: dict[str, Any] = {
         field.name: value.get(field.name) for field in dataclasses.fields(History) if field.name != "history"
     }
+    fields["exact"] = value.get("exact", False)  # files of earlier versions have neither of these two
+    names = value.get("estimated_kl", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Refused(f"the history, estimated_kl must be a list of names, got {str(names):.40}")
+    fields["estimated_kl"] = tuple(names)
     for name, kinds in {
         "num_data": (int,), "steps_per_epoch": (int,), "timed_steps": (int,), "seconds": (int, float),
         "temperature": (int, float), "stopped": (str, type(None)), "best_epoch": (int, type(None)),
+        "exact": (bool,),
     }.items():  # fmt: skip
         if type(fields[name]) not in kinds:
             raise Refused(f"the history, {name} must not be {str(fields[name]):.40}")
