@@ -40,6 +40,12 @@ def test_networks_of_another_kind(call):
             CALLS[call](make())
 
 
+def test_networks_that_are_not_built_yet():
+    """They are built by their first use."""
+    network = tf_keras.Sequential([tf_keras.layers.Dense(1)])
+    assert vb.predict_f(network, X, num_draws=2).shape == (2, 20, 1)
+
+
 def test_files_and_classes():
     with pytest.raises(TypeError, match=r"must be a tf_keras.Model, got str; load .* varbump.load\('model.varbump'\)"):
         vb.fit("model.varbump", NOISE, X, Y)

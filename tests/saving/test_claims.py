@@ -64,6 +64,11 @@ REGRESSORS = {
     "an endless name": (put(*PARAMETER, "\n" * 10**6 + "x" * 10**6, 1), "is unknown"),
     "an endless list": (put(*ARGUMENT, "estimator", {"list": {"x" * 10**6: 1}}), "must not be"),
     "a negative number of rows": (put("configuration", "history", "num_data", -5), "num_data must be a number"),
+    "no names of layers": (
+        put("configuration", "history", "estimated_kl", [3]),
+        "estimated_kl must be a list of names",
+    ),
+    "an exactness that is none": (put("configuration", "history", "exact", "yes"), "exact must not be yes"),
     "an infinite time": (put("configuration", "history", "seconds", 10**400), "seconds must be a number"),
 }
 
@@ -137,6 +142,16 @@ def test_a_configuration_that_could_not_be_read_is_not_written(network, tmp_path
     with pytest.raises(ValueError, match="the configuration has .* bytes"):
         vb.save(saved.network, path)
     assert path.read_text() == "as before"
+
+
+@pytest.mark.slow
+def test_files_of_earlier_versions_lack_some_fields_of_the_history(regressor, tmp_path):
+    def change(header):
+        for name in ("exact", "estimated_kl"):
+            del header["configuration"]["history"][name]
+
+    history = vb.load(tampered(regressor, tmp_path / "model.varbump", change)).history_
+    assert (history.exact, history.estimated_kl) == (False, ())
 
 
 def test_histories_are_one_number_for_each_epoch(regressor, tmp_path):

@@ -145,7 +145,7 @@ def test_values_that_a_configuration_of_ones_own_may_hold(path, value):
 def test_a_likelihood_that_would_take_all_memory_is_refused_wherever_it_stands(path):
     vb.save(network(), path)
     many = {"class": "varbump>LearnedNormalLikelihood", "config": {"num_targets": 2**30}}
-    with pytest.raises(vb.ArchiveError, match="base learns 1,073,741,824 numbers"):
+    with pytest.raises(vb.ArchiveError, match="learn 1,073,741,824 numbers"):
         vb.load(_changed(path, "config", {**PRIOR.get_config(), "base": many}))
 
 
