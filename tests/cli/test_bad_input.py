@@ -130,7 +130,7 @@ CASES = {
     ),
     "out exists": ("data.csv", GOOD, [*SMALL, "--out", "taken"], 1, ["taken exists", "--force"]),
     "out is no run": ("data.csv", GOOD, [*SMALL, "--out", "other", "--force"], 1, ["other", "will not be replaced"]),
-    "out is a pipe": ("data.csv", GOOD, [*SMALL, "--out", "pipe"], 1, ["pipe is a file"]),
+    "out is a pipe": ("data.csv", GOOD, [*SMALL, "--out", "pipe"], 1, ["pipe is a named pipe"]),
     "out is a file": ("data.csv", GOOD, [*SMALL, "--out", "file"], 1, ["file is a file"]),
     "out without parent": ("data.csv", GOOD, [*SMALL, "--out", "no/run"], 1, ["does not exist"]),
     "no target": ("data.csv", GOOD, [], 2, ["--target"]),

@@ -259,7 +259,7 @@ PREDICTIONS = {
     "an end beyond all numbers": (["--intervals", "99.99999999999999"], 2, "at most six digits"),
     "out exists": (["--out", "{folder}/data.csv"], 1, "is the table to read"),
     "out has no kind": (["--out", "{folder}/p.xlsx"], 1, ".csv, .tsv or .parquet"),
-    "out is a pipe": (["--out", "{folder}/pipe.csv", "--force"], 1, "no regular file"),
+    "out is a pipe": (["--out", "{folder}/pipe.csv", "--force"], 1, "is a named pipe"),
     "out is a directory": (["--out", "{folder}/d.csv"], 1, "is a directory"),
     "no such parent": (["--out", "{folder}/no/p.csv"], 1, "does not exist"),
     "json and stdout": (["--out", "-", "--json"], 2, "--json"),

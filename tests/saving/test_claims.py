@@ -66,7 +66,7 @@ REGRESSORS = {
     "a negative number of rows": (put("configuration", "history", "num_data", -5), "num_data must be a number"),
     "no names of layers": (
         put("configuration", "history", "estimated_kl", [3]),
-        "estimated_kl must be a list of names",
+        "estimated_kl must be names of layers",
     ),
     "an exactness that is none": (put("configuration", "history", "exact", "yes"), "exact must not be yes"),
     "an infinite time": (put("configuration", "history", "seconds", 10**400), "seconds must be a number"),
