@@ -179,6 +179,7 @@ def test_healthy_models_give_no_finding(name, seeds):
         assert report.ok
 
 
+@pytest.mark.slow
 def test_weights_state_and_generators_stay_as_they_were():
     def build():
         tf_keras.utils.set_random_seed(3)

@@ -39,6 +39,7 @@ def finite(model):
     return all(np.all(np.isfinite(v.numpy())) for v in model.variables)
 
 
+@pytest.mark.slow
 def test_huge_targets_are_the_likelihood():
     model = stock()
     y = Y.copy()
@@ -132,6 +133,7 @@ def test_a_training_that_diverges():
         guarded(model, "mse", y=100 * Y, optimizer=tf_keras.optimizers.SGD(10.0), epochs=20)
 
 
+@pytest.mark.slow
 def test_a_gradient_whose_square_overflows_is_caught_while_it_is_finite():
     model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1, name="only")])
     with pytest.raises(vb.NonFiniteLossError, match="gradient of only/") as error:
@@ -210,6 +212,7 @@ def test_the_step_is_known_under_xla_too():
     assert finite(model)
 
 
+@pytest.mark.slow
 def test_no_validation_of_an_epoch_that_failed():
     model, tried = stock(), []
     model.compile("adam", "mse")
@@ -270,6 +273,7 @@ def test_the_network_that_people_stumble_over():
     assert finite(network)
 
 
+@pytest.mark.slow
 def test_fit_names_layer_weight_and_magnitudes():
     network = vb.build_network(hidden_units=(4,), make_posterior_fn=MEAN_FIELD, seed=0)
     y = Y.copy()

@@ -32,6 +32,7 @@ def test_a_good_q_has_a_small_khat():
     assert report.good
 
 
+@pytest.mark.slow
 def test_halved_sds_are_found_out():
     values = [khat(0.5, seed).khat for seed in range(2)]
     # the ratios of a normal to one of s times its sd have a tail of shape 1 - s^2; one estimate scatters by 0.1. With

@@ -94,6 +94,7 @@ def test_functions_and_observations_are_in_units_of_y(data, model):
         vb.predict_f(small(), X)
 
 
+@pytest.mark.slow
 def test_several_intervals_at_once_are_those_of_single_calls(data, model):
     X = data[0][:3]
     several = model.predict_interval(X, coverage=(0.5, 0.95))

@@ -251,6 +251,7 @@ def test_optimizers_with_conditions_and_variables_of_their_own(make):
         assert np.isfinite(a).all()
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_other_weights_is_refused():
     optimizer = tf_keras.optimizers.SGD(0.01)
     train(optimizer=optimizer)

@@ -175,6 +175,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [pytest.param(case, marks=[] if case in ("nonlinear", "other family") else pytest.mark.slow) for case in OTHERS],

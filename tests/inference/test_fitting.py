@@ -127,6 +127,7 @@ def test_any_widths_and_batch_sizes(num_features, num_outputs, batch_size):
     assert history.steps_per_epoch == -(-33 // min(batch_size, 33))
 
 
+@pytest.mark.slow
 def test_float64_networks_train_in_float64():
     x, y = data()
     model = network(dtype="float64", make_posterior_fn=vb.posterior)

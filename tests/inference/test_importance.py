@@ -60,6 +60,7 @@ def test_densities_are_those_of_regression_on_the_pseudo_data(prior):
     np.testing.assert_allclose(kl, expected_kl, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_linear_model_has_the_closed_form():
     x, y = line()
     network = network_of(vb.prior, hidden_units=(), num_features=3)

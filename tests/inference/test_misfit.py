@@ -85,6 +85,7 @@ def test_likelihoods_that_say_little_are_left_alone():
     assert not warned(1e9, Own(), y=1e6 * Y)
 
 
+@pytest.mark.slow
 def test_fit_warns_after_it_has_kept_the_result():
     network = vb.build_network(2, hidden_units=(), seed=0)
     before = network.get_weights()

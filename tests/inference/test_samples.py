@@ -12,6 +12,7 @@ X = np.linspace(-1, 1, 20, dtype="float32")[:, None]
 LIKELIHOOD = vb.likelihoods.Normal(0.3)
 
 
+@pytest.mark.slow
 def test_the_step_averages_the_steps_of_its_draws():
     network = vb.build_network(1, hidden_units=(3,), seed=0)
     one, three = NetworkLoss(network, LIKELIHOOD, (1,)), NetworkLoss(network, LIKELIHOOD, (1,), num_samples=3)

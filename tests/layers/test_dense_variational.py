@@ -162,6 +162,7 @@ def test_a_shared_layer_counts_its_kl_once():
     assert float(forward.kl) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_keras_fit_trains_and_its_loss_is_the_negative_elbo():
     x = np.linspace(-1, 1, 200, dtype="float32")[:, None]
     model = vb.build_network(1, hidden_units=(), kl_weight=1 / 200, seed=0, make_posterior_fn=MEAN_FIELD)

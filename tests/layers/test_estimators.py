@@ -87,6 +87,7 @@ def test_rows_differ_in_training_and_are_one_function_otherwise(posterior, estim
     assert len(np.unique(dense(x)[:, 0])) == 1
 
 
+@pytest.mark.slow
 @some
 def test_trains_and_finds_a_line(posterior, estimator):
     x = np.linspace(-1, 1, 100, dtype="float32")[:, None]

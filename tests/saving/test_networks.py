@@ -174,10 +174,6 @@ def my_activation(x):
         ([vb.layers.DenseVariational(1, my_factory, vb.prior)], "make_posterior_fn is .*, which cannot be saved"),
         ([vb.layers.DenseVariational(1, vb.posterior, lambda *a: vb.prior(*a))], "make_prior_fn is a function"),
         ([tf_keras.Sequential([LAYERS.Dense(1)])], "Sequential, which cannot be saved"),
-<<<<<<< HEAD
-        ([LAYERS.Dense(1, dtype="float16")], "must be float32 or float64, but it computes in float16"),
-=======
->>>>>>> archives
     ],
 )
 def test_what_has_no_name_is_refused_and_nothing_is_written(path, layers, message):

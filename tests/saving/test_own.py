@@ -34,6 +34,7 @@ def assert_same_functions(first, second):
     )
 
 
+@pytest.mark.slow
 def test_a_network_of_own_parts(path):
     saved = network(activation=own_parts.Slope())
     vb.save(saved, path)

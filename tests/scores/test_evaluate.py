@@ -134,6 +134,7 @@ def test_a_member_of_an_ensemble_has_its_own_noise():
     assert scores.log_likelihood == pytest.approx(np.log(density).mean(), rel=1e-5)  # float32 weights
 
 
+@pytest.mark.slow
 def test_an_estimator_is_scored_in_the_units_of_its_y():
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, 2)) * [1.0, 100.0]

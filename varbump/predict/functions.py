@@ -12,7 +12,7 @@ from varbump.core.kinds import kind_of
 from varbump.core.random import host_seed, stateless_seeds
 from varbump.likelihoods.checks import check_likelihood
 from varbump.predict.draws import Draws, draws_of_kind
-from varbump.predict.sampler import DrawSource
+from varbump.predict.sampler import DrawSource, all_draws
 from varbump.predict.units import prepare
 
 __all__ = ["NOISE_ROWS", "expected", "observe", "predict_f", "predict_y"]
@@ -83,7 +83,7 @@ def predict_f(
         check_likelihood(likelihood, "mean")
     ready = prepare(network, x, num_draws, seed, chunk_size, likelihood)
     likelihood = ready.likelihood(likelihood) if ready.answers_in_y else likelihood
-    f = ready.sampler.all_draws(ready.x)
+    f = all_draws(ready.sampler, num_draws, ready.x)
     f = f if likelihood is None else expected(ready.source, likelihood, f)
     return draws_of_kind(ready.in_units(f), kind_of(ready.source, observed=False))
 
@@ -127,7 +127,7 @@ def predict_y(
         raise TypeError("x is missing: predict_y(network, likelihood, x)")
     seed = host_seed(seed)
     ready = prepare(network, x, num_draws, seed, chunk_size, likelihood)
-    y = observe(ready.source, ready.likelihood(likelihood), ready.sampler.all_draws(ready.x), seed, 0)
+    y = observe(ready.source, ready.likelihood(likelihood), all_draws(ready.sampler, num_draws, ready.x), seed, 0)
     return draws_of_kind(ready.in_units(y), kind_of(ready.source, observed=True))
 
 

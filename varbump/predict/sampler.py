@@ -18,7 +18,7 @@ from varbump.forward.programs import program
 from varbump.forward.stateless import key, make_stateless
 from varbump.forward.structure import network_structure
 
-__all__ = ["DrawSource", "Sampler", "StoredSampler", "sampler_of"]
+__all__ = ["DrawSource", "Sampler", "StoredSampler", "all_draws", "sampler_of"]
 
 MAX_BYTES = 64 * 2**20
 """Bound on the result of one compiled call."""
@@ -104,18 +104,7 @@ class Sampler:
         size = -(-(self._chunk_size or self._default_chunk(self._num_draws)) // multiple) * multiple
         for start in range(0, len(x), size):
             rows = slice(start, min(start + size, len(x)))
-            yield rows, self.all_draws(x[rows])
-
-    def all_draws(self, x: np.ndarray) -> np.ndarray:
-        """All draws at all rows of x (N, D), (S, N, Q)."""
-        result = np.empty(0)
-        for which, rows, values in self.draws(x):
-            if values.shape[:2] == (self._num_draws, len(x)):
-                return values
-            if not result.size:
-                result = np.empty((self._num_draws, len(x), *values.shape[2:]), values.dtype)
-            result[which, rows] = values
-        return result
+            yield rows, all_draws(self, self._num_draws, x[rows])
 
     def weights(self) -> tuple[np.ndarray, ...]:
         """Weights (S, n) of each variational layer, in the order in which they are called."""
@@ -163,6 +152,18 @@ class Sampler:
 
     def _default_chunk(self, count: int) -> int:
         return max(MAX_BYTES // (count * self._programs.bytes_a_value), 1)
+
+
+def all_draws(sampler: Any, num_draws: int, x: np.ndarray) -> np.ndarray:
+    """All draws at all rows of x (N, D), (S, N, Q); of a sampler, only the method `draws` is used."""
+    result = np.empty(0)
+    for which, rows, values in sampler.draws(x):
+        if values.shape[:2] == (num_draws, len(x)):
+            return values
+        if not result.size:
+            result = np.empty((num_draws, len(x), *values.shape[2:]), values.dtype)
+        result[which, rows] = values
+    return result
 
 
 class StoredSampler(Sampler):
