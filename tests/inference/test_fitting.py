@@ -427,3 +427,12 @@ def test_training_runs_eagerly_for_debugging():
     finally:
         tf.config.run_functions_eagerly(False)
     assert np.isfinite(history.history["loss"]).all()
+
+
+def test_options_are_described_without_indentation():
+    """Python 3.13 takes the indentation of docstrings away, earlier versions do not: neither may lose an option."""
+    text = vb.fit_ensemble.__doc__
+    assert "\nkl_warmup : float" in text
+    assert "\n    Fraction of the run over which the KL weight rises" in text
+    assert "{options}" not in text
+    assert text.index("\nParameters\n----------\n") < text.index("\nkl_warmup : ") < text.index("\nReturns\n-------\n")

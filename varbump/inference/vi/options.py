@@ -106,16 +106,16 @@ def takes_options_of(function: Callable[..., Any]) -> Callable[[Function], Funct
             if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in names
         ]
         target.__signature__ = own.replace(parameters=[*given, *added])  # type: ignore[attr-defined]
-        texts = _parameters(function.__doc__ or "")
+        texts = _parameters(inspect.cleandoc(function.__doc__ or ""))
         described = "\n".join(text for name, text in texts.items() if name in {p.name for p in added})
-        target.__doc__ = (target.__doc__ or "").replace("    {options}", described)
+        target.__doc__ = inspect.cleandoc(target.__doc__ or "").replace("{options}", described)
         return target
 
     return decorate
 
 
 def _parameters(docstring: str) -> dict[str, str]:
-    """Entries of the Parameters section of a NumPy docstring, by name."""
-    section = docstring.split("Parameters\n    ----------\n", 1)[1].split("\n\n    Returns", 1)[0]
-    entries = re.split(r"\n(?=    \w)", "\n" + section)
+    """Entries of the Parameters section of a NumPy docstring without indentation, by name."""
+    section = docstring.split("Parameters\n----------\n", 1)[1].split("\n\nReturns", 1)[0]
+    entries = re.split(r"\n(?=\w)", "\n" + section)
     return {name: entry for entry in entries if entry.strip() for name in re.split(r", | : ", entry.strip())[:1]}
