@@ -267,6 +267,19 @@ def test_parameters_set_after_a_fit_do_not_reach_what_was_fitted(data, model):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(changed)).predict(X), model.predict(X))
 
 
+def test_a_fit_that_fails_leaves_the_one_before(data, model, monkeypatch):
+    X, y = data
+    refitted = copy.deepcopy(model)
+
+    def fail(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("varbump.estimator.regressor.fit_ensemble", fail)
+    with pytest.raises(KeyboardInterrupt):
+        refitted.fit(10.0 * X, 1e6 + y)
+    np.testing.assert_array_equal(refitted.predict(X), model.predict(X))
+
+
 def test_clone_forgets_the_fit(model):
     with pytest.raises(NotFittedError):
         clone(model).predict(np.zeros((1, 3)))

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from varbump.core.array_like import check_array_like, detached
 from varbump.core.checks import MAX_DRAWS, check_draws, check_shares, intervals
+from varbump.core.interrupts import uninterrupted
 from varbump.core.numeric import refuse_no_numbers
 from varbump.core.random import generator
 from varbump.diagnostics import ParameterReport, parameter_report
@@ -248,13 +249,13 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         X, targets, weights = merged(X, targets, weights)
         random_state = check_random_state(self.random_state)
         seed, draw_seed, split_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(3))
-        self.x_scaler_ = StandardScaler().fit(X, sample_weight=weights)
-        self.y_scaler_ = StandardScaler().fit(targets, sample_weight=weights)
+        x_scaler = StandardScaler().fit(X, sample_weight=weights)
+        y_scaler = StandardScaler().fit(targets, sample_weight=weights)
         if not standardises(likelihood):  # counts have no other units
             num_targets = targets.shape[1]
-            scaler, self.y_scaler_.mean_ = self.y_scaler_, np.zeros(num_targets)
-            scaler.var_, scaler.scale_ = np.ones(num_targets), np.ones(num_targets)
-        x, z = self.x_scaler_.transform(X), self.y_scaler_.transform(targets)
+            y_scaler.mean_ = np.zeros(num_targets)
+            y_scaler.var_, y_scaler.scale_ = np.ones(num_targets), np.ones(num_targets)
+        x, z = x_scaler.transform(X), y_scaler.transform(targets)
 
         arguments = architecture(
             x.shape[1], z.shape[1], make_likelihood(self.likelihood, z), self.get_params(deep=False), seed
@@ -279,13 +280,15 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
             seed=seed,
             verbose=int(self.verbose),
         )
-        self._trained = TrainedEnsemble(arguments, ensemble)
-        self._draw_seed, self._single_target = draw_seed, np.ndim(y) == 1
-        self.ensemble_, self.network_, self.likelihood_ = ensemble, network, self._trained.likelihoods[0]
-        self.history_ = ensemble.history
-        self.n_iter_ = len(ensemble.history.epoch)
-        self.parameter_report_ = self._report(len(rows[0]))
-        self.noise_std_ = self._noise_std(x, weights)
+        with uninterrupted():  # what belongs together changes together
+            self._trained = TrainedEnsemble(arguments, ensemble)
+            self.x_scaler_, self.y_scaler_ = x_scaler, y_scaler
+            self._draw_seed, self._single_target = draw_seed, np.ndim(y) == 1
+            self.ensemble_, self.network_, self.likelihood_ = ensemble, network, self._trained.likelihoods[0]
+            self.history_ = ensemble.history
+            self.n_iter_ = len(ensemble.history.epoch)
+            self.parameter_report_ = self._report(len(rows[0]))
+            self.noise_std_ = self._noise_std(x, weights)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
