@@ -226,6 +226,7 @@ def test_what_is_shared_is_said_once():
     assert "; and in 5 more layers: the gradient is exploding. MatMul in layer" in finding
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_report():
     model = MODELS["ours"]()
     first, second, other = (vb.check_gradients(model, X, Y, loss="mse", seed=seed) for seed in (1, 1, 2))

@@ -65,6 +65,7 @@ def test_data_that_are_nan_are_no_fault_of_a_layer():
     assert "Drop the rows" in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_execution", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_the_scale_of_the_head(per_execution):
     model = stock(2)
@@ -234,6 +235,7 @@ def test_no_false_alarm(seed):
     guarded(model, vb.likelihoods.Normal(0.3), epochs=10)
 
 
+@pytest.mark.slow
 def test_diagnose_nan_tries_and_puts_everything_back():
     model = stock()
     before = [v.numpy() for v in model.variables]

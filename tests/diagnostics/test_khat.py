@@ -18,6 +18,7 @@ def khat(shrink, seed=0):
     return vb.psis_khat(network, LIKELIHOOD, x, y, seed=seed)
 
 
+@pytest.mark.slow
 def test_the_exact_posterior_has_equal_ratios():
     report = khat(1.0)
     assert report.khat == -np.inf

@@ -31,6 +31,7 @@ def fitted(x, y, make_posterior_fn, prior_scale=1.0, estimator="flipout", num_sa
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family",
     [

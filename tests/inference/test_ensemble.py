@@ -81,6 +81,7 @@ def test_the_network_holds_the_first_member_also_after_a_look_at_another():
     assert not np.array_equal(before[0], other.trainable_variables[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copied", [lambda e: pickle.loads(pickle.dumps(e)), copy.deepcopy], ids=["pickle", "deepcopy"])
 def test_copies_draw_as_the_ensemble_does(copied):
     ensemble = fitted(epochs=3)

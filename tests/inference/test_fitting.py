@@ -45,6 +45,7 @@ def test_history_has_one_entry_an_epoch_and_adds_up():
     assert history.epoch == list(range(7))
 
 
+@pytest.mark.slow
 def test_recorded_kl_is_that_of_the_network():
     x, y = data()
     model = network(make_posterior_fn=vb.posterior)

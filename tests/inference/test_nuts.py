@@ -86,6 +86,7 @@ def test_seed_reproduces_and_the_network_is_left_as_it_was():
     np.testing.assert_array_equal(vb.predict_f(first, AT, num_draws=10), vb.predict_f(again, AT, num_draws=10))
 
 
+@pytest.mark.slow
 def test_prediction_takes_the_draws_in_place_of_the_network(draws):
     assert isinstance(draws, DrawSource)
     assert not isinstance(draws.network, DrawSource)

@@ -25,6 +25,7 @@ def made(likelihood=None):
     return vb.build_network(2, hidden_units=(4,), likelihood=likelihood, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", [vb.likelihoods.LearnedNormal(0.4), vb.likelihoods.HeteroscedasticNormal()])
 def test_loss_and_gradient_are_those_of_repeated_rows(likelihood):
     (x, y), network = data(), made(likelihood)

@@ -62,6 +62,7 @@ def test_the_example_of_the_class_runs():
         registry._classes.update(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "likelihood",
     [OWN[0], *(pytest.param(item, marks=pytest.mark.slow) for item in OWN[1:])],

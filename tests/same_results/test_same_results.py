@@ -12,7 +12,7 @@ GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
 FLOAT32_HISTORY = {"loss", "nll", "kl"}
 """Columns that the training loop keeps in single precision, whatever the network computes in."""
 
-FAST = {"mean_field", "keras_layers_and_optimizer"}
+FAST = {"mean_field"}
 """Nearly all of the time goes into compiling: the others are slow tests."""
 
 

@@ -126,8 +126,8 @@ def test_a_member_of_an_ensemble_has_its_own_noise():
     x = np.linspace(-1, 1, 20, dtype="float32")[:, None]
     likelihood = vb.likelihoods.LearnedNormal(0.5)
     ensemble = vb.fit_ensemble(network, likelihood, x, x, num_members=2, epochs=1, seed=0, verbose=0)
-    raw = [value for value in ensemble._values if value.shape == (2,)][-1]  # of the likelihood, the last variable
-    raw[:] = [-2.0, 2.0]
+    raw = np.array([-2.0, 2.0], "float32")  # of the likelihood, the last variable
+    ensemble = type(ensemble)(network, likelihood, ensemble.history, [*ensemble.values[:-1], raw])
     scales = 1e-3 + np.log1p(np.exp([-2.0, 2.0]))
     scores = vb.evaluate(ensemble, x, x, num_draws=5, levels=(0.5,))
     assert scores.num_draws == 6  # as many of each member
