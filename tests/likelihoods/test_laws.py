@@ -17,6 +17,16 @@ from varbump.forward.programs import compiled
 
 each = pytest.mark.parametrize("likelihood", flatten(registry.LIKELIHOODS), ids=name)
 one_of_each = pytest.mark.parametrize("likelihood", first_fast(flatten(registry.LIKELIHOODS)), ids=name)
+FEW = ("LearnedNormal", "HeteroscedasticNormal", "Poisson")  # a weight, two outputs, counts; the others are slow tests
+a_few = pytest.mark.parametrize(
+    "likelihood",
+    [
+        pytest.param(item, marks=[] if index == 0 and key in FEW else pytest.mark.slow)
+        for key, items in registry.LIKELIHOODS.items()
+        for index, item in enumerate(items)
+    ],
+    ids=name,
+)
 
 EXTREMES = [0.0, 2e-38, 1.0, -3.0, 100.0, -100.0, 1e10, -1e10, 1e17, -1e17, 3e38, -3e38]
 
@@ -69,8 +79,8 @@ def value_and_gradients(likelihood, y, f):
     return nll, by_f, by_variables
 
 
-@each
-@pytest.mark.parametrize("run", ["eager", "function", "xla"])
+@one_of_each
+@pytest.mark.parametrize("run", ["eager", pytest.param("function", marks=pytest.mark.slow), "xla"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_finite_input_makes_a_nan(likelihood, dtype, run):
     likelihood = copy.deepcopy(likelihood)
@@ -143,7 +153,7 @@ def test_keras_loss_is_the_mean_nll(likelihood):
     np.testing.assert_allclose(likelihood(y, f), np.mean(likelihood.nll(y, f)), rtol=1e-6)
 
 
-@one_of_each
+@a_few
 def test_keras_trains_with_it(likelihood):
     x, _ = vb.datasets.cubic(64)
     y = observations(likelihood, outputs(likelihood, (64, 1), dtype="float32"))
@@ -244,7 +254,7 @@ def test_samples_are_a_function_of_the_seed_however_they_are_compiled(likelihood
         np.testing.assert_allclose(compile_(lambda: likelihood.sample(f, (1, 2)))(), draws, rtol=1e-4, atol=1e-5)
 
 
-@one_of_each
+@a_few
 def test_predictions_have_a_column_for_each_target(likelihood):
     network = vb.build_network(
         2, num_outputs=3, likelihood=likelihood, make_posterior_fn=vb.posteriors.MeanFieldNormal(), seed=0
