@@ -1,6 +1,7 @@
 """Quiet TensorFlow, no display, and a fixed global seed for each test: none depends on the order of others."""
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -19,3 +20,11 @@ def _fresh_state():
     yield
     plt.close("all")
     tf_keras.backend.clear_session()
+
+
+@pytest.fixture
+def _handles_ctrl_c():
+    """Python's own handler, which a process that was started in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -10,13 +10,7 @@ import tensorflow as tf
 import varbump as vb
 from varbump.core.interrupts import safe_point, uninterrupted
 
-
-@pytest.fixture(autouse=True)
-def _handled():
-    """Python's own handler, which a process that was started in the background does not have."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("_handles_ctrl_c")
 
 
 def ctrl_c():

@@ -11,20 +11,12 @@ import pytest
 import varbump as vb
 from varbump.inference.vi import checkpoint
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_handles_ctrl_c")]
 
 X, Y = vb.datasets.cubic(100, seed=0)
 SETTINGS = {"epochs": 600, "schedule": "constant", "kl_warmup": 0.0, "seed": 0, "verbose": 0}
 """With a constant step size and KL weight, the first epochs of a run are those of a shorter run."""
 WATCHED = {"validation_data": (X[:20], Y[:20]), "patience": 10_000}
-
-
-@pytest.fixture(autouse=True)
-def _handled():
-    """Python's own handler, which a process that was started in the background does not have."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def network():

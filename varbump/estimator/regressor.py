@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from varbump.core.array_like import check_array_like, detached
 from varbump.core.checks import MAX_DRAWS, check_draws, check_shares, intervals
+from varbump.core.estimator_tags import SeveralTargets
 from varbump.core.interrupts import uninterrupted
 from varbump.core.numeric import refuse_no_numbers
 from varbump.core.random import generator
@@ -59,7 +60,7 @@ KINDS = ("total", "epistemic")
 LARGEST_SEED = 2**31 - 1
 
 
-class VariationalRegressor(RegressorMixin, BaseEstimator):
+class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
     r"""Regression with a small ensemble of variational networks, as a scikit-learn estimator.
 
     Each member minimises :math:`-\mathrm{ELBO} / N` of a Bayesian network on standardised X and y; predictions pool
@@ -543,13 +544,3 @@ class VariationalRegressor(RegressorMixin, BaseEstimator):
         if "_trained" in state:
             self.ensemble_ = self._trained.ensemble
             self.network_, self.likelihood_ = self.ensemble_.network, self._trained.likelihoods[0]
-
-    def __sklearn_tags__(self) -> Any:
-        """Declare that several targets are supported."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = True
-        return tags
-
-    def _more_tags(self) -> dict[str, bool]:  # for scikit-learn 1.5
-        return {"multioutput": True}

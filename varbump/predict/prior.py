@@ -12,18 +12,17 @@ from rich.console import Console
 
 from varbump.core.checks import check_draws
 from varbump.core.keras import float_dtype, keras
-from varbump.core.printed import Printed
 from varbump.core.random import host_seed, stateless_seeds
 from varbump.core.temperature import was_trained
 from varbump.forward.apply import called_layers
 from varbump.model.checks import check_network
-from varbump.predict.sampler import StoredSampler
+from varbump.predict.stored import StoredDraws
 
 __all__ = ["PriorDraws", "sample_prior"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PriorDraws(Printed):
+class PriorDraws(StoredDraws):
     """Draws of the weights from the prior; the result of `varbump.sample_prior`.
 
     `predict_f`, `predict_y` and `predict_bands` accept it in place of the network. If fewer draws are requested, they
@@ -41,29 +40,12 @@ class PriorDraws(Printed):
     weights: tuple[np.ndarray, ...]
 
     of_prior: ClassVar[bool] = True
+    way_out: ClassVar[str] = "ask for fewer, or for more in sample_prior(..., num_draws={num_draws})"
 
     @property
     def num_draws(self) -> int:
         """Number of draws."""
         return len(self.weights[0])
-
-    def sampler(
-        self, row_shape: tuple[int, ...], num_draws: int, seed: int = 0, chunk_size: int | None = None
-    ) -> StoredSampler:
-        """Return a sampler that evaluates the first `num_draws` draws, for prediction; the seed is ignored.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer draws.
-        """
-        del seed  # part of the interface of draw sources
-        if num_draws > self.num_draws:
-            raise ValueError(
-                f"num_draws={num_draws:,}, but there are only {self.num_draws:,} draws; ask for fewer, or for more in "
-                f"sample_prior(..., num_draws={num_draws})"
-            )
-        return StoredSampler(self.network, row_shape, [w[:num_draws] for w in self.weights], chunk_size)
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
         yield f"{self.num_draws:,} draws of {sum(w.shape[1] for w in self.weights):,} weights from the prior."

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from varbump.core.checks import check_shares, intervals
+from varbump.core.estimator_tags import SeveralTargets
 from varbump.core.random import host_seed
 from varbump.predict.distribution import PredictiveDistribution
 from varbump.predict.predictive import uniform_of
@@ -21,7 +22,7 @@ from varbump.scores.scored import scored_of
 __all__ = ["RecalibratedModel", "recalibrate"]
 
 
-class RecalibratedModel(RegressorMixin, BaseEstimator):
+class RecalibratedModel(SeveralTargets, RegressorMixin, BaseEstimator):
     """A model with corrected quantiles, as a scikit-learn estimator; the result of `varbump.recalibrate`.
 
     `fit` learns the correction only: the model has been trained before, on other rows. `sklearn.base.clone` therefore
@@ -166,16 +167,6 @@ class RecalibratedModel(RegressorMixin, BaseEstimator):
 
     def __sklearn_clone__(self) -> RecalibratedModel:
         return type(self)(**self.get_params(deep=False))
-
-    def __sklearn_tags__(self) -> Any:
-        """Declare that several targets are supported."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = True
-        return tags
-
-    def _more_tags(self) -> dict[str, bool]:  # for scikit-learn 1.5
-        return {"multioutput": True}
 
 
 def recalibrate(

@@ -10,9 +10,8 @@ from rich.console import Console
 from scipy.special import logsumexp
 
 from varbump.core.keras import keras
-from varbump.core.printed import Printed
 from varbump.inference.vi.history import History
-from varbump.predict.sampler import StoredSampler
+from varbump.predict.stored import StoredDraws
 
 __all__ = ["ImportanceDraws"]
 
@@ -21,7 +20,7 @@ MAX_SHORTFALL = 5.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ImportanceDraws(Printed):
+class ImportanceDraws(StoredDraws):
     """Draws of the weights by importance resampling; prints as a summary with a judgement.
 
     `predict_f`, `predict_y` and `predict_bands` accept it in place of the network. If fewer draws are requested, they
@@ -97,21 +96,6 @@ class ImportanceDraws(Printed):
             f"draws still differ from those of the posterior. Raise num_candidates, train longer (num_steps), or take "
             f"sample_nuts."
         )
-
-    def sampler(
-        self, row_shape: tuple[int, ...], num_draws: int, seed: int = 0, chunk_size: int | None = None
-    ) -> StoredSampler:
-        """Return a sampler that evaluates the first `num_draws` draws, for prediction; the seed is ignored.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer draws.
-        """
-        del seed  # part of the interface of draw sources; here the choice of draws is not random
-        if num_draws > self.num_draws:
-            raise ValueError(f"num_draws={num_draws:,}, but there are only {self.num_draws:,} draws; ask for fewer")
-        return StoredSampler(self.network, row_shape, [w[:num_draws] for w in self.weights], chunk_size)
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
         yield (

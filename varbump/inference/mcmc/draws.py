@@ -10,9 +10,9 @@ import numpy as np
 from rich.console import Console
 
 from varbump.core.keras import keras
-from varbump.core.printed import Printed, Table
+from varbump.core.printed import Table
 from varbump.inference.mcmc.convergence import ess_of, rhat_of
-from varbump.predict.sampler import StoredSampler
+from varbump.predict.stored import StoredDraws
 
 __all__ = ["PosteriorDraws"]
 
@@ -21,7 +21,7 @@ MIN_ESS = 100.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PosteriorDraws(Printed):
+class PosteriorDraws(StoredDraws):
     """Draws w ~ p(w | x, y) from several Markov chains; prints as a table with a judgement.
 
     `predict_f`, `predict_y` and `predict_bands` accept it in place of the network and use its draws. If fewer are
@@ -112,19 +112,10 @@ class PosteriorDraws(Printed):
     def _bad(self) -> np.ndarray:
         return np.logical_not((self.rhat <= MAX_RHAT) & (self.ess >= MIN_ESS))  # nan is bad too
 
-    def sampler(
-        self, row_shape: tuple[int, ...], num_draws: int, seed: int = 0, chunk_size: int | None = None
-    ) -> StoredSampler:
-        """Return a sampler that evaluates `num_draws` of the draws, for prediction; the seed is ignored.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer draws.
-        """
-        del seed  # part of the interface of draw sources; here the choice of draws is not random
+    def _chosen(self, num_draws: int) -> list[np.ndarray]:
+        """Weights (num_draws, n) of each layer: chains in turn, evenly spread over each."""
         chains, times = self._spread(num_draws)
-        return StoredSampler(self.network, row_shape, [w[chains, times] for w in self.weights], chunk_size)
+        return [w[chains, times] for w in self.weights]
 
     def _spread(self, num_draws: int) -> tuple[np.ndarray, np.ndarray]:
         """Chains and times of `num_draws` draws: chains in turn, and times evenly spaced in each chain."""

@@ -1,0 +1,21 @@
+"""What scikit-learn is told about the estimators of this package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["SeveralTargets"]
+
+
+class SeveralTargets:
+    """Mixin, before the bases of scikit-learn, of estimators that take y with one or several columns."""
+
+    def __sklearn_tags__(self) -> Any:
+        """Declare that several targets are supported."""
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = True
+        return tags
+
+    def _more_tags(self) -> dict[str, bool]:  # for scikit-learn 1.5
+        return {"multioutput": True}
