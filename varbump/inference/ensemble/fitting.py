@@ -89,7 +89,7 @@ def fit_ensemble(
     _check_layers(network)
     seed = run_seed(chosen)
     loss = NetworkLoss(network, likelihood, x.shape[1:], chosen.num_samples)
-    exact = fit_exactly(loss, x, y, chosen) if chosen.leaves_the_method_open else None
+    exact = fit_exactly(loss, x, y, chosen)
     if exact is not None:  # there is one optimum, for every member
         values = [np.stack([variable.numpy()] * num_members) for variable in loss.trainable]
         note_temperature(network, chosen.temperature)

@@ -49,10 +49,10 @@ def fit_exactly(loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Option
     Returns
     -------
     History or None
-        One entry per iteration; None if the model is not linear, its noise is not normal, or the prior or the family
-        has no closed form.
+        One entry per iteration; None if an option asks for steps, the model is not linear, its noise is not normal, or
+        the prior or the family has no closed form.
     """
-    layer = _only_layer(loss, x, y.shape[1])
+    layer = _only_layer(loss, x, y.shape[1]) if options.leaves_the_method_open else None
     if layer is None:
         return None
     size = layer.posterior.num_weights
@@ -83,37 +83,38 @@ def _iterate(
     layer: Any, likelihood: Any, model: LinearModel, watched: LinearModel | None, total: float, history: History
 ) -> None:
     """Maximise the ELBO for q and for the learned scales in turn, until it no longer rises."""
-    gram, moment, temperature = model.gram, model.moment, history.temperature
+    temperature, before = history.temperature, math.inf
     columns: dict[str, list[float]] = {}
     for _ in range(MAX_ITERATIONS):
         safe_point()
         p = layer.prior(None)
         p_loc, p_variance = (np.asarray(v, np.float64) for v in (p.mean(), p.variance()))
-        scale = np.broadcast_to(likelihood.scale, len(gram)).astype(np.float64)
+        scale = np.broadcast_to(likelihood.scale, len(model.gram)).astype(np.float64)
         factor = total / (temperature * scale**2)  # (Q,)
-        precision = np.tensordot(factor, gram, 1) + np.diag(1.0 / p_variance)
-        loc = np.linalg.solve(precision, factor @ moment + p_loc / p_variance)
+        precision = np.tensordot(factor, model.gram, 1) + np.diag(1.0 / p_variance)
+        loc = np.linalg.solve(precision, factor @ model.moment + p_loc / p_variance)
         independent = layer.posterior.independent
         covariance = np.diag(1.0 / np.diag(precision)) if independent else np.linalg.inv(precision)
         layer.posterior.assign(loc, covariance)
 
         kl = _kl(loc, covariance, p_loc, p_variance)
-        rows = {"": model} if watched is None else {"": model, "val_": watched}
-        for prefix, of_rows in rows.items():
-            squares = of_rows.squared_errors(loc, covariance)
-            nll = float(np.sum(0.5 * squares / scale**2 + np.log(scale) + 0.5 * math.log(2.0 * math.pi)))
-            columns.setdefault(f"{prefix}loss", []).append(float(negative_elbo(nll, kl, total)))
-            columns.setdefault(f"{prefix}nll", []).append(nll)
+        errors = {"": model.squared_errors(loc, covariance)}
+        if watched is not None:
+            errors["val_"] = watched.squared_errors(loc, covariance)
+        nll = {
+            prefix: float(np.sum(0.5 * squares / scale**2 + np.log(scale) + 0.5 * math.log(2.0 * math.pi)))
+            for prefix, squares in errors.items()
+        }
+        for prefix, value in nll.items():
+            columns.setdefault(f"{prefix}loss", []).append(float(negative_elbo(value, kl, total)))
+            columns.setdefault(f"{prefix}nll", []).append(value)
         columns.setdefault("kl", []).append(kl)
         columns.setdefault("kl_weight", []).append(temperature)
-        objective = [
-            negative_elbo(nll, kl, total, temperature)
-            for nll, kl in zip(columns["nll"][-2:], columns["kl"][-2:], strict=True)
-        ]
-        if len(objective) == 2 and not objective[0] - objective[1] > TOLERANCE:
+        objective = negative_elbo(nll[""], kl, total, temperature)
+        if not before - objective > TOLERANCE:
             break
-        best = likelihood.best_scale(model.squared_errors(loc, covariance))
-        likelihood.assign_scale(best)
+        before = objective
+        likelihood.assign_scale(likelihood.best_scale(errors[""]))
     history.history = columns
 
 

@@ -159,7 +159,7 @@ def fit(
     trained, likelihood = separated(network, likelihood, x)
     x, y = checked_data(trained, likelihood, x, y)
     loss = NetworkLoss(trained, likelihood, x.shape[1:], options.num_samples)
-    exact = fit_exactly(loss, x, y, options) if options.leaves_the_method_open else None
+    exact = fit_exactly(loss, x, y, options)
     if exact is not None:
         note_temperature(network, temperature)
         warn_of_misfit(exact, likelihood, x, y, sample_weight)

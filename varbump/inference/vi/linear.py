@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +18,8 @@ TOLERANCE = 1e-4
 """Relative error up to which f counts as linear: well above float32 rounding in sums over hundreds of inputs."""
 
 
-class LinearModel(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class LinearModel:
     """f = offset + J w on some rows, with their observations; all in double precision."""
 
     offset: np.ndarray  # (N, Q)
@@ -24,12 +27,12 @@ class LinearModel(NamedTuple):
     y: np.ndarray  # (N, Q)
     shares: np.ndarray  # (N,), weights of the rows, which sum to 1
 
-    @property
+    @cached_property
     def gram(self) -> np.ndarray:
         """Weighted mean of J_n J_n^T for each target, (Q, P, P)."""
         return np.stack([(J * self.shares[:, None]).T @ J for J in self.jacobian])
 
-    @property
+    @cached_property
     def moment(self) -> np.ndarray:
         """Weighted mean of J_n (y_n - offset_n) for each target, (Q, P)."""
         residuals = self.shares[:, None] * (self.y - self.offset)
@@ -38,8 +41,7 @@ class LinearModel(NamedTuple):
     def squared_errors(self, loc: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """Weighted mean of E[(y - f)^2] for each target (Q,), for weights with this mean and covariance."""
         residuals = self.y - self.offset - (self.jacobian @ loc).T
-        variance = np.stack([np.einsum("ni,ij,nj->n", J, covariance, J, optimize=True) for J in self.jacobian], -1)
-        return self.shares @ (residuals**2 + variance)
+        return self.shares @ residuals**2 + np.tensordot(self.gram, covariance, 2)
 
 
 def linear_model(
