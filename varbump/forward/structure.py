@@ -32,7 +32,7 @@ NOT_USED = {"name", "reduction", "_varbump_token"}
 
 
 class Undescribable(Exception):
-    """Raised for an object whose configuration does not determine what it computes."""
+    """Raised for an object of which nothing determines what it computes; an argument names its class."""
 
 
 def network_structure(network: keras.Model, *, lasting: bool = True) -> Hashable:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from varbump.core.keras import keras, serialize
-from varbump.inference.vi.held import Undescribable, attributes, described, foreign
+from varbump.forward.structure import Undescribable
+from varbump.inference.vi.held import attributes, described, foreign
 
 __all__ = ["difference", "digest", "fingerprint"]
 

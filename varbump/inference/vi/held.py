@@ -21,8 +21,9 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.core.keras import keras
+from varbump.forward.structure import Undescribable
 
-__all__ = ["Undescribable", "attributes", "described", "foreign"]
+__all__ = ["attributes", "described", "foreign"]
 
 LIBRARIES = {
     "builtins", "collections", "functools", "itertools", "keras", "math", "numpy", "operator", "scipy", "sklearn",
@@ -37,10 +38,6 @@ OF_CLASSES = {"__dict__", "__weakref__", "__doc__", "__module__", "__annotations
               "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl", "__parameters__",
               "__orig_bases__", "__annotate__", "__annotate_func__"}  # fmt: skip
 """Attributes of classes that do not belong to what they compute."""
-
-
-class Undescribable(Exception):
-    """Raised for a value that cannot be described; its argument is the name of the class."""
 
 
 def foreign(value: Any) -> bool:
