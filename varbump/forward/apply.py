@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from varbump.core.keras import float_dtype, keras
+from varbump.core.tracing import forget_custom_gradients
 from varbump.forward._context import active_pass, entered
 from varbump.forward.passes import ForwardPass
 from varbump.forward.programs import remembered, tracing
@@ -186,4 +187,5 @@ def _trace(network: keras.Model, spec: tf.TensorSpec, training: bool) -> tuple[A
         specs = [tf.TensorSpec(v.shape, v.dtype) for v in network.variables]
         for _ in range(2):
             graph = tf.function(partial(traced), autograph=False).get_concrete_function(*specs).graph
+            forget_custom_gradients(graph)
     return *found, graph

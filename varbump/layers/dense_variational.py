@@ -13,6 +13,7 @@ from varbump.core.checks import check_count, check_number
 from varbump.core.keras import check_precision, deserialize, keras, refuse_keras3, serialize
 from varbump.core.random import host_seed
 from varbump.core.registry import register_builtin
+from varbump.core.tracing import forget_custom_gradients
 from varbump.forward.apply import active_pass
 from varbump.forward.elbo import exact_kl, monte_carlo_kl
 from varbump.forward.passes import ForwardPass
@@ -218,6 +219,7 @@ class DenseVariational(VariationalLayer):
 
             graph = tf.function(read, autograph=False).get_concrete_function().graph
             found.update((v.ref(), v) for v in graph.trainable_variables)
+            forget_custom_gradients(graph)
         known = {v.ref() for v in self.weights}
         return [v for reference, v in found.items() if reference not in known]
 
