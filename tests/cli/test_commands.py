@@ -81,17 +81,17 @@ def test_predictions_are_those_of_the_regressor(run):
     upper = model.predict_quantiles(x, [0.975])[:, 0]
     shuffled = pa.table({"other": ["x"] * 60, **dict(zip(FEATURES[::-1], x.T[::-1], strict=True))})
     csv.write_csv(shuffled, folder / "new.csv")
-    for name in ("p.tsv.gz", "p.parquet"):
+    # text has 7 significant digits, see varbump.cli.digits; in binary files there is only the rounding of x, 1e-16
+    for name, rtol in (("p.tsv.gz", 5e-7), ("p.parquet", 1e-12)):
         out = folder / name
         invoke("predict", folder / "run", folder / "new.csv", "--out", out, "--intervals", "95,50", "--quiet")
         table = open_table(out)
         ends = ["lower_50", "upper_50", "lower_95", "upper_95"]
         assert table.columns == [f"{t}_{what}" for t in ("y", "z<b>") for what in ("mean", "sd", *ends)]
         values = table.read(table.columns)
-        # the same numbers but for the rounding of x through the text, of the order of 1e-16 of each
-        np.testing.assert_allclose(values[:, [0, 6]], mean, rtol=1e-12)
-        np.testing.assert_allclose(values[:, [1, 7]], sd, rtol=1e-12)
-        np.testing.assert_allclose(values[:, [5, 11]], upper, rtol=1e-9)
+        np.testing.assert_allclose(values[:, [0, 6]], mean, rtol=rtol)
+        np.testing.assert_allclose(values[:, [1, 7]], sd, rtol=rtol)
+        np.testing.assert_allclose(values[:, [5, 11]], upper, rtol=max(rtol, 1e-9))
 
 
 @pytest.mark.slow

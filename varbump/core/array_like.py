@@ -65,6 +65,8 @@ def _instead(value: Any, argument: str) -> str | None:
         return "collect its rows first, such as by x, y = map(np.stack, zip(*dataset.as_numpy_iterator()))"
     if isinstance(value, Iterator):
         return f"it can be read only once, so collect it first: np.array(list({argument}))"
+    if hasattr(value, "toarray"):  # of SciPy; some of them are mappings
+        return f"sparse arrays are not supported: pass {argument}.toarray()"
     if isinstance(value, Mapping):
         return f"pass one array with all columns, such as pandas.DataFrame({argument}).to_numpy()"
     if value is None or callable(value) or isinstance(value, Set):

@@ -21,7 +21,7 @@ MAX_MEAN = 20.0
 """Larger means are out of the reach of runs of ordinary length."""
 
 LEVELS = (1e-2, 1e2)
-"""Means of y that a network with a log link reaches without an offset."""
+"""Means of y, relative to the offset of a log link, that a network reaches from f = 0."""
 
 SMALLEST_SD = 1e-3
 """Smallest noise, relative to the mean of y, that is expected of the fit of a constant y."""
@@ -60,7 +60,8 @@ def _far(likelihood: Any, x: np.ndarray, y: np.ndarray) -> str:
     """Describe the first column far from unit scale, of y before x; "" if there is none."""
     found = [("y", *column) for column in far_from_unit_scale(y, MAX_MEAN)]
     if not standardises(likelihood):
-        found = [column for column in found if not LEVELS[0] <= abs(column[2]) <= LEVELS[1]]
+        start = np.broadcast_to(np.exp(getattr(likelihood, "offset", None) or 0.0), y.shape[1:]).ravel()
+        found = [column for column in found if not LEVELS[0] <= abs(column[2]) / start[column[1]] <= LEVELS[1]]
     found += [("x", *column) for column in far_from_unit_scale(x, MAX_MEAN)]
     return "column {1} of {0} has mean {2:.3g} and sd {3:.3g}".format(*found[0]) if found else ""
 
