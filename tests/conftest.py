@@ -13,6 +13,8 @@ import matplotlib.pyplot as plt
 import pytest
 import tf_keras
 
+import varbump as vb
+
 
 @pytest.fixture(autouse=True)
 def _fresh_state():
@@ -20,6 +22,12 @@ def _fresh_state():
     yield
     plt.close("all")
     tf_keras.backend.clear_session()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_programs_of_other_modules():
+    yield
+    vb.clear_programs()
 
 
 @pytest.fixture

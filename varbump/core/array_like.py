@@ -65,7 +65,7 @@ def _instead(value: Any, argument: str) -> str | None:
         return "collect its rows first, such as by x, y = map(np.stack, zip(*dataset.as_numpy_iterator()))"
     if isinstance(value, Iterator):
         return f"it can be read only once, so collect it first: np.array(list({argument}))"
-    if hasattr(value, "toarray"):  # of SciPy; some of them are mappings
+    if isinstance(value, Mapping) and hasattr(value, "toarray"):  # a dictionary of keys of SciPy
         return f"sparse arrays are not supported: pass {argument}.toarray()"
     if isinstance(value, Mapping):
         return f"pass one array with all columns, such as pandas.DataFrame({argument}).to_numpy()"

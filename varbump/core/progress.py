@@ -59,9 +59,11 @@ class ProgressBar:
         if self._line is not None:
             self._write(last=True)
 
-    def show(self, num_finished: int, text: str) -> None:
-        """Show the state after `num_finished` units."""
-        self._progress.update(self._task, completed=num_finished, text=text)
+    def show(self, num_finished: int, text: str, total: int | None = None) -> None:
+        """Show the state after `num_finished` units, of `total` if that has changed."""
+        self._progress.update(self._task, completed=num_finished, text=text, total=total)
+        if total is not None and self._line is not None:
+            self._line.total = total
         self._write()
 
     def advance(self, num: int) -> None:
@@ -82,17 +84,19 @@ class TrainingProgress(ProgressBar):
         super().__init__(num_epochs, unit="epoch", verbose=verbose, text="compiling")
         self._label = temperature_label(temperature)
 
-    def update(self, num_finished: int, terms: dict[str, float], steps_per_second: float) -> None:
-        """Show the state after `num_finished` epochs."""
+    def update(
+        self, num_finished: int, terms: dict[str, float], steps_per_second: float, num_epochs: int | None = None
+    ) -> None:
+        """Show the state after `num_finished` epochs, of `num_epochs` if that has changed."""
         values = "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
-        self.show(num_finished, f"{values}  {steps_per_second:,.0f} steps/s{self._label}")
+        self.show(num_finished, f"{values}  {steps_per_second:,.0f} steps/s{self._label}", num_epochs)
 
 
 class _Line:
     """A line of a notebook that is written over itself, and ends with its last state."""
 
     def __init__(self, total: int, unit: str) -> None:
-        self._total, self._unit, self._began = total, unit, time.monotonic()
+        self.total, self._unit, self._began = total, unit, time.monotonic()
         self._next, self._length = 0.0, 0
 
     def write(self, completed: int, text: str, last: bool) -> None:
@@ -101,10 +105,10 @@ class _Line:
             return
         self._next = now + PAUSE
         left = ""
-        if 0 < completed < self._total:
-            seconds = (now - self._began) * (self._total - completed) / completed
+        if 0 < completed < self.total:
+            seconds = (now - self._began) * (self.total - completed) / completed
             left = f"  {seconds:,.0f} s left"
-        line = f"{self._unit} {completed:,}/{self._total:,}  {text}{left}"
+        line = f"{self._unit} {completed:,}/{self.total:,}  {text}{left}"
         sys.stdout.write("\r" + line.ljust(self._length) + ("\n" if last else ""))
         sys.stdout.flush()
         self._length = len(line)

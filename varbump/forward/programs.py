@@ -27,10 +27,10 @@ from varbump.core.printed import Printed, Table
 from varbump.core.tracing import forget_custom_gradients, without_tracebacks
 from varbump.forward.structure import token
 
-__all__ = ["Programs", "clear_programs", "compiled", "program", "programs", "remembered", "tracing"]
+__all__ = ["Compiled", "Programs", "clear_programs", "compiled", "program", "programs", "remembered", "tracing"]
 
-MAX_PROGRAMS = 128
-"""Largest number of programs that are kept."""
+MAX_PROGRAMS = 64
+"""Largest number of programs that are kept; each holds 10 to 40 MB."""
 
 _lock = threading.RLock()
 _held: OrderedDict[Hashable, _Program] = OrderedDict()
@@ -48,6 +48,29 @@ class _Program:
     calls: int = 0
     seconds: float = 0.0
     running: threading.RLock = field(default_factory=threading.RLock)
+
+
+class Compiled:
+    """XLA program of a function of tensors, which compiles anew for each structure and shapes of its arguments.
+
+    The function is wrapped in a partial, since TensorFlow identifies functions by their code to warn of excessive
+    retracing: it would otherwise take each new network for a retracing of the last one.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = tf.function(partial(function), jit_compile=True, autograph=False)
+
+    def trace(self, *arguments: Any) -> Any:
+        """Trace the function for tensors like these, or for specs, if that has not been done yet."""
+        with without_tracebacks():
+            concrete = self._function.get_concrete_function(*arguments)
+        forget_custom_gradients(concrete.graph)
+        return concrete
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Values of the function."""
+        arguments = tf.nest.map_structure(_tensor, arguments)
+        return self.trace(*arguments)(*arguments)
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,22 +134,9 @@ def remembered(key: Hashable, make: Callable[[], Any]) -> Any:
         return _facts[key]
 
 
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile `function` as one XLA program that is not shared.
-
-    It is wrapped in a partial, since TensorFlow identifies functions by their code to warn of excessive retracing: it
-    would otherwise take each new network for a retracing of the last one.
-    """
-    traced = tf.function(partial(function), jit_compile=True, autograph=False)
-
-    def call(*arguments: Any) -> Any:
-        arguments = tf.nest.map_structure(_tensor, arguments)
-        with without_tracebacks():
-            concrete = traced.get_concrete_function(*arguments)
-        forget_custom_gradients(concrete.graph)
-        return concrete(*arguments)
-
-    return call
+def compiled(function: Callable[..., Any]) -> Compiled:
+    """Compile `function` as one XLA program that is not shared."""
+    return Compiled(function)
 
 
 def program(kind: str, structure: Hashable, make: Callable[[], Callable[..., Any]], owner: Any) -> Callable[..., Any]:
@@ -183,10 +193,7 @@ def _find(key: Hashable, kind: str, make: Callable[[], Any], owner: Any, argumen
             _held.move_to_end(key)
             return _held[key]
         began = time.perf_counter()
-        function = tf.function(partial(make()), jit_compile=True, autograph=False)
-        with without_tracebacks():
-            concrete = function.get_concrete_function(*tf.nest.map_structure(_spec, arguments))
-        forget_custom_gradients(concrete.graph)
+        concrete = compiled(make()).trace(*tf.nest.map_structure(_spec, arguments))
         _check_reads(concrete, owner)
         if concrete.graph.captures and key not in _not_shared:
             _not_shared.add(key)

@@ -79,7 +79,7 @@ def make_likelihood(value: Any, prefix: str, array: Callable[[str], np.ndarray])
     return likelihood
 
 
-LATER_FIELDS: dict[str, Any] = {"exact": False, "estimated_kl": []}
+LATER_FIELDS: dict[str, Any] = {"exact": False, "estimated_kl": [], "converged": None, "gain": None}
 """Fields of a history that files of earlier versions lack, with what they would contain."""
 
 
@@ -112,11 +112,11 @@ def make_history(value: dict[str, Any], array: Callable[[str], np.ndarray]) -> H
     for name, kinds in {
         "num_data": (int,), "steps_per_epoch": (int,), "timed_steps": (int,), "seconds": (int, float),
         "temperature": (int, float), "stopped": (str, type(None)), "best_epoch": (int, type(None)),
-        "exact": (bool,), "estimated_kl": (list,),
+        "exact": (bool,), "estimated_kl": (list,), "converged": (bool, type(None)), "gain": (float, type(None)),
     }.items():  # fmt: skip
         if type(fields[name]) not in kinds:
             raise Refused(f"the history, {name} must not be {str(fields[name]):.40}")
-        if isinstance(fields[name], (int, float)) and not 0 <= fields[name] < 2**63:
+        if isinstance(fields[name], (int, float)) and name != "gain" and not 0 <= fields[name] < 2**63:
             raise Refused(f"the history, {name} must be a number of at least 0, got {str(fields[name]):.40}")
     if not all(isinstance(name, str) for name in fields["estimated_kl"]):
         raise Refused("the history, estimated_kl must be names of layers")

@@ -13,6 +13,7 @@ from varbump.core.keras import keras
 from varbump.core.temperature import note_temperature
 from varbump.forward.stateless import key
 from varbump.inference.ensemble.ensemble import Ensemble
+from varbump.inference.vi.convergence import warn_unless_converged
 from varbump.inference.vi.exact import fit_exactly
 from varbump.inference.vi.fitting import fit
 from varbump.inference.vi.loss import NetworkLoss
@@ -103,6 +104,7 @@ def fit_ensemble(
             variable.assign(trained[key(variable)][0])
         note_temperature(network, chosen.temperature)
         run.finish()
+    warn_unless_converged(run.history, run.settling)
     warn_of_misfit(run.history, likelihood, x, y, chosen.sample_weight)
     return Ensemble(network, likelihood, run.history, [trained[key(variable)] for variable in loss.trainable])
 

@@ -183,7 +183,7 @@ def _resampled(
     chosen: list[list[np.ndarray]] = []
     log_weights = []
     with tracing():  # the network's layers are gone through here only, and the lock is not held while it runs
-        program.get_concrete_function(tf.TensorSpec([2], tf.int32))
+        program.trace(tf.TensorSpec([2], tf.int32))
     for number in range(-(-num_draws // groups)):
         safe_point()
         state = stateless_seeds(seed, 5, number)[0]

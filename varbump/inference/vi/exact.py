@@ -64,7 +64,9 @@ def fit_exactly(loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Option
         watched = linear_model(loss, size, *held_out)
     if model is None:
         return None
-    history = History(num_data=len(x), steps_per_epoch=1, temperature=float(options.temperature), exact=True)
+    history = History(
+        num_data=len(x), steps_per_epoch=1, temperature=float(options.temperature), exact=True, converged=True
+    )
     before = [(variable, variable.numpy()) for variable in loss.trainable]
     try:
         _iterate(layer, loss.likelihood, model, watched, total, history)

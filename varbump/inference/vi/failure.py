@@ -13,6 +13,7 @@ from varbump.debug.record import Recorder
 from varbump.forward.elbo import negative_elbo
 from varbump.forward.programs import compiled, tracing
 from varbump.forward.stateless import key
+from varbump.inference.vi.course import Course
 from varbump.inference.vi.loop import Loop
 from varbump.inference.vi.loss import Batch
 from varbump.inference.vi.state import TrainState
@@ -21,7 +22,7 @@ from varbump.model.structure import layer_names, owners, weight_label
 __all__ = ["first_culprit", "non_finite_loss"]
 
 
-def non_finite_loss(loop: Loop, state: TrainState, seed: int, epoch: int, controls: np.ndarray) -> NonFiniteLossError:
+def non_finite_loss(loop: Loop, state: TrainState, seed: int, epoch: int, course: Course) -> NonFiniteLossError:
     """Make the error of an epoch that failed, which names the step, the term, the layer and the weight.
 
     Parameters
@@ -33,10 +34,10 @@ def non_finite_loss(loop: Loop, state: TrainState, seed: int, epoch: int, contro
         Seed of the run.
     epoch : int
         Counted from 0.
-    controls : ndarray (E, steps, 2)
-        Step sizes and KL weights of all epochs.
+    course : Course
     """
-    culprit, at, found = first_culprit(loop, state, seed, epoch, controls[epoch])
+    controls = loop.controls(course.block(range(epoch, epoch + 1)), epoch)[0]
+    culprit, at, found = first_culprit(loop, state, seed, epoch, controls)
     if found is not None and not culprit.startswith("gradient"):
         culprit = found.term if found.term in ("scale", "KL") else culprit
     kept = "the start" if epoch == 0 else f"the end of epoch {epoch}"
@@ -52,7 +53,7 @@ def first_culprit(
     """
     epochs = range(epoch, epoch + 1)
     order, of_epoch = loop.plan.shuffles(seed, epochs, 1)[0], loop.plan.seeds(seed, epochs, 1)[0]
-    rows, data, shares = loop.rows(loop.data, order), loop.data, loop.shares(controls)
+    rows, data = loop.rows(loop.data, order), loop.data
 
     def step(i: Any, rows: Batch, noise_seed: Any, controls: Any, fixed: Any, state: Any) -> Any:
         batch, noise = loop.batch(i, rows, data.row_weights), loop.step_noise(noise_seed, i)
@@ -63,7 +64,7 @@ def first_culprit(
     replay = compiled(step)
     for i in range(loop.plan.steps):
         with tracing():
-            result = replay(tf.constant(i), rows, of_epoch, shares, loop.fixed, tuple(state))
+            result = replay(tf.constant(i), rows, of_epoch, controls, loop.fixed, tuple(state))
         nll, kl, finite, after = result
         culprit = None
         if not np.isfinite(nll):

@@ -10,6 +10,7 @@ import numpy as np
 from varbump.core.interrupts import uninterrupted
 from varbump.core.keras import keras
 from varbump.core.temperature import note_temperature
+from varbump.inference.vi.convergence import warn_unless_converged
 from varbump.inference.vi.exact import fit_exactly
 from varbump.inference.vi.history import History
 from varbump.inference.vi.loss import NetworkLoss
@@ -29,7 +30,7 @@ def fit(
     y: Any,
     *,
     epochs: int | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     learning_rate: Any = None,
     schedule: str | Callable[[np.ndarray], Any] = "cosine",
     kl_warmup: float = 0.1,
@@ -48,6 +49,10 @@ def fit(
     Minimises :math:`\operatorname{mean}_n(-\log p(y_n | f(x_n; w))) + \mathrm{KL}(q || p) / N` over shuffled
     minibatches, with one reparameterised draw of all weights per step.
 
+    Without `epochs`, a run ends when it has settled: when another doubling of its length would improve the loss by less
+    than 0.01 nats per observation, and move the scales of q by about 2 % (of runs that would still gain as much, one
+    check in fifty passes). Up to there the learning rate is constant; over the last 30 % of the run it falls to 0.
+
     If f is linear in the weights, noise and prior are normal and no option below asks for stochastic optimisation
     (`epochs`, `learning_rate`, `schedule`, `optimizer`, `patience`, `checkpoint`), the optimum is computed in closed
     form instead: the exact posterior, for families with full covariance.
@@ -62,16 +67,20 @@ def fit(
     x, y : array-like (N, D), (N, Q)
         Training data; one-dimensional arrays are treated as one column.
     epochs : int, optional
-        Passes over the rows. The default is 200, or more if a small table needs more to reach 5,000 steps.
-    batch_size : int, default=32
-        Rows per step. If N is not a multiple of it, batches are slightly smaller, so that all rows count equally.
+        Passes over the rows. By default as many as it takes, see above, but at most 60,000 steps, or 200 passes if
+        those are more. With `optimizer`, `patience`, or a `schedule` or `learning_rate` of your own, which need to know
+        the length beforehand, the default is 200, or more if a small table needs more to reach 5,000 steps.
+    batch_size : int, optional
+        Rows per step. The default is 32, or all if there are at most 256 and the run ends when it has settled. If N is
+        not a multiple of it, batches are slightly smaller, so that all rows count equally.
     learning_rate : float or tf_keras LearningRateSchedule, default=0.01
         Learning rate of the built-in Adam. Not allowed with `optimizer`, which has its own.
     schedule : {"cosine", "constant"} or callable, default="cosine"
-        Factor of the learning rate over the run. A callable receives the fractions of the run at which steps are
-        taken, an array in [0, 1), and returns the factors.
+        Factor of the learning rate over a run of given length. A callable receives the fractions of the run at which
+        steps are taken, an array in [0, 1), and returns the factors.
     kl_warmup : float, default=0.1
         Fraction of the run over which the KL weight rises linearly from 0 to its full value; 0 disables the warm-up.
+        Without `epochs`, it is that of 200 epochs or 5,000 steps, whichever is longer.
         Without it, the KL prunes units before they have learned from the data. All reported values are at weight 1.
         Among 0, 0.1, 0.25, 0.5 and 0.75, the default comes closest to the best ELBO: on 14 fits of two cubics and
         four tables, with fixed and with learned priors, it loses 0.01 nats per observation on average and 0.07 at
@@ -137,6 +146,7 @@ def fit(
     Warns
     -----
     UserWarning
+        If the run has reached its largest length before it has settled; the message has the gain of the last doubling.
         If x or y is far from unit scale and the fit has ended worse than a constant function.
     """
     options = Options(
@@ -170,5 +180,6 @@ def fit(
             variable.assign(value[0])
         note_temperature(network, temperature)
         run.finish()
+    warn_unless_converged(run.history, run.settling)
     warn_of_misfit(run.history, likelihood, x, y, sample_weight)
     return run.history

@@ -42,6 +42,12 @@ class History(Printed):
         in every step: unbiased, but noisy, and "kl" and "loss" with it; "kl" may even be negative.
     exact : bool
         Whether the optimum was computed in closed form, see `varbump.fit`; epochs are then iterations.
+    converged : bool or None
+        Whether the run had settled before its learning rate fell: another doubling of its length would have improved
+        the loss by less than 0.01 nats per observation, and moved the KL by less than 0.02 nats per weight. None for
+        runs of a given length, which are not checked.
+    gain : float or None
+        Improvement of the loss in the last doubling of the length at the last check, nats per observation.
     """
 
     history: dict[str, list[float]] = field(default_factory=dict)
@@ -54,10 +60,15 @@ class History(Printed):
     best_epoch: int | None = None
     estimated_kl: tuple[str, ...] = ()
     exact: bool = False
+    converged: bool | None = None
+    gain: float | None = None
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items() if values)
         stopped = f", stopped: {self.stopped}" if self.stopped else ""
+        if self.converged is not None and self.gain is not None:
+            state = "converged" if self.converged else "not converged"
+            stopped += f", {state}: the last doubling gained {self.gain:.2g} nats per observation"
         if self.exact:
             return f"History of an exact solution, {len(self.epoch):,} iterations{stopped}; the last: {columns}"
         estimated = f"; KL by Monte Carlo in {', '.join(self.estimated_kl)}" if self.estimated_kl else ""

@@ -119,7 +119,7 @@ class Loop:
         return TrainState(self.optimizer.start(values), moving, best, tf.constant(np.inf, tf.float32), stale)
 
     def run(
-        self, state: TrainState, seed: int, epochs: range, controls: np.ndarray, warming: int
+        self, state: TrainState, seed: int, epochs: range, block: np.ndarray, warming: int
     ) -> tuple[TrainState, Epochs]:
         """Run epochs, at most `epochs_a_call`.
 
@@ -130,15 +130,15 @@ class Loop:
             Seed of the run.
         epochs : range
             Indices of the epochs.
-        controls : ndarray (len(epochs), steps, 2)
-            Step size and KL weight of each step.
+        block : ndarray (len(epochs), steps, 2)
+            Learning rate and KL weight of each step.
         warming : int
             Number of these epochs that are in the KL warm-up and so cannot be the best.
         """
         size = self.epochs_a_call
         shuffles = self.plan.shuffles(seed, epochs, size)
         seeds = self.plan.seeds(seed, epochs, size)
-        controls = np.pad(self.shares(controls), [(0, size - len(controls)), (0, 0), (0, 0)])
+        controls = np.pad(self.controls(block, epochs.start), [(0, size - len(block)), (0, 0), (0, 0)])
         counts = np.array([len(epochs), warming, self.patience or 0], np.int32)
         num_data = np.float64(self.num_data)
         after = self._program(self.data, shuffles, seeds, controls, counts, num_data, self.fixed, tuple(state))
@@ -146,8 +146,11 @@ class Loop:
         nll, kl, val_nll = history.numpy().T
         return TrainState(*state_after), Epochs(int(done), bool(failed), nll, kl, val_nll)
 
-    def shares(self, controls: np.ndarray) -> np.ndarray:
-        """Divide the KL weights in the controls by N, and convert to the precision of the network."""
+    def controls(self, block: np.ndarray, epoch: int) -> np.ndarray:
+        """Step size of the optimiser and KL weight / N of each step from `epoch` on, in the network's precision."""
+        rates = block[..., 0]
+        sizes = self.optimizer.step_sizes(rates.ravel(), epoch * self.plan.steps).reshape(rates.shape)
+        controls = np.stack([sizes, block[..., 1]], -1).astype(np.float32)
         return (controls / [1.0, self.num_data]).astype(self.members.loss.dtype.as_numpy_dtype)
 
     def _run(

@@ -162,3 +162,8 @@ class NetworkLoss:
         """Number of standard normal numbers that a step, or an evaluation, takes for a batch of this shape."""
         passes = (rehearse(self.network, shape, training=t, structure=self._of_network) for t in (True, False))
         return max(found.num_noise for found in passes) * self.num_samples
+
+    def count_weights(self, shape: Sequence[int]) -> int:
+        """Number of weights in a draw, for a batch of this shape."""
+        drawn = rehearse(self.network, shape, structure=self._of_network).drawn
+        return sum(w.shape.num_elements() for w in drawn)

@@ -43,6 +43,8 @@ class Adam:
     beta_1, beta_2, epsilon = 0.9, 0.999, 1e-7
 
     structure: Hashable = "adam"
+    uses_rates = True
+    """Whether the learning rates are those that it is given."""
 
     def __init__(self, specs: Sequence[tf.TensorSpec]) -> None:
         self._specs = list(specs)
@@ -51,9 +53,9 @@ class Adam:
         packs = [[i for i in small if specs[i].dtype.name == dtype] for dtype in dtypes]
         self._groups = packs + [[i] for i in range(len(specs)) if i not in small]
 
-    def step_sizes(self, learning_rates: np.ndarray) -> np.ndarray:
-        """Step sizes alpha_t of all steps of a run, (num_steps,)."""
-        t = 1.0 + np.arange(len(learning_rates))
+    def step_sizes(self, learning_rates: np.ndarray, first: int = 0) -> np.ndarray:
+        """Step sizes alpha_t of the steps from number `first` on, (num_steps,)."""
+        t = 1.0 + first + np.arange(len(learning_rates))
         return learning_rates * np.sqrt(1.0 - self.beta_2**t) / (1.0 - self.beta_1**t)
 
     def start(self, values: Sequence[Any]) -> list[tf.Tensor]:
@@ -110,6 +112,8 @@ class KerasOptimizer:
     num_members : int
     """
 
+    uses_rates = False
+
     def __init__(self, optimizer: Any, variables: Sequence[tf.Variable], num_members: int) -> None:
         self._optimizer, self._single = optimizer, num_members == 1
         optimizer.jit_compile = False  # it is compiled as part of the loop
@@ -123,8 +127,9 @@ class KerasOptimizer:
         make_stateless([*self._variables, *self._own])
         self.structure = _structure(optimizer)
 
-    def step_sizes(self, learning_rates: np.ndarray) -> np.ndarray:
+    def step_sizes(self, learning_rates: np.ndarray, first: int = 0) -> np.ndarray:
         """Return the rates, which are not used: the optimiser has its own."""
+        del first
         return learning_rates
 
     def start(self, values: Sequence[Any]) -> list[tf.Tensor]:

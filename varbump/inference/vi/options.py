@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +19,10 @@ __all__ = ["Options", "takes_options_of"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 EPOCHS, NUM_STEPS = 200, 5_000
-"""Default length of a run, whichever is longer: a learned noise scale needs thousands of steps."""
+"""Length of an ordinary run, whichever is longer: a learned noise scale needs thousands of steps."""
+
+BATCH_SIZE, MAX_WHOLE = 32, 256
+"""Default number of rows per step, and the largest table of which every step of an open run sees all rows."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Options:
     """
 
     epochs: int | None = None
-    batch_size: int = 32
+    batch_size: int | None = None
     learning_rate: Any = None
     schedule: Any = "cosine"
     kl_warmup: float = 0.1
@@ -48,7 +52,7 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "patience", "batch_size", "num_samples"):
-            if getattr(self, name) is not None or name in ("batch_size", "num_samples"):
+            if getattr(self, name) is not None or name == "num_samples":
                 object.__setattr__(self, name, check_count(getattr(self, name), name))
         if self.optimizer is not None and self.learning_rate is not None:
             raise ValueError(
@@ -65,8 +69,20 @@ class Options:
         names = ("epochs", "optimizer", "learning_rate", "patience", "checkpoint")
         return all(getattr(self, name) is None for name in names) and self.schedule == "cosine"
 
+    @property
+    def seeks_convergence(self) -> bool:
+        """Whether the run ends when it has settled: no option says how long it is, or sets the learning rates."""
+        given = (self.epochs, self.optimizer, self.patience)
+        a_number = self.learning_rate is None or isinstance(self.learning_rate, Real)
+        return all(option is None for option in given) and self.schedule == "cosine" and a_number
+
+    def rows_a_step(self, num_rows: int) -> int:
+        """Batch size: the given one, or all rows if there are few and the length of the run is open."""
+        takes_all = self.batch_size is None and self.seeks_convergence and num_rows <= MAX_WHOLE
+        return num_rows if takes_all else min(self.batch_size or BATCH_SIZE, num_rows)
+
     def num_epochs(self, steps_an_epoch: int) -> int:
-        """Number of epochs to run."""
+        """Number of epochs of an ordinary run."""
         return self.epochs or max(EPOCHS, -(-NUM_STEPS // steps_an_epoch))
 
     def row_weights(self, x: np.ndarray) -> tuple[np.ndarray | None, float]:

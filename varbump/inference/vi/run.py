@@ -10,6 +10,7 @@ from varbump.core.interrupts import safe_point
 from varbump.core.progress import TrainingProgress
 from varbump.forward.elbo import negative_elbo
 from varbump.inference.vi.checkpoint import Checkpoint
+from varbump.inference.vi.course import Course
 from varbump.inference.vi.history import History
 from varbump.inference.vi.loop import Epochs, Loop
 from varbump.inference.vi.state import TrainState
@@ -21,60 +22,53 @@ def run_epochs(
     loop: Loop,
     state: TrainState,
     history: History,
-    controls: np.ndarray,
-    columns: dict[str, np.ndarray],
+    course: Course,
     seed: int,
     progress: TrainingProgress,
     saved: Checkpoint | None,
 ) -> tuple[TrainState, bool, Exception | None]:
-    """Run all epochs and record them in `history`.
+    """Run the epochs of `course`, and record them in `history`.
 
     Returns the state after the last epoch in the history, whether the next epoch was not finite, and any other error
     that ended the run.
 
     State and history change together: whenever Ctrl-C arrives, they belong to the same epoch.
-
-    Parameters
-    ----------
-    controls : ndarray (E, steps, 2)
-        Step size and KL weight of each step.
-    columns : dict of str to ndarray (E,)
-        Further columns of the history, known in advance.
     """
-    plan, epochs, a_call = loop.plan, len(controls), loop.epochs_a_call
-    warming = int(np.sum(columns["kl_weight"] < history.temperature))
+    plan, a_call, warming = loop.plan, loop.epochs_a_call, course.warming
     first, state = (0, state) if saved is None else saved.resume(state, history)
     done: tuple[TrainState, dict[str, list[float]]] = (state, history.history)
-    failed = False
+    course.judge(history.history)
+    start, failed = first, False
     error: Exception | None = None
     with progress:
         try:
             safe_point()
-            if first < epochs:  # compiles, if necessary
-                loop.run(state, seed, range(first, first), controls[:0], 0)
-            for start in range(first, epochs, a_call):
+            if first < course.end:  # compiles, if necessary
+                loop.run(state, seed, range(first, first), course.block(range(0)), 0)
+            while start < course.end:
                 safe_point()
-                chunk = range(start, min(start + a_call, epochs))
-                block = controls[start : chunk.stop]
+                chunk = range(start, min(start + a_call, course.end))
+                block = course.block(chunk)
                 began = time.perf_counter()
                 state, result = loop.run(state, seed, chunk, block, max(warming - start, 0))
                 history.seconds += time.perf_counter() - began
                 history.timed_steps += result.num_finished * plan.steps
-                finished = slice(start, start + result.num_finished)
-                more = _columns(loop, result) | {name: values[finished] for name, values in columns.items()}
-                done = state, _extended(done[1], more)
+                done = state, _extended(done[1], _columns(loop, result, block))
                 history.history = done[1]
+                start += result.num_finished
                 failed = result.failed
                 if failed:
                     break
-                progress.update(finished.stop, history.last("loss", "nll", "kl", "val_loss"), history.steps_per_second)
-                if finished.stop < chunk.stop:
+                course.judge(history.history)
+                terms = history.last("loss", "nll", "kl", "val_loss")
+                progress.update(start, terms, history.steps_per_second, course.expected)
+                if start < chunk.stop:
                     history.stopped = "patience"
                     break
-                if saved and chunk.stop < epochs:
-                    saved.after_chunk(state, history, chunk.stop)
-            if saved and first < epochs and not failed:
-                saved.keep(state, history, epochs)
+                if saved and start < course.end:
+                    saved.after_chunk(state, history, start)
+            if saved and first < start and not failed:
+                saved.keep(state, history, course.end)
         except KeyboardInterrupt:
             if not done[1]:  # nothing was learned, so there is nothing to return
                 raise
@@ -87,12 +81,15 @@ def run_epochs(
     return state, failed, error
 
 
-def _columns(loop: Loop, result: Epochs) -> dict[str, np.ndarray]:
+def _columns(loop: Loop, result: Epochs, block: np.ndarray) -> dict[str, np.ndarray]:
     done, num_data = slice(result.num_finished), loop.num_data
     nll, kl, val_nll = result.nll[done], result.kl[done], result.val_nll[done]
     columns = {"loss": negative_elbo(nll, kl, num_data), "nll": nll, "kl": kl}
     if loop.validates:
         columns |= {"val_loss": negative_elbo(val_nll, kl, num_data), "val_nll": val_nll}
+    columns["kl_weight"] = block[done, -1, 1]
+    if loop.optimizer.uses_rates:
+        columns["learning_rate"] = block[done, -1, 0]
     return columns
 
 

@@ -15,6 +15,8 @@ from varbump.core.progress import TrainingProgress
 from varbump.core.random import host_seed
 from varbump.data.batches import BatchPlan
 from varbump.inference.vi.checkpoint import Checkpoint, stored_seed
+from varbump.inference.vi.convergence import Settling
+from varbump.inference.vi.course import Course, FixedCourse, OpenCourse
 from varbump.inference.vi.failure import non_finite_loss
 from varbump.inference.vi.fingerprint import digest, fingerprint
 from varbump.inference.vi.history import History
@@ -24,7 +26,6 @@ from varbump.inference.vi.members import Members
 from varbump.inference.vi.optimizers import make_optimizer
 from varbump.inference.vi.options import Options
 from varbump.inference.vi.run import run_epochs
-from varbump.inference.vi.schedules import kl_weights, learning_rates
 from varbump.inference.vi.state import TrainState
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_network
@@ -45,9 +46,12 @@ class Run:
     Attributes
     ----------
     history : History
+    settling : Settling or None
+        Last check of a run without a given length.
     """
 
     history: History
+    settling: Settling | None
     _loop: Loop
     _state: TrainState
     _failure: Exception | None = None
@@ -118,16 +122,16 @@ def train(
         validation = check_data(network, likelihood, watched_x, watched_y, of="validation ")
     members = Members(loss, len(starts[0]))
     stepper = make_optimizer(options.optimizer, loss.trainable, members.num_members)
-    plan = BatchPlan(len(x), min(options.batch_size, len(x)))
+    batch_size = options.rows_a_step(len(x))
+    plan = BatchPlan(len(x), batch_size)
     epochs = options.num_epochs(plan.steps)
-    num_steps = epochs * plan.steps
     rate = LEARNING_RATE if options.learning_rate is None else options.learning_rate
-    rates = learning_rates(rate, options.schedule, num_steps)
-    kl = kl_weights(options.kl_warmup, num_steps, options.temperature)
-    controls = np.stack([stepper.step_sizes(rates), kl], -1).reshape(epochs, plan.steps, 2).astype(np.float32)
-    columns = {"kl_weight": kl[plan.steps - 1 :: plan.steps]}
-    if options.optimizer is None:
-        columns["learning_rate"] = rates[plan.steps - 1 :: plan.steps]
+    course: Course
+    if options.seeks_convergence:
+        num_weights = loss.count_weights([plan.width, *x.shape[1:]])
+        course = OpenCourse(epochs, plan.steps, options, rate, num_weights)
+    else:
+        course = FixedCourse(epochs, plan.steps, options, rate)
     saved = None
     if options.checkpoint is not None:
         known = {
@@ -138,7 +142,7 @@ def train(
             "a fixed weight": digest(np.zeros(0), *(v.numpy() for v in loss.fixed)),
             **options.arguments(),
             "epochs": epochs,
-            "schedule": [options.schedule, digest(rates)],
+            "schedule": [options.schedule, digest(course.block(range(course.end))[..., 0])],
             "num_members": members.num_members,
         }
         saved = Checkpoint(options.checkpoint, fingerprint(network, likelihood, **known), seed)
@@ -152,12 +156,15 @@ def train(
     loop = Loop(members, stepper, data, plan, total_weight, options.patience)
     history = History(num_data=len(x), steps_per_epoch=plan.steps, temperature=float(options.temperature))
     history.estimated_kl = getattr(loss, "estimated_kl", ())
-    progress = TrainingProgress(epochs, options.verbose, options.temperature)
+    progress = TrainingProgress(course.expected, options.verbose, options.temperature)
     start = loop.start([np.stack(values) for values in starts])
     with nullcontext() if saved is None else saved.in_use():
-        state, failed, error = run_epochs(loop, start, history, controls, columns, seed, progress, saved)
-    failure = non_finite_loss(loop, state, seed, len(history.epoch), controls) if failed else None
-    return Run(history, loop, state, failure or error)
+        state, failed, error = run_epochs(loop, start, history, course, seed, progress, saved)
+    if course.settling is not None and not failed:
+        finished = len(history.epoch) == course.end and history.stopped is None
+        history.converged, history.gain = finished and course.settling.has_settled, course.settling.gain
+    failure = non_finite_loss(loop, state, seed, len(history.epoch), course) if failed else None
+    return Run(history, course.settling, loop, state, failure or error)
 
 
 def _watched(x: np.ndarray, y: np.ndarray) -> Batch:
