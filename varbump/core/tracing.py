@@ -1,7 +1,7 @@
 """What TensorFlow would keep of every traced function for the rest of the process, and how it is let go.
 
 Compiled programs are dropped when there are too many, but TensorFlow keeps parts of them: of training and prediction of
-one structure 97 MB without what is here, and 29 MB with it.
+one structure 97 MB without what is here, and 29 MB with it, of which `varbump.core.executables` frees half.
 """
 
 from __future__ import annotations
