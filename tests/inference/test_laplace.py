@@ -189,6 +189,7 @@ class TestErrors:
             vb.laplace(network, self.likelihood, self.x, self.y, prior_scale=1.0)
 
     @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore::UserWarning")  # of how TFP makes its variables
     def test_stock_layers(self):
         layer = tfp.layers.DenseReparameterization(1)
         network = tf_keras.Sequential([tf_keras.layers.Input((3,)), layer])
@@ -304,13 +305,12 @@ def test_the_last_layer_is_linear_regression_on_its_features():
     network, x, y = network_and_data(4, num_targets=1)
     posterior = vb.laplace(network, vb.likelihoods.Normal(NOISE), x, y, structure="last_layer", prior_scale=PRIOR)
     phi = np.hstack([network.layers[0](x).numpy(), np.ones((len(x), 1))])
-    mean, covariance, _ = closed_form(phi, y[:, 0])
+    _, covariance, _ = closed_form(phi, y[:, 0])
     np.testing.assert_allclose(posterior.covariance, covariance, rtol=1e-7, atol=1e-10)
     assert (posterior.num_weights, posterior.weights.num_held) == (5, 16)
     assert "16 trainable numbers held" in str(posterior)
     by_network = vb.predict_f(dataclasses.replace(posterior, linearised=False), x, num_draws=5, seed=0)
     np.testing.assert_allclose(vb.predict_f(posterior, x, num_draws=5, seed=0), by_network, atol=1e-9)
-    del mean
 
 
 @pytest.mark.slow
@@ -409,7 +409,9 @@ def test_consumers_take_it():
     observed = vb.predict_y(posterior, x, num_draws=50, seed=0)
     assert (observed == vb.predict_y(posterior, likelihood, x, num_draws=50, seed=0)).all()
     np.testing.assert_allclose(
-        vb.predict_bands(posterior, x, kind="predictive", num_draws=50, seed=0).sd, vb.credible_bands(observed).sd, rtol=1e-4
+        vb.predict_bands(posterior, x, kind="predictive", num_draws=50, seed=0).sd,
+        vb.credible_bands(observed).sd,
+        rtol=1e-4,
     )
     assert vb.BandsDisplay(x[:, :1], bands).plot() is not None
     scores = vb.evaluate(posterior, x, y, seed=0)
@@ -426,7 +428,8 @@ def test_a_network_that_ends_in_a_distribution():
     posterior = vb.laplace(network, None, x, y)
     assert posterior.num_weights == 8
     f = vb.predict_f(posterior, x, num_draws=20, seed=0)
-    assert f.shape == (20, 40, 1)
+    (w,) = posterior.sampler((3,), 20, seed=0).weights()  # a linear layer: of the mean and of the raw scale
+    np.testing.assert_allclose(f[..., 0], w[:, [0, 2, 4]] @ x.T + w[:, [6]], atol=1e-5)
     assert vb.predict_y(posterior, x, num_draws=20, seed=0).shape == (20, 40, 1)
     assert np.isfinite(vb.evaluate(posterior, x, y).log_likelihood)
     with pytest.raises(ValueError, match="likelihood=None"):
@@ -463,7 +466,7 @@ def test_inputs_with_more_axes():
 def test_log_densities_that_are_not_concave(likelihood):
     x, y = line()
     network = dense(likelihood.num_outputs(1), dtype="float32")
-    posterior = vb.laplace(network, likelihood, x, y)
+    posterior = vb.laplace(network, likelihood, x, y, prior_scale=PRIOR)
     assert posterior.num_clipped > 0
     assert "counts as flat" in str(posterior)
     assert (posterior.variance <= posterior.prior_sd**2 * (1 + 1e-9)).all()

@@ -12,6 +12,8 @@ of normal noise does, too, at the best s.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.optimize import brentq
 
@@ -45,7 +47,7 @@ def best_prior_scale(eigenvalues: np.ndarray, squared_norm: float) -> float:
 def best_noise(
     eigenvalues: np.ndarray, squared_norm: float, squared_error: float, num: int, prior_scale: float | None = None
 ) -> float:
-    r"""The noise with :math:`\sum_n (y_n - f_n)^2 / \sigma^2 = N - \gamma`, gamma being the number of effective weights.
+    r"""The noise with :math:`\sum_n (y_n - f_n)^2 / \sigma^2 = N - \gamma`, the latter being the effective weights.
 
     Parameters
     ----------
@@ -74,6 +76,6 @@ def best_noise(
     return float(np.exp(_root(slope, low, high)))
 
 
-def _root(slope: object, low: float, high: float) -> float:
+def _root(slope: Callable[[float], float], low: float, high: float) -> float:
     """Root of a decreasing function; bounds that meet it may miss it by rounding."""
     return float(brentq(slope, low - 1e-6, high + 1e-6, xtol=TOLERANCE))

@@ -170,7 +170,8 @@ class LaplacePosterior(Printed):
             by = "chosen by the marginal likelihood" if self.prior_chosen else "given"
             table.add_row("prior", f"N(0, {self.prior_scale:.4g}^2) for each weight, {by}")
         if self.noise_scale is not None:
-            by = "the root mean square of y - f" if self.structure == "diagonal" else "chosen by the marginal likelihood"
+            of_residuals = self.structure == "diagonal"
+            by = "the root mean square of y - f" if of_residuals else "chosen by the marginal likelihood"
             table.add_row("noise", f"scale {self.noise_scale:.4g}, {by}")
         table.add_row("determined by the data", f"{self.num_effective:,.1f} weights, by {self.num_data:,} rows")
         table.add_row("log marginal likelihood", f"{self.log_marginal_likelihood:,.2f} nats")

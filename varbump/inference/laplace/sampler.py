@@ -36,6 +36,7 @@ class LaplaceSampler(Sampler):
     """
 
     _programs: Any
+    _values: Any
 
     def __init__(
         self,

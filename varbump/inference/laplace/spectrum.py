@@ -1,6 +1,7 @@
 r"""The precision of the weights in units of their prior, by its eigenvalues.
 
-With the prior sd :math:`S = \operatorname{diag}(s)` and the Gauss-Newton matrix G of the data, the posterior precision is
+With the prior sd :math:`S = \operatorname{diag}(s)` and the Gauss-Newton matrix G of the data, the posterior precision
+is
 
 .. math:: \Lambda = G + S^{-2} = S^{-1} (I + V \operatorname{diag}(\lambda) V^T) S^{-1}, \quad
           V \operatorname{diag}(\lambda) V^T = S G S.

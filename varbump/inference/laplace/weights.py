@@ -140,7 +140,8 @@ def _prior_moments(layer: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
     try:
         prior = layer.prior(None)
         loc, sd = (np.broadcast_to(np.ravel(part), size).astype(np.float64) for part in (prior.mean(), prior.stddev()))
-        covariance = np.asarray(prior.covariance()) if prior.event_shape.rank else np.zeros((1, 1))
+        independent = prior.event_shape.rank == 0 or isinstance(prior, tfd.Independent)
+        covariance = np.zeros((1, 1)) if independent else np.asarray(prior.covariance())
     except (NotImplementedError, AttributeError, TypeError) as error:
         raise ValueError(
             f"the prior of layer {layer.name!r} has no moments that can be evaluated without inputs "
