@@ -9,13 +9,11 @@ import numpy as np
 from varbump.core.checks import check_number
 from varbump.core.interrupts import uninterrupted
 from varbump.core.keras import keras
-from varbump.inference.laplace.curvature import Curvature, curvature_of
-from varbump.inference.laplace.evidence import best_noise, best_prior_scale
+from varbump.inference.laplace.curvature import curvature_of
 from varbump.inference.laplace.posterior import LaplacePosterior
 from varbump.inference.laplace.response import Response
-from varbump.inference.laplace.spectrum import spectrum_of
+from varbump.inference.laplace.scales import scaled
 from varbump.inference.laplace.weights import random_weights
-from varbump.likelihoods import LearnedNormal
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_network
 from varbump.model.heads import separated
@@ -117,25 +115,12 @@ def laplace(
             "the network with make_prior_fn=varbump.priors.Normal(scale)"
         )
 
-    diagonal, loc = weights.structure == "diagonal", weights.loc
-    data = curvature_of(Response(weights, x.shape[1:]), likelihood, x, y, diagonal=diagonal)
-    noise, scale, chosen = None, prior_scale, False
-    if weights.prior_sd is None or weights.prior_loc is None:
-        prior_loc, ones = np.zeros_like(loc), np.ones_like(loc)
-        spectrum = spectrum_of(data.precision, ones)  # for a prior of scale 1
-        noise = _learned_noise(likelihood, None if diagonal else spectrum.values, loc, data, y.size, scale)
-        if noise is not None:
-            before = float(np.max(likelihood.scale))
-            data, spectrum = _with_noise(data, before, noise, y.size), spectrum.scaled((before / noise) ** 2)
-        if scale is None:
-            scale, chosen = best_prior_scale(spectrum.values, _squared_norm(loc)), True
-        spectrum, prior_sd = spectrum.scaled(scale**2), scale * ones
-    else:
-        prior_loc, prior_sd = weights.prior_loc, weights.prior_sd
-        spectrum = spectrum_of(data.precision, prior_sd)
-
-    z = (loc - prior_loc) / prior_sd
-    slope = spectrum.into(prior_sd * data.gradient - z)  # of the log posterior, in units of the prior
+    response, diagonal = Response(weights, x.shape[1:]), weights.structure == "diagonal"
+    data = curvature_of(response, likelihood, x, y, diagonal=diagonal)
+    final = scaled(data, weights, likelihood, y.size, prior_scale)
+    data, spectrum = final.data, final.spectrum
+    z = (weights.loc - final.prior_loc) / final.prior_sd
+    slope = spectrum.into(final.prior_sd * data.gradient - z)  # of the log posterior, in units of the prior
     step = slope / (1.0 + spectrum.values)  # Newton's
     posterior = LaplacePosterior(
         network=network,
@@ -143,10 +128,10 @@ def laplace(
         head=None if network is given else likelihood,
         linearised=bool(linearised),
         weights=weights,
-        prior_scale=scale,
-        prior_chosen=chosen,
-        noise_scale=noise,
-        prior_sd=prior_sd,
+        prior_scale=final.prior_scale,
+        prior_chosen=final.prior_scale is not None and prior_scale is None,
+        noise_scale=final.noise_scale,
+        prior_sd=final.prior_sd,
         spectrum=spectrum,
         log_likelihood=data.log_likelihood,
         log_marginal_likelihood=float(data.log_likelihood - 0.5 * (z @ z) - 0.5 * spectrum.log_det),
@@ -154,45 +139,6 @@ def laplace(
         num_data=len(x),
         num_clipped=data.num_clipped,
     )
-    if noise is not None:
-        likelihood.assign_scale(np.asarray(noise))
+    if final.noise_scale is not None:
+        likelihood.assign_scale(np.asarray(final.noise_scale))
     return posterior
-
-
-def _squared_norm(loc: np.ndarray) -> float:
-    """|w|^2 of the present weights; a ValueError if all are 0."""
-    squared_norm = float(loc @ loc)
-    if squared_norm == 0.0:
-        raise ValueError(
-            "prior_scale cannot be chosen by the marginal likelihood, since all random weights are 0; train the "
-            "network, or pass prior_scale"
-        )
-    return squared_norm
-
-
-def _learned_noise(
-    likelihood: Any,
-    eigenvalues: np.ndarray | None,
-    loc: np.ndarray,
-    data: Curvature,
-    num: int,
-    prior_scale: float | None,
-) -> float | None:
-    """Best scale of the noise of `LearnedNormal` with one scale; None for other likelihoods."""
-    if not isinstance(likelihood, LearnedNormal) or likelihood.num_targets > 1:
-        return None
-    noise = float(np.sqrt(data.squared_error / num))
-    if noise > 0.0 and eigenvalues is not None:
-        unit = eigenvalues * float(np.max(likelihood.scale)) ** 2
-        noise = best_noise(unit, _squared_norm(loc), data.squared_error, num, prior_scale)
-    return max(noise, likelihood.min_scale)
-
-
-def _with_noise(data: Curvature, before: float, noise: float, num: int) -> Curvature:
-    """The sums for another scale of normal noise."""
-    ratio = (before / noise) ** 2
-    squares = data.squared_error / noise**2
-    log_likelihood = -0.5 * squares - num * (np.log(noise) + 0.5 * np.log(2.0 * np.pi))
-    return data._replace(
-        log_likelihood=float(log_likelihood), gradient=ratio * data.gradient, precision=ratio * data.precision
-    )
