@@ -261,7 +261,7 @@ def test_draws_of_a_linear_model_are_those_of_the_posterior(linearised):
     # 20,000 independent draws: five standard errors of mean and sd, at 40 points
     np.testing.assert_allclose((f.mean(0) - phi @ mean) / sd, 0.0, atol=5 / np.sqrt(20_000))
     np.testing.assert_allclose(f.std(0) / sd, 1.0, atol=5 / np.sqrt(40_000))
-    (w,) = posterior.sampler((3,), 50, seed=0).weights()
+    w = np.hstack(posterior.sampler((3,), 50, seed=0).weights())
     np.testing.assert_allclose(vb.predict_f(posterior, x, num_draws=50, seed=0)[..., 0], w @ phi.T, atol=1e-9)
 
 
@@ -284,7 +284,7 @@ def test_two_targets_and_a_hidden_layer():
 
     x_new = np.random.default_rng(9).normal(size=(7, 3))
     J = jacobian(network, x_new)
-    (w,) = posterior.sampler((3,), 30, seed=4).weights()
+    w = np.hstack(posterior.sampler((3,), 30, seed=4).weights())
     f = vb.predict_f(posterior, x_new, num_draws=30, seed=4)
     expected = network(x_new).numpy() + np.einsum("nqp,sp->snq", J, w - flat(network))
     np.testing.assert_allclose(f, expected, atol=1e-6)
@@ -307,7 +307,7 @@ def test_the_last_layer_is_linear_regression_on_its_features():
     phi = np.hstack([network.layers[0](x).numpy(), np.ones((len(x), 1))])
     _, covariance, _ = closed_form(phi, y[:, 0])
     np.testing.assert_allclose(posterior.covariance, covariance, rtol=1e-7, atol=1e-10)
-    assert (posterior.num_weights, posterior.weights.num_held) == (5, 16)
+    assert (posterior.num_weights, posterior.random_weights.num_held) == (5, 16)
     assert "16 trainable numbers held" in str(posterior)
     by_network = vb.predict_f(dataclasses.replace(posterior, linearised=False), x, num_draws=5, seed=0)
     np.testing.assert_allclose(vb.predict_f(posterior, x, num_draws=5, seed=0), by_network, atol=1e-9)
@@ -420,6 +420,23 @@ def test_consumers_take_it():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("structure", ["full", "last_layer"])
+def test_draws_for_arviz(structure):
+    pytest.importorskip("arviz_base")
+    plain, x, y = network_and_data(4, num_targets=1, dtype="float32")
+    ours = vb.build_network(3, hidden_units=(4,), posterior="mean_field", seed=0)
+    for network in (plain, ours):
+        posterior = vb.laplace(network, vb.likelihoods.Normal(NOISE), x, y, structure=structure)
+        tree = vb.to_arviz(posterior, x, y, num_draws=30)
+        drawn = {name: values.shape[2:] for name, values in tree["posterior"].items()}
+        shapes = [(3, 4), (4,), (4, 1), (1,)]  # of our network also those held: they have one value
+        assert list(drawn.values()) == (shapes[2:] if network is plain and structure == "last_layer" else shapes)
+        kernel = list(tree["posterior"].values())[-2].values[0]
+        w = posterior.sampler((3,), 30, seed=0).weights()
+        np.testing.assert_array_equal(np.ravel(kernel), np.ravel(w[-2] if network is plain else w[-1][:, :4]))
+
+
+@pytest.mark.slow
 def test_a_network_that_ends_in_a_distribution():
     x, y = line()
     network = tf_keras.Sequential(
@@ -428,7 +445,7 @@ def test_a_network_that_ends_in_a_distribution():
     posterior = vb.laplace(network, None, x, y)
     assert posterior.num_weights == 8
     f = vb.predict_f(posterior, x, num_draws=20, seed=0)
-    (w,) = posterior.sampler((3,), 20, seed=0).weights()  # a linear layer: of the mean and of the raw scale
+    w = np.hstack(posterior.sampler((3,), 20, seed=0).weights())  # a linear layer: of the mean and of the raw scale
     np.testing.assert_allclose(f[..., 0], w[:, [0, 2, 4]] @ x.T + w[:, [6]], atol=1e-5)
     assert vb.predict_y(posterior, x, num_draws=20, seed=0).shape == (20, 40, 1)
     assert np.isfinite(vb.evaluate(posterior, x, y).log_likelihood)

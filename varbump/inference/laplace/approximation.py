@@ -127,7 +127,7 @@ def laplace(
         likelihood=likelihood,
         head=None if network is given else likelihood,
         linearised=bool(linearised),
-        weights=weights,
+        random_weights=weights,
         prior_scale=final.prior_scale,
         prior_chosen=final.prior_scale is not None and prior_scale is None,
         noise_scale=final.noise_scale,

@@ -33,9 +33,10 @@ SAID = {
 class LaplacePosterior(Printed):
     r"""Normal posterior :math:`N(w^*, \Lambda^{-1})` of the weights; the result of `varbump.laplace`.
 
-    `predict_f`, `predict_y`, `predict_bands`, `predict_dist` and `evaluate` accept it in place of the network, and take
-    the likelihood from it if that is left out. ``dataclasses.replace(posterior, linearised=False)`` is the same
-    posterior with the other predictive. Print it to see what was chosen, and whether the weights are at a mode.
+    `predict_f`, `predict_y`, `predict_bands`, `predict_dist`, `evaluate` and `to_arviz` accept it in place of the
+    network, and take the likelihood from it if that is left out. ``dataclasses.replace(posterior, linearised=False)``
+    is the same posterior with the other predictive. Print it to see what was chosen, and whether the weights are at a
+    mode.
 
     Attributes
     ----------
@@ -47,8 +48,8 @@ class LaplacePosterior(Printed):
         of this, as for the network.
     linearised : bool
         Whether functions are those of the network linearised in its weights.
-    weights : Weights
-        The random weights: which they are, and their values w*.
+    random_weights : Weights
+        Which weights are random, and their values w*.
     prior_scale : float or None
         Standard deviation of the prior of a plain network; None if the network has its own priors.
     prior_chosen : bool
@@ -76,7 +77,7 @@ class LaplacePosterior(Printed):
     likelihood: Any
     head: Any
     linearised: bool
-    weights: Weights
+    random_weights: Weights
     prior_scale: float | None
     prior_chosen: bool
     noise_scale: float | None
@@ -91,7 +92,7 @@ class LaplacePosterior(Printed):
     @property
     def structure(self) -> str:
         """What is random: "full", "last_layer" or "diagonal"."""
-        return self.weights.structure
+        return self.random_weights.structure
 
     @property
     def num_weights(self) -> int:
@@ -106,7 +107,15 @@ class LaplacePosterior(Printed):
     @property
     def loc(self) -> np.ndarray:
         """Mean of the weights, w* (P,)."""
-        return self.weights.loc
+        return self.random_weights.loc
+
+    @property
+    def variables_drawn(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Names and shapes of the random variables of a plain network; empty for one with variational layers."""
+        names, values = self.random_weights.names, self.random_weights.values
+        return tuple(
+            (name, values[index].shape) for name, index in zip(names, self.random_weights.chosen, strict=False)
+        )
 
     @property
     def covariance(self) -> np.ndarray:
@@ -131,8 +140,10 @@ class LaplacePosterior(Printed):
         self, row_shape: tuple[int, ...], num_draws: int, seed: int = 0, chunk_size: int | None = None
     ) -> LaplaceSampler:
         """Return a sampler of functions at rows of this shape, for prediction."""
-        response = Response(self.weights, row_shape)
-        return LaplaceSampler(response, self.loc, self._deviations, self.linearised, num_draws, seed, chunk_size)
+        response = Response(self.random_weights, row_shape)
+        return LaplaceSampler(
+            response, self.random_weights, self._deviations, self.linearised, num_draws, seed, chunk_size
+        )
 
     def _deviations(self, noise: np.ndarray) -> np.ndarray:
         """Deviations w - w* (S, P) from standard normal numbers (S, P)."""
@@ -148,7 +159,7 @@ class LaplacePosterior(Printed):
             )
         remedy = (
             "Train longer, with a smaller learning rate at the end, or without early stopping."
-            if not self.weights.draws
+            if not self.random_weights.draws
             else "The mean of q need not be a mode: predict with the network itself, or take sample_importance or "
             "sample_nuts, which need none."
         )
@@ -162,7 +173,11 @@ class LaplacePosterior(Printed):
         table.add_column("")
         table.add_column("")
         table.add_row("covariance", f"{self.structure}: {SAID[self.structure]}")
-        held = f", {self.weights.num_held:,} trainable numbers held at their values" if self.weights.num_held else ""
+        held = (
+            f", {self.random_weights.num_held:,} trainable numbers held at their values"
+            if self.random_weights.num_held
+            else ""
+        )
         table.add_row("weights", f"{self.num_weights:,} random{held}")
         if self.prior_scale is None:
             table.add_row("prior", "the network's own")
@@ -178,9 +193,9 @@ class LaplacePosterior(Printed):
         how = "linearised in its weights" if self.linearised else "at weights drawn from the posterior"
         table.add_row("functions", f"of the network {how}")
         yield table
-        if self.weights.other_priors:
+        if self.random_weights.other_priors:
             yield (
-                f"The prior of layer {', '.join(map(repr, self.weights.other_priors))} is not normal; the normal with "
+                f"The prior of layer {', '.join(map(repr, self.random_weights.other_priors))} is not normal; the normal with "
                 f"its mean and variance was used.\n"
             )
         if self.num_clipped:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from varbump.core.random import generator
 from varbump.inference.laplace.response import Response
+from varbump.inference.laplace.weights import Weights
 from varbump.predict.sampler import NOISE_BYTES, Sampler
 
 __all__ = ["LaplaceSampler"]
@@ -26,8 +27,8 @@ class LaplaceSampler(Sampler):
     Parameters
     ----------
     response : Response
-    loc : ndarray (P,)
-        Present weights w*.
+    weights : Weights
+        With their present values w*.
     deviations : callable
         From standard normal numbers (S, P) to d (S, P).
     linearised : bool
@@ -41,7 +42,7 @@ class LaplaceSampler(Sampler):
     def __init__(
         self,
         response: Response,
-        loc: np.ndarray,
+        weights: Weights,
         deviations: Callable[[np.ndarray], np.ndarray],
         linearised: bool,
         num_draws: int,
@@ -50,16 +51,17 @@ class LaplaceSampler(Sampler):
     ) -> None:
         self._programs = self._response = response
         self._values = response.state
-        self._loc, self._deviations, self._linearised = loc, deviations, linearised
+        self._of, self._loc = weights, weights.loc
+        self._deviations, self._linearised = deviations, linearised
         self._num_draws, self._seed, self._chunk_size = num_draws, seed, chunk_size
         self._drawn = None
 
     def weights(self) -> tuple[np.ndarray, ...]:
-        """Draws (S, P) of all random weights, in one array."""
+        """Draws (S, n) of each variational layer, or of each random variable of a plain network, in their order."""
         stride = max(NOISE_BYTES // self._response.bytes_a_draw, 1)
         starts = range(0, self._num_draws, stride)
         drawn = [self._drawn_deviations(slice(start, min(start + stride, self._num_draws))) for start in starts]
-        return (self._loc + np.concatenate(drawn),)
+        return self._of.parts(self._loc + np.concatenate(drawn))
 
     def _drawn_deviations(self, which: slice) -> np.ndarray:
         noise = generator(self._seed, PURPOSE, which.start).standard_normal((which.stop - which.start, len(self._loc)))

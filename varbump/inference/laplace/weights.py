@@ -13,7 +13,7 @@ from varbump.core.keras import keras
 from varbump.forward.apply import called_layers
 from varbump.forward.stateless import key
 from varbump.inference.laplace.structures import STRUCTURES, chosen_structure
-from varbump.model.structure import leaves
+from varbump.model.structure import leaves, owners, weight_label
 
 __all__ = ["Weights", "random_weights"]
 
@@ -37,6 +37,8 @@ class Weights:
         Mean of q of each variational layer, in the order in which they are called; empty for a plain network.
     chosen : tuple of int
         Which parts are random: indices into `draws`, or into `values` for a plain network.
+    names : tuple of str
+        Names of the random variables of a plain network, such as "dense_kernel"; empty for one with variational layers.
     num_held : int
         Number of trainable numbers that are not random.
     prior_loc, prior_sd : ndarray (P,) or None
@@ -50,6 +52,7 @@ class Weights:
     values: tuple[np.ndarray, ...]
     draws: tuple[np.ndarray, ...]
     chosen: tuple[int, ...]
+    names: tuple[str, ...]
     num_held: int
     prior_loc: np.ndarray | None = None
     prior_sd: np.ndarray | None = None
@@ -60,6 +63,15 @@ class Weights:
         """Present values of the random weights, (P,), double precision."""
         parts = self.draws or self.values
         return np.concatenate([np.ravel(parts[index]) for index in self.chosen]).astype(np.float64)
+
+    def parts(self, w: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Draws w (S, P) of the random weights, by parts: (S, n) of each layer, also of those held, or variable."""
+        sizes = [(self.draws or self.values)[index].size for index in self.chosen]
+        split = dict(zip(self.chosen, np.split(w, np.cumsum(sizes)[:-1], axis=-1), strict=True))
+        if not self.draws:
+            return tuple(split.values())
+        held = (np.broadcast_to(own, (len(w), own.size)) for own in self.draws)
+        return tuple(split.get(index, own) for index, own in enumerate(held))
 
 
 def random_weights(network: keras.Model, row_shape: Sequence[int], structure: str) -> Weights:
@@ -96,7 +108,14 @@ def _of_variables(network: keras.Model, layers: Any, values: tuple[np.ndarray, .
     )
     chosen = tuple(index for index in every if keys[index] in last) if is_last else tuple(every)
     held = sum(values[index].size for index in every if index not in chosen)
-    return Weights(network, structure, values, (), chosen, held)
+    return Weights(network, structure, values, (), chosen, _names(network, chosen), held)
+
+
+def _names(network: keras.Model, chosen: Sequence[int]) -> tuple[str, ...]:
+    """Names of variables by layer, with a number where several have the same."""
+    owner = owners(network)
+    names = [f"{owner[v.ref()]}_{weight_label(v)}" for v in (network.variables[index] for index in chosen)]
+    return tuple(name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names))
 
 
 def _last_variables(network: keras.Model, trainable: set[Any]) -> set[Any]:
@@ -121,7 +140,7 @@ def _of_layers(network: keras.Model, layers: Any, values: tuple[np.ndarray, ...]
     held += sum(w.size for index, w in enumerate(draws) if index not in chosen)
     loc, sd = (np.concatenate(parts) for parts in zip(*moments, strict=True))
     others = tuple(layers[index].name for index in chosen if not isinstance(layers[index].prior(None), NORMAL))
-    return Weights(network, structure, values, draws, chosen, held, loc, sd, others)
+    return Weights(network, structure, values, draws, chosen, (), held, loc, sd, others)
 
 
 def _mean(layer: Any) -> np.ndarray:
