@@ -193,11 +193,9 @@ class LaplacePosterior(Printed):
         how = "linearised in its weights" if self.linearised else "at weights drawn from the posterior"
         table.add_row("functions", f"of the network {how}")
         yield table
-        if self.random_weights.other_priors:
-            yield (
-                f"The prior of layer {', '.join(map(repr, self.random_weights.other_priors))} is not normal; the normal with "
-                f"its mean and variance was used.\n"
-            )
+        others = ", ".join(map(repr, self.random_weights.other_priors))
+        if others:
+            yield f"The prior of layer {others} is not normal; the normal with its mean and variance was used.\n"
         if self.num_clipped:
             yield (
                 f"At {self.num_clipped:,} of {self.num_data:,} rows the log density of y is not concave in f; it "

@@ -49,7 +49,7 @@ class Response:
 
     def __init__(self, weights: Weights, row_shape: Sequence[int]) -> None:
         network, row_shape = weights.network, tuple(row_shape)
-        self.dtype = tf.as_dtype(float_dtype(network))
+        self.dtype = dtype = tf.as_dtype(float_dtype(network))  # what programs refer to lives as long as they
         structure = network_structure(network)
         rehearsal = rehearse(network, (1, *row_shape), structure=structure)
         if rehearsal.unseeded:
@@ -66,7 +66,7 @@ class Response:
         chosen, key_ = weights.chosen, (structure, row_shape, weights.chosen)
 
         def f(x: tf.Tensor, w: tf.Tensor, state: Any) -> tf.Tensor:
-            return tf.cast(_outputs(network, chosen, x, w, *state), self.dtype)
+            return tf.cast(_outputs(network, chosen, x, w, *state), dtype)
 
         def evaluate(x: tf.Tensor, draws: tuple[tf.Tensor, ...], state: Any) -> tf.Tensor:
             return tf.map_fn(lambda w: f(x, w, state), draws[0])
