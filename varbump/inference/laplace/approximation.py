@@ -44,7 +44,8 @@ def laplace(
     priors. Everything else keeps its value. Dropout and batch normalisation act as in prediction.
 
     Functions are drawn from the network linearised in its weights, for which this posterior is made: weights drawn
-    from it often lie where the network itself fits badly (Immer et al. 2021).
+    from it often lie where the network itself fits badly (Immer et al. 2021). The linearisation of a network with ReLU
+    jumps where one of its units starts, and so do bands beyond the data; with tanh they are smooth.
 
     Parameters
     ----------
