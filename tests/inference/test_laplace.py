@@ -432,6 +432,7 @@ def test_draws_for_arviz(structure):
         shapes = [(3, 4), (4,), (4, 1), (1,)]  # of our network also those held: they have one value
         assert list(drawn.values()) == (shapes[2:] if network is plain and structure == "last_layer" else shapes)
         kernel = list(tree["posterior"].values())[-2].values[0]
+        assert kernel.std(0).min() > 0.0
         w = posterior.sampler((3,), 30, seed=0).weights()
         np.testing.assert_array_equal(np.ravel(kernel), np.ravel(w[-2] if network is plain else w[-1][:, :4]))
 
@@ -445,7 +446,8 @@ def test_a_network_that_ends_in_a_distribution():
     posterior = vb.laplace(network, None, x, y)
     assert posterior.num_weights == 8
     f = vb.predict_f(posterior, x, num_draws=20, seed=0)
-    w = np.hstack(posterior.sampler((3,), 20, seed=0).weights())  # a linear layer: of the mean and of the raw scale
+    assert f.shape == (20, 40, 1)  # the mean of y, not both parameters
+    w = np.hstack(posterior.sampler((3,), 20, seed=0).weights())
     np.testing.assert_allclose(f[..., 0], w[:, [0, 2, 4]] @ x.T + w[:, [6]], atol=1e-5)
     assert vb.predict_y(posterior, x, num_draws=20, seed=0).shape == (20, 40, 1)
     assert np.isfinite(vb.evaluate(posterior, x, y).log_likelihood)
@@ -479,11 +481,54 @@ def test_inputs_with_more_axes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("likelihood", [vb.likelihoods.HeteroscedasticNormal(), vb.likelihoods.StudentT(0.1)], ids=str)
-def test_log_densities_that_are_not_concave(likelihood):
+def test_log_densities_that_are_not_concave():
     x, y = line()
-    network = dense(likelihood.num_outputs(1), dtype="float32")
+    df, scale = 4.0, 0.1
+    network, likelihood = dense(1), vb.likelihoods.StudentT(scale, df=df)
     posterior = vb.laplace(network, likelihood, x, y, prior_scale=PRIOR)
-    assert posterior.num_clipped > 0
+    unit = scale  # of the t distribution
+    r = (y - network(x).numpy())[:, 0]
+    curvature = (df + 1) * (df * unit**2 - r**2) / (df * unit**2 + r**2) ** 2
+    phi = np.hstack([x, np.ones((len(x), 1))])
+    precision = phi.T @ (np.maximum(curvature, 0.0)[:, None] * phi) + np.eye(4) / PRIOR**2
+    np.testing.assert_allclose(np.linalg.inv(posterior.covariance), precision, rtol=1e-5)
+    assert posterior.num_clipped == (curvature < 0).sum() > 0
     assert "counts as flat" in str(posterior)
-    assert (posterior.variance <= posterior.prior_sd**2 * (1 + 1e-9)).all()
+
+
+@pytest.mark.slow
+def test_two_outputs_for_one_column_of_y():
+    x, y = line()
+    network, likelihood = dense(2, dtype="float32"), vb.likelihoods.HeteroscedasticNormal()
+    posterior = vb.laplace(network, likelihood, x, y, prior_scale=PRIOR)
+    f = network(x)
+    with tf.GradientTape() as outer:
+        outer.watch(f)
+        with tf.GradientTape() as inner:
+            inner.watch(f)
+            nll = likelihood.nll(y, f)
+        slope = inner.gradient(nll, f)
+    H = outer.batch_jacobian(slope, f).numpy()
+    values, vectors = np.linalg.eigh(H)
+    H = np.einsum("nqr,nr,nsr->nqs", vectors, np.maximum(values, 0.0), vectors)
+    phi = np.hstack([x, np.ones((len(x), 1))])
+    order = [0, 2, 4, 6, 1, 3, 5, 7]  # of the first output, then of the second
+    precision = (
+        np.block([[phi.T @ (H[:, q, s, None] * phi) for s in range(2)] for q in range(2)]) + np.eye(8) / PRIOR**2
+    )
+    expected = np.linalg.inv(precision)
+    np.testing.assert_allclose(posterior.covariance[np.ix_(order, order)], expected, rtol=1e-3, atol=1e-4)
+    assert vb.predict_f(posterior, x, likelihood=likelihood, num_draws=3).shape == (3, 40, 1)
+
+
+@pytest.mark.slow
+def test_recurrent_layers():
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(20, 5, 2)), generator.normal(size=(20, 1))
+    layers, posteriors = tf_keras.layers, []
+    for unroll in (False, True):
+        tf_keras.utils.set_random_seed(0)
+        network = tf_keras.Sequential([layers.Input((5, 2)), layers.GRU(3, unroll=unroll), layers.Dense(1)])
+        posteriors.append(vb.laplace(network, vb.likelihoods.Normal(1.0), x, y, prior_scale=PRIOR))
+    looped, unrolled = (posterior.covariance for posterior in posteriors)
+    np.testing.assert_allclose(looped, unrolled, atol=1e-5)

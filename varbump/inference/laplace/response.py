@@ -63,6 +63,8 @@ class Response:
         self.bytes_a_draw = len(loc) * self.dtype.size
         self.state = tuple(map(tf.constant, weights.values)), tuple(map(tf.constant, weights.draws))
         self._loc = tf.constant(loc, self.dtype)
+        # recurrent layers hold loops, whose gradients cannot be vectorised over rows
+        map_rows = _one_by_one if _has_loops(network) else tf.vectorized_map
         chosen, key_ = weights.chosen, (structure, row_shape, weights.chosen)
 
         def f(x: tf.Tensor, w: tf.Tensor, state: Any) -> tf.Tensor:
@@ -79,7 +81,7 @@ class Response:
                 slopes = [tape.gradient(output, w, unconnected_gradients="zero") for output in outputs]
                 return tf.stack(outputs), tf.stack(slopes)
 
-            return tf.vectorized_map(one, x)
+            return map_rows(one, x)
 
         self.evaluate = program("evaluate weights", key_, lambda: evaluate, network)
         self._respond = program("response to weights", key_, lambda: respond, network)
@@ -93,6 +95,15 @@ class Response:
         """Values f (B, Q) at the present weights, and Jacobians J (B, Q, P), for rows x (B, ...)."""
         f, jacobian = self._respond(tf.constant(x, self.dtype), self._loc, self.state)
         return f.numpy(), jacobian.numpy()
+
+
+def _has_loops(network: keras.Model) -> bool:
+    layers = network._flatten_layers()
+    return any(isinstance(layer, keras.layers.RNN) and not layer.unroll for layer in layers)
+
+
+def _one_by_one(function: Any, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.map_fn(function, x, fn_output_signature=(x.dtype, x.dtype))
 
 
 def _outputs(network: keras.Model, chosen: tuple[int, ...], x: Any, w: Any, values: Any, draws: Any) -> tf.Tensor:
