@@ -62,6 +62,12 @@ from .inference.importance.draws import (
 from .inference.importance.sampling import (
     sample_importance as sample_importance,
 )
+from .inference.laplace.approximation import (
+    laplace as laplace,
+)
+from .inference.laplace.posterior import (
+    LaplacePosterior as LaplacePosterior,
+)
 from .inference.mcmc.draws import (
     PosteriorDraws as PosteriorDraws,
 )

@@ -66,12 +66,17 @@ def with_likelihood(source: Any, likelihood: Any, x: Any) -> tuple[Any, Any]:
     return separated(source, likelihood, x) if isinstance(source, keras.Model) else (source, likelihood)
 
 
+def _head_of_draws(source: Any) -> Any:
+    """Distribution of y in which the network ended whose draws these are; a network may have any attribute `head`."""
+    return None if isinstance(source, keras.Model) else getattr(source, "head", None)
+
+
 def prepare(
     model: Any, x: Any, num_draws: int, seed: int | None, chunk_size: int | None, likelihood: Any = None
 ) -> Prepared:
     """Check the arguments of a prediction and make the sampler that draws functions at x."""
     source, of_network = with_likelihood(model, likelihood, x)
-    head, shift, unit = (None if source is model else of_network), None, None
+    head, shift, unit = (_head_of_draws(source) if source is model else of_network), None, None
     if hasattr(model, "_predictive_of"):  # an estimator, whose package ranks above this one
         predictive, x, shift, unit = model._predictive_of(x)
         source = predictive.source

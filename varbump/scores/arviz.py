@@ -42,10 +42,10 @@ def to_arviz(
     -------
     xarray.DataTree
         Groups: `posterior` with the kernel (chain, draw, inputs, units) and bias (chain, draw, units) of each
-        variational layer; for an estimator these are of standardised x and y. `posterior_predictive` with y
-        (chain, draw, row, target), `log_likelihood` with y (chain, draw, row) in nats, jointly over targets,
-        `observed_data` with y and `constant_data` with x, all in the user's units; in a pipeline, x is what its last
-        step takes.
+        variational layer, or, for `varbump.laplace` of a plain network, of each layer whose weights are random; for an
+        estimator these are of standardised x and y. `posterior_predictive` with y (chain, draw, row, target),
+        `log_likelihood` with y (chain, draw, row) in nats, jointly over targets, `observed_data` with y and
+        `constant_data` with x, all in the user's units; in a pipeline, x is what its last step takes.
 
     Raises
     ------
@@ -71,10 +71,9 @@ def to_arviz(
         """Reshape (S, ...), in which the chains take turns, to (chain, draw, ...)."""
         return np.moveaxis(values.reshape(-1, num_chains, *values.shape[1:]), 1, 0)
 
-    network = source if isinstance(source, keras.Model) else source.network
     given, rows_of = np.asarray(distribution.given, dtype=float), distribution.inputs
     weights = {
-        name: by_chain(values) for name, values in _named(network, rows_of, predictive.sampler(rows_of).weights())
+        name: by_chain(values) for name, values in _named(source, rows_of, predictive.sampler(rows_of).weights())
     }
     groups = {
         "posterior": weights,
@@ -87,8 +86,14 @@ def to_arviz(
     return arviz_base.from_dict(groups, dims={**dims, "x": ["row", "feature"], "y": ["row", "target"]})
 
 
-def _named(network: keras.Model, x: np.ndarray, weights: tuple[np.ndarray, ...]) -> list[tuple[str, np.ndarray]]:
+def _named(source: Any, x: np.ndarray, weights: tuple[np.ndarray, ...]) -> list[tuple[str, np.ndarray]]:
     """Names and values of the kernels (S, inputs, units) and biases (S, units) of the variational layers."""
+    variables = getattr(source, "variables_drawn", ())  # of a plain network
+    if variables:
+        axes = [shape[-1:] if len(shape) < 2 else (-1, shape[-1]) for _, shape in variables]
+        parts = zip(variables, axes, weights, strict=True)
+        return [(name, values.reshape(len(values), *(own or (1,)))) for (name, _), own, values in parts]
+    network = source if isinstance(source, keras.Model) else source.network
     named = []
     for layer, values in zip(called_layers(network, (1, *x.shape[1:])), weights, strict=True):
         units = layer.units if hasattr(layer, "units") else layer.filters  # TFP's layers have a posterior for the bias
