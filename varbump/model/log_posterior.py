@@ -78,9 +78,7 @@ class LogPosterior:
             )
         names = [layer.name for layer in self.layers if self.layers.count(layer) > 1]
         if names:
-            raise ValueError(
-                f"Layer {names[0]!r} is called more than once in a pass, which samplers of the posterior do not do"
-            )
+            raise ValueError(f"Layer {names[0]!r} is called more than once in a pass, which samplers do not do")
 
     def _check_priors(self, shapes: list[tf.TensorShape]) -> None:
         for layer, shape in zip(self.layers, shapes, strict=True):

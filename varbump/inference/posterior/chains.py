@@ -67,7 +67,7 @@ class Chains:
         """Present weights (C, n)."""
         return np.stack([state.z for state in self.states]) * self.scale
 
-    def anneal(self, program: TrajectoryProgram, betas: Sequence[float]) -> np.ndarray:
+    def anneal(self, program: TrajectoryProgram, betas: np.ndarray) -> np.ndarray:
         """Give the likelihood more and more weight; return the last draws, (C, STRETCH, n)."""
         last = np.empty(0)
         for beta in betas:

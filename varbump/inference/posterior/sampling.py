@@ -57,8 +57,8 @@ def sample_posterior(
     Print the result: it says which method was chosen, and whether f can be trusted in the range of the data and outside
     of it.
 
-    Learned values, such as a learned noise scale, the learned scales of a prior, or weights of other layers, are held at
-    their present values. If there are any and the network has not been trained yet, it is trained first, with the
+    Learned values, such as a learned noise scale, the learned scales of a prior, or weights of other layers, are held
+    at their present values. If there are any and the network has not been trained yet, it is trained first, with the
     default options of `varbump.fit`; otherwise neither network nor likelihood is changed. Penalties that layers add to
     a Keras loss are not part of the posterior and are ignored.
 

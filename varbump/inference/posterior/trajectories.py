@@ -147,7 +147,7 @@ class TrajectoryProgram:
             return tf.nest.map_structure(lambda a, b: tf.where(adapt, a, b), new, state)
 
         value, gradient = guided(state.z)
-        kinds = ((dtype, [n]), (dtype, [n]), (dtype, []), (tf.int32, []), (tf.bool, []))
+        kinds: Any = ((dtype, [n]), (dtype, [n]), (dtype, []), (tf.int32, []), (tf.bool, []))
         arrays = [tf.TensorArray(kind, STRETCH, element_shape=shape) for kind, shape in kinds]
         start = (0, state.z, value, gradient, correction(state.z), state, arrays)
         _, z, _, _, _, state, arrays = tf.while_loop(lambda i, *_: i < num, one, start)
