@@ -16,7 +16,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 @pytest.mark.parametrize(
     "block",
-    [pytest.param(block, id=str(i), marks=pytest.mark.slow if i in (1, 3) else []) for i, block in enumerate(BLOCKS)],
+    [
+        pytest.param(block, id=str(i), marks=pytest.mark.slow if i in (1, 3, 4) else [])
+        for i, block in enumerate(BLOCKS)
+    ],
 )
 def test_python_blocks_run(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
