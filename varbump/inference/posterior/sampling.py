@@ -123,6 +123,12 @@ def sample_posterior(
     began = time.perf_counter()
     with _undone_after_errors(network, likelihood):
         target = LogPosterior(network, likelihood, x, y)
+        num_weights = sum(target.num_weights)
+        if max_minutes is None and num_weights > MAX_WEIGHTS:
+            raise ValueError(
+                f"The network has {num_weights:,} weights; above {MAX_WEIGHTS:,}, chains with the default settings "
+                f"seldom converge. Pass max_minutes, such as max_minutes=30, to go on."
+            )
         if target.num_held and not was_trained(network):
             history = fit(network, likelihood, x, y, seed=seed, verbose=0)
             if history.stopped == "interrupted":
@@ -148,12 +154,6 @@ def sample_posterior(
                 num_rows=len(x),
                 seconds=time.perf_counter() - began,
                 compile_seconds=0.0,
-            )
-        num_weights = sum(target.num_weights)
-        if max_minutes is None and num_weights > MAX_WEIGHTS:
-            raise ValueError(
-                f"The network has {num_weights:,} weights; above {MAX_WEIGHTS:,}, chains with the default settings "
-                f"seldom converge. Pass max_minutes, such as max_minutes=30, to go on."
             )
         return sample_annealed(
             target,
