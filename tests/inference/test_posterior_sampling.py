@@ -68,7 +68,7 @@ def test_a_linear_model_has_independent_draws_of_the_closed_form():
     assert_closed_form(draws)
     assert draws.trusted_in_range
     assert draws.trusted_outside
-    assert "independent draws from the exact posterior" in " ".join(str(draws).split())
+    assert "independent draws from the exact posterior" in draws.judgement
     for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     np.testing.assert_array_equal(draws.weights[0], sampled(network).weights[0])
@@ -79,6 +79,8 @@ def test_a_linear_model_has_independent_draws_of_the_closed_form():
 @pytest.mark.slow
 def test_bands_are_those_of_the_closed_form():
     draws = sampled(linear())
+    assert "independent draws from the exact posterior" in " ".join(str(draws).split())
+    assert draws.rhat.max() < 1.01
     mean, covariance, _ = truth(X, Y)
     phi = np.hstack([AT, np.ones((3, 1))])
     sd = np.sqrt(np.einsum("ij,jk,ik->i", phi, covariance, phi))
