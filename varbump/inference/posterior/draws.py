@@ -13,7 +13,9 @@ from varbump.inference.mcmc.chain_draws import ChainDraws
 
 __all__ = ["NearExactDraws"]
 
-MAX_RHAT = 1.02
+MAX_RHAT, MAX_RHAT_OUTSIDE = 1.02, 1.05
+"""Outside of the data the chains must agree less closely: there the posterior is wide and depends on the prior."""
+
 MIN_ESS = 200.0
 """With so many effective draws the error of a mean is 0.07 posterior sds, and that of an sd 5 %."""
 
@@ -74,18 +76,18 @@ class NearExactDraws(ChainDraws):
     @property
     def trusted_in_range(self) -> bool:
         """Whether R-hat of f is at most 1.02 and the ESS at least 200 at all test points in the range of the data."""
-        return self._trusted(self.in_range)
+        return self._trusted(self.in_range, MAX_RHAT)
 
     @property
     def trusted_outside(self) -> bool:
-        """Whether the same holds outside the range of the data, and the draws can be trusted in it."""
-        return self.trusted_in_range and self._trusted(~self.in_range)
+        """Whether they are trusted in range, and outside R-hat of f is at most 1.05 and the ESS at least 200."""
+        return self.trusted_in_range and self._trusted(~self.in_range, MAX_RHAT_OUTSIDE)
 
-    def _trusted(self, rows: np.ndarray) -> bool:
+    def _trusted(self, rows: np.ndarray, bound: float) -> bool:
         if self.exact:
             return True
         # nan is not trusted either; a chain that diverges often leaves out narrow places without a trace in R-hat
-        good = (self.rhat[rows] <= MAX_RHAT) & (self.ess[rows] >= MIN_ESS)
+        good = (self.rhat[rows] <= bound) & (self.ess[rows] >= MIN_ESS)
         several = self.num_chains > 1 and self.divergent.mean() <= 0.02
         return bool(several and rows.any() and good.all())
 
@@ -97,7 +99,6 @@ class NearExactDraws(ChainDraws):
                 "The model is linear in its weights and noise and prior are normal: these are independent draws from "
                 "the exact posterior, which can be trusted everywhere."
             )
-        bounds = f"R-hat above {MAX_RHAT} or an effective sample size below {MIN_ESS:.0f}"
         longer = f"Sample longer: num_draws={2 * self.num_draws}."
         diverged = ""
         if self.divergent.mean() > 0.02:
@@ -105,11 +106,15 @@ class NearExactDraws(ChainDraws):
         if self.num_chains == 1:
             return "A single chain cannot show whether it has converged; use several." + diverged
         if not self.trusted_in_range:
-            return f"Do not trust these draws yet: there is {bounds} in the range of the data. {longer}{diverged}"
+            return (
+                f"Do not trust these draws yet: in the range of the data R-hat is above {MAX_RHAT} or the effective "
+                f"sample size below {MIN_ESS:.0f} at some points. {longer}{diverged}"
+            )
         if not self.trusted_outside:
             return (
                 f"In the range of the data the {self.num_chains} chains agree, and f can be trusted there. Do not "
-                f"trust bands outside of it: there is {bounds}. {longer}"
+                f"trust bands outside of it, where R-hat is above {MAX_RHAT_OUTSIDE} or the effective sample size "
+                f"below {MIN_ESS:.0f} at some points. {longer}"
             )
         return (
             f"The {self.num_chains} chains, started at independent draws of the prior, agree about f in the range of "
