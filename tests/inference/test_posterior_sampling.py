@@ -41,6 +41,7 @@ def short():
 @pytest.fixture
 def _no_closed_form(monkeypatch):
     monkeypatch.setattr(sampling, "exact_draws", lambda *arguments: None)
+    monkeypatch.setattr(annealed, "STOP_RHAT", 0.0)  # make all draws that were asked for
 
 
 def assert_closed_form(draws):
@@ -116,22 +117,22 @@ def test_chains_that_are_guided_by_groups_have_the_closed_form(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_no_closed_form")
-@pytest.mark.parametrize("rank_of", [0, 2])
-def test_ranks_of_the_truth_are_uniform(rank_of):
+def test_ranks_of_the_truth_are_uniform():
     """Simulation-based calibration: Talts et al. (2018). The rank of the truth among draws is uniform on 0 ... 19."""
-    num_models, num_kept, ranks = 60, 19, []
+    num_models, num_kept, ranks = 40, 19, []
     network = linear()
     for number in range(num_models):
         generator = np.random.default_rng(number)
         truth = generator.standard_normal(3)
         x = generator.standard_normal((10, 2)).astype("float32")
         y = x @ truth[:2, None] + truth[2] + NOISE * generator.standard_normal((10, 1))
-        draws = vb.sample_posterior(network, LIKELIHOOD, x, y, num_draws=200, seed=number, verbose=0)
+        draws = vb.sample_posterior(network, LIKELIHOOD, x, y, num_draws=100, num_chains=2, seed=number, verbose=0)
         w = draws.weights[0].reshape(-1, 3)
         w = w[np.linspace(0, len(w) - 1, num_kept).astype(int)]  # far apart, so nearly independent
-        ranks.append(int((w[:, rank_of] < truth[rank_of]).sum()))
-    counts = np.bincount(np.array(ranks) // 4, minlength=5)  # 12 expected in each of 5 bins
-    assert scipy.stats.chisquare(counts).pvalue > 1e-3  # a false alarm in 1 of 1,000 seeds
+        ranks.append((w < truth).sum(0))
+    for column in np.transpose(ranks):
+        counts = np.bincount(column // 5, minlength=4)  # 10 expected in each of 4 bins
+        assert scipy.stats.chisquare(counts).pvalue > 1e-3 / 3  # a false alarm in 1 of 1,000 seeds
 
 
 @pytest.mark.slow
@@ -282,7 +283,7 @@ def test_errors_name_what_was_wrong(case):
 
 @pytest.mark.slow
 def test_the_cost_is_told_before_the_chains_are_sampled():
-    with pytest.raises(ValueError, match=r"HMC would take about .* more than max_minutes=1e-09. Pass max_minutes=1 to"):
+    with pytest.raises(ValueError, match=r"HMC would take about .* more than max_minutes=1e-09. Pass max_minutes="):
         sampled(small(), max_minutes=1e-9)
 
 
