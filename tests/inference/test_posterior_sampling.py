@@ -152,13 +152,13 @@ def test_chains_that_are_cut_short_are_not_trusted(short):
 
 
 def test_trust_in_the_range_and_outside_are_separate():
-    noise = np.random.default_rng(0).normal(size=(500, 4, 2, 1))
+    noise = np.random.default_rng(0).normal(size=(500, 4, 3, 1))
     many = vb.NearExactDraws(
         network=None,
         weights=(np.zeros((4, 500, 3), "float32"),),
         method="annealed HMC",
-        x_test=AT[:2],
-        in_range=np.array([True, False]),
+        x_test=AT,
+        in_range=np.array([True, True, False]),
         accept=np.ones((4, 500)),
         leapfrogs=np.ones((4, 500), int),
         divergent=np.zeros((4, 500), bool),
@@ -177,11 +177,13 @@ def test_trust_in_the_range_and_outside_are_separate():
 
     assert judged(noise)[:2] == (True, True)
     shifted = noise.copy()
-    shifted[:, 0, 1] += 1.0
+    shifted[:, 0, 2] += 1.0
     *trusted, text = judged(shifted)
     assert trusted == [True, False]
     assert "can be trusted there. Do not trust bands outside" in text
-    assert judged(shifted[:, :, ::-1])[:2] == (False, False)
+    *trusted, text = judged(shifted[:, :, ::-1])  # at one of two points in range
+    assert trusted == [False, False]
+    assert "Do not trust these draws yet" in text
     assert judged(noise[:40])[:2] == (False, False)  # 160 draws are too few
     *trusted, text = judged(noise, divergent=np.ones((4, 500), bool))
     assert trusted == [False, False]
