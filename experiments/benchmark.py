@@ -36,7 +36,7 @@ try:
     import jax.numpy as jnp
     import numpyro
     import numpyro.distributions as dist
-    from numpyro.infer import SVI, Predictive, Trace_ELBO
+    from numpyro.infer import MCMC, NUTS, SVI, Predictive, Trace_ELBO
     from numpyro.infer.autoguide import AutoMultivariateNormal, AutoNormal
 except ImportError:
     numpyro = None
@@ -54,6 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=10, help="epochs per repeat (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="timed repeats (default %(default)s)")
     parser.add_argument("--num-draws", type=int, default=100)
+    parser.add_argument("--num-sampled", type=int, default=500, help="draws of each Markov chain (default %(default)s)")
     parser.add_argument("--out", type=Path, default=PLOTS / "benchmark.md", help="table (default plots/benchmark.md)")
     options = parser.parse_args(arguments)
     x, y = vb.datasets.cubic(NUM_DATA)
@@ -74,6 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         title = f"{options.num_draws} draws at {NUM_DATA:,} points, {family}"
         lines += table(title, "milliseconds", prediction(family, x, y, options))
     lines += table("Forward and backward on 1,000,000 float32 values, compiled", "milliseconds", activations(options))
+    lines += sampling(options)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text("\n".join(lines))
     print("\n".join(lines))
@@ -376,6 +378,48 @@ def prediction(family: str, x: np.ndarray, y: np.ndarray, options: argparse.Name
         runs["NumPyro Predictive"] = lambda: np.asarray(predictive(key, rows)["f"])
         runs["NumPyro Predictive, jitted"] = lambda: np.asarray(jitted(key, rows)["f"])
     return {name: value * 1e3 for name, value in medians(runs, options.repeats).items()}
+
+
+def sampling(options: argparse.Namespace) -> list[str]:
+    """Effective draws per second of exact samplers, in chains of equal length; compilation is not counted.
+
+    Effective draws are those of f at the worst of a grid of points in the range of the data, over all four chains. The
+    time includes warm-up and annealing, but not the fit at which sample_nuts starts.
+    """
+    from varbump.inference.mcmc.convergence import default_test_points, ess_of, rhat_of
+
+    x, y = (a.astype(np.float32) for a in vb.datasets.cubic(200, seed=0, noise=0.3))
+    num, likelihood, at = options.num_sampled, vb.likelihoods.Normal(0.3), default_test_points(x)
+    inside = ((at >= x.min()) & (at <= x.max()))[:, 0]
+    network = vb.build_network(hidden_units=HIDDEN, make_posterior_fn=FAMILIES["mean field"], seed=0)
+    mine = vb.sample_posterior(network, likelihood, x, y, num_draws=num, seed=0, verbose=0)
+    vb.fit(network, likelihood, x, y, epochs=max(1, 2 * num), kl_warmup=0.0, seed=0, verbose=0)
+    nuts = vb.sample_nuts(network, likelihood, x, y, num_draws=num, seed=0, max_minutes=1000, verbose=0)
+    rows = [
+        ("varbump.sample_posterior", mine.ess[inside, 0], mine.rhat[inside, 0], mine.seconds),
+        ("varbump.sample_nuts", nuts.ess[inside, 0], nuts.rhat[inside, 0], nuts.seconds),
+    ]
+    if numpyro:
+
+        def model() -> None:
+            numpyro.sample("y", dist.Normal(numpyro_network(jnp.asarray(x)), 0.3).to_event(1), obs=jnp.asarray(y[:, 0]))
+
+        chains = MCMC(NUTS(model), num_warmup=200, num_samples=num, num_chains=4, chain_method="sequential",
+                      progress_bar=False)  # fmt: skip
+        key = jax.random.PRNGKey(0)
+        chains.run(key)  # compiles
+        took = seconds(lambda: jax.block_until_ready((chains.run(key), chains.get_samples())[1]))
+        drawn = Predictive(numpyro_function, chains.get_samples())(key, jnp.asarray(at))["f"]
+        f = np.moveaxis(np.asarray(drawn).reshape(4, num, -1), 0, 1)
+        rows.append(("NumPyro NUTS, started at random", ess_of(f)[inside], rhat_of(f)[inside], took))
+    lines = [
+        f"| 200 points, 4 chains of {num:,} draws | R-hat of f, worst | effective draws, worst | seconds | a second |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, ess, rhat, took in rows:
+        numbers = f"{rhat.max():.3f} | {ess.min():,.0f} | {took:.1f} | {figure(ess.min() / took)}"
+        lines.append(f"| {name} | {numbers} |")
+    return [*lines, ""]
 
 
 def seconds(run: Callable[[], Any]) -> float:

@@ -17,7 +17,7 @@ RUNS = {
     "laplace": ["--epochs", "2", "--networks", "1", "--num-draws", "4", "--num-warmup", "10"],
     "nan_loss": ["--num-data", "64", "--epochs", "1"],
     "noise": ["--num-data", "64", "--num-fresh", "50", "--epochs", "1", "--repeats", "1"],
-    "benchmark": ["--epochs", "1", "--repeats", "1", "--num-draws", "2"],
+    "benchmark": ["--epochs", "1", "--repeats", "1", "--num-draws", "2", "--num-sampled", "8"],
     "features": ["--num-data", "60", "--epochs", "2"],
     "gradient_variance": ["--epochs", "1", "--batches", "2", "--repeats", "3", "--draws", "1"]
     + ["--families", "MeanFieldNormal"],

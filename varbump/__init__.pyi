@@ -74,6 +74,12 @@ from .inference.mcmc.draws import (
 from .inference.mcmc.nuts import (
     sample_nuts as sample_nuts,
 )
+from .inference.posterior.draws import (
+    NearExactDraws as NearExactDraws,
+)
+from .inference.posterior.sampling import (
+    sample_posterior as sample_posterior,
+)
 from .inference.vi.fitting import (
     fit as fit,
 )

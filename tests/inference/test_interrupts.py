@@ -135,12 +135,13 @@ def test_fit_ensemble():
             assert_equal(model.get_weights(), shorter.network.get_weights())
 
 
-@pytest.mark.parametrize("method", ["importance", "nuts"])
+@pytest.mark.parametrize("method", ["importance", "nuts", "posterior"])
 def test_sampling_raises_and_changes_nothing(method):
     model, likelihood = network(), vb.likelihoods.LearnedNormal()
     sample, options = {
         "importance": (vb.sample_importance, {"num_draws": 50, "num_inducing": 5, "num_steps": 300}),
         "nuts": (vb.sample_nuts, {"num_draws": 30, "num_warmup": 30, "num_chains": 2, "max_tree_depth": 4}),
+        "posterior": (vb.sample_posterior, {"num_draws": 30, "num_warmup": 30, "num_chains": 2}),
     }[method]
 
     def call():

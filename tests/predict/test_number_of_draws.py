@@ -19,6 +19,7 @@ CALLS = {
     "psis_khat": lambda network, count: vb.psis_khat(network, NOISE, X, X, num_draws=count),
     "estimate_elbo": lambda network, count: vb.estimate_elbo(network, NOISE, X, X, num_draws=count),
     "sample_nuts": lambda network, count: vb.sample_nuts(network, NOISE, X, X, num_draws=count),
+    "sample_posterior": lambda network, count: vb.sample_posterior(network, NOISE, X, X, num_draws=count),
     "sample_importance": lambda network, count: vb.sample_importance(network, NOISE, X, X, num_draws=count),
 }
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["note_temperature", "temperature_label", "temperature_of", "was_trained"]
+__all__ = ["forget_temperature", "note_temperature", "temperature_label", "temperature_of", "was_trained"]
 
 
 def note_temperature(network: Any, temperature: float) -> None:
     """Store in a network the temperature of its latest training."""
     object.__setattr__(network, "_varbump_temperature", float(temperature))  # bypasses the attribute tracking of Keras
+
+
+def forget_temperature(network: Any) -> None:
+    """Undo `note_temperature`, for a network whose training has been undone."""
+    network.__dict__.pop("_varbump_temperature", None)
 
 
 def temperature_of(source: Any) -> float:

@@ -31,6 +31,8 @@ class LogPosterior:
     ----------
     layers : list of layer
         The variational layers, in the order in which they are called.
+    num_weights : tuple of int
+        n of each of them.
     num_held : int
         Trainable numbers that keep their values and would move in training, other than those of q.
 
@@ -47,18 +49,24 @@ class LogPosterior:
         shape = (1, *self.x.shape[1:])
         self.layers = called_layers(network, shape)
         self._check_layers()
-        self._check_priors([w.shape for w in rehearse(network, shape).drawn])
+        shapes = [w.shape for w in rehearse(network, shape).drawn]
+        self._check_priors(shapes)
+        self.num_weights = tuple(int(np.prod(shape)) for shape in shapes)
         own = {v.ref() for layer in self.layers for v in getattr(layer.posterior, "trainable_variables", [])}
         trainable = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
         self.num_held = int(sum(np.prod(v.shape) for v in trainable if v.ref() not in own))
 
     def log_prob(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
         """The log density, a scalar, at the weights (n,) of each layer."""
-        f = apply(self.network, self.x, draws=weights).f
-        log_likelihood = -tf.reduce_sum(self.likelihood.nll(self.y, f))
-        return tf.cast(log_likelihood, self.dtype) + self._log_prior(weights)
+        return self.log_likelihood(weights) + self.log_prior(weights)
 
-    def _log_prior(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+    def log_likelihood(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The part of the data, a scalar in nats."""
+        f = apply(self.network, self.x, draws=weights).f
+        return tf.cast(-tf.reduce_sum(self.likelihood.nll(self.y, f)), self.dtype)
+
+    def log_prior(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The part of the prior, a scalar in nats."""
         terms = [layer.prior(None).log_prob(w) for layer, w in zip(self.layers, weights, strict=True)]
         return tf.add_n([tf.cast(tf.reduce_sum(term), self.dtype) for term in terms])  # it may be a batch of scalars
 
@@ -70,7 +78,7 @@ class LogPosterior:
             )
         names = [layer.name for layer in self.layers if self.layers.count(layer) > 1]
         if names:
-            raise ValueError(f"Layer {names[0]!r} is called more than once in a pass, which sample_nuts does not do")
+            raise ValueError(f"Layer {names[0]!r} is called more than once in a pass, which samplers do not do")
 
     def _check_priors(self, shapes: list[tf.TensorShape]) -> None:
         for layer, shape in zip(self.layers, shapes, strict=True):
@@ -79,5 +87,5 @@ class LogPosterior:
             except (NotImplementedError, AttributeError, TypeError) as error:
                 raise ValueError(
                     f"The prior of layer {layer.name!r} has no log_prob that can be evaluated without inputs "
-                    f"({type(error).__name__}: {error}); sample_nuts needs its density"
+                    f"({type(error).__name__}: {error}); sampling the posterior needs its density"
                 ) from error

@@ -34,10 +34,10 @@ class ChainState(NamedTuple):
     count: Any
 
     @classmethod
-    def start(cls, z: np.ndarray, step_size: float) -> ChainState:
-        """State at z whose adaptation of the step size starts afresh."""
+    def start(cls, z: np.ndarray, step_size: float, boldness: float = 10.0) -> ChainState:
+        """State at z whose adaptation of the step size starts afresh, and explores steps `boldness` times as large."""
         number = z.dtype.type
-        return cls(z, number(step_size), number(0), number(0), number(np.log(10 * step_size)), np.int32(0))
+        return cls(z, number(step_size), number(0), number(0), number(np.log(boldness * step_size)), np.int32(0))
 
 
 class Stretch(NamedTuple):

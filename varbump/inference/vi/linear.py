@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.forward.apply import apply
-from varbump.inference.vi.loss import NetworkLoss
 
 __all__ = ["LinearModel", "linear_model"]
 
@@ -45,13 +44,14 @@ class LinearModel:
 
 
 def linear_model(
-    loss: NetworkLoss, size: int, x: np.ndarray, y: np.ndarray, row_weights: np.ndarray | None = None
+    loss: Any, size: int, x: np.ndarray, y: np.ndarray, row_weights: np.ndarray | None = None
 ) -> LinearModel | None:
     """Measure the response of f to each of `size` weights; None if it is not linear or if layers add penalties.
 
     Parameters
     ----------
-    loss : NetworkLoss
+    loss : NetworkLoss or LogPosterior
+        Only its `network` and `dtype` are used.
     size : int
         P, the number of weights of the only variational layer.
     x, y : ndarray (N, D), (N, Q)

@@ -1,0 +1,70 @@
+"""Base of draws that Markov chains have made."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from varbump.inference.mcmc.convergence import ess_of, rhat_of
+from varbump.predict.stored import StoredDraws
+
+__all__ = ["ChainDraws"]
+
+
+class ChainDraws(StoredDraws):
+    """Abstract source of draws: `weights` (num_chains, num_draws, n) of each variational layer.
+
+    Convergence is that of f at the rows `x_test` (M, D).
+    """
+
+    x_test: np.ndarray
+
+    @property
+    def num_chains(self) -> int:
+        """Number of Markov chains, each started at a different point."""
+        return self.weights[0].shape[0]
+
+    @property
+    def num_draws(self) -> int:
+        """Number of draws per chain."""
+        return self.weights[0].shape[1]
+
+    @property
+    def num_weights(self) -> int:
+        """Number of weights in one draw, over all layers."""
+        return sum(w.shape[-1] for w in self.weights)
+
+    @cached_property
+    def rhat(self) -> np.ndarray:
+        """Split R-hat of f at `x_test`, shape (M, Q); well above 1 the chains disagree."""
+        return rhat_of(self._f_test)
+
+    @cached_property
+    def ess(self) -> np.ndarray:
+        """Effective sample size of the mean of f at `x_test`, shape (M, Q), over all chains."""
+        return ess_of(self._f_test)
+
+    @cached_property
+    def _f_test(self) -> np.ndarray:
+        """Draws of f, shape (num_draws, num_chains, M, Q)."""
+        sampler = self.sampler(self.x_test.shape[1:], self.num_chains * self.num_draws)
+        f = np.concatenate([f for _, f in sampler.chunks(self.x_test)], axis=1)
+        return f.reshape(self.num_draws, self.num_chains, *f.shape[1:])
+
+    def _chosen(self, num_draws: int) -> list[np.ndarray]:
+        """Weights (num_draws, n) of each layer: chains in turn, evenly spread over each."""
+        chains, times = self._spread(num_draws)
+        return [w[chains, times] for w in self.weights]
+
+    def _spread(self, num_draws: int) -> tuple[np.ndarray, np.ndarray]:
+        """Chains and times of `num_draws` draws: chains in turn, and times evenly spaced in each chain."""
+        available = self.num_chains * self.num_draws
+        if num_draws > available:
+            raise ValueError(
+                f"num_draws={num_draws:,}, but there are only {available:,} draws ({self.num_chains} chains of "
+                f"{self.num_draws:,}); ask for fewer, or sample more"
+            )
+        number, chains = np.divmod(np.arange(num_draws), self.num_chains)
+        of_chain = np.bincount(chains, minlength=self.num_chains)[chains]
+        return chains, ((number + 0.5) * self.num_draws / of_chain).astype(int)

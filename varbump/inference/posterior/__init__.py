@@ -1,0 +1,3 @@
+"""Near-exact draws of the weights, by the method that suits the model."""
+
+__all__: list[str] = []
