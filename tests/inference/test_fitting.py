@@ -220,6 +220,7 @@ def test_patience_does_not_count_while_the_kl_warms_up():
     assert len(history.epoch) > 20
 
 
+@pytest.mark.usefixtures("_handles_ctrl_c")
 def test_ctrl_c_keeps_the_last_finished_epoch(monkeypatch):
     monkeypatch.setattr("varbump.inference.vi.loop.Loop._epochs_a_call", lambda loop: 1)
     updates = []

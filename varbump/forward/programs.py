@@ -120,6 +120,7 @@ def clear_programs() -> None:
         _facts.clear()
         gc.collect()
         release_executables()
+        _give_back()
 
 
 @contextmanager
