@@ -22,6 +22,7 @@ def scalars(folder):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ours", [True, False])
 def test_keras_logs_nll_and_kl_beside_the_loss(ours, tmp_path):
     make = vb.layers.DenseVariational if ours else tfp.layers.DenseVariational

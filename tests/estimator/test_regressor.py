@@ -105,6 +105,7 @@ def test_several_intervals_at_once_are_those_of_single_calls(data, model):
         model.predict_interval(X, coverage=(0.5, 95))
 
 
+@pytest.mark.slow
 def test_raw_rows_in_a_standardised_network_are_noticed(data, model):
     X, _ = data
     with pytest.warns(UserWarning, match="column 1 of x is beyond 10 in 100% of the rows") as caught:

@@ -299,6 +299,7 @@ def test_registered_priors_are_shared_by_class_and_attributes():
     assert losses[0] == losses[1] != losses[2]
 
 
+@pytest.mark.slow
 def test_the_least_recently_used_goes(monkeypatch):
     monkeypatch.setattr(module, "MAX_PROGRAMS", 2)
     vb.predict_f(network(), X, num_draws=2, seed=0)

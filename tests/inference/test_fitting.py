@@ -239,6 +239,7 @@ def test_ctrl_c_keeps_the_last_finished_epoch(monkeypatch):
     assert np.isfinite(np.concatenate([w.ravel() for w in model.get_weights()])).all()
 
 
+@pytest.mark.slow
 def test_a_loss_that_overflows_names_the_likelihood_and_leaves_finite_weights():
     x, y = data()
     model = network()

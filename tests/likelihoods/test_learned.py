@@ -51,6 +51,7 @@ def test_student_t_nll_is_that_of_scipy(df, scale, dtype):
     np.testing.assert_allclose(likelihood.df, df, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_fit_learns_the_scale_of_known_noise():
     x, y = line(sd=0.3)
     likelihood = LearnedNormal()

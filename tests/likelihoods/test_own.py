@@ -50,6 +50,7 @@ def table(likelihood, num_data=80, num_targets=1):
     return x, np.repeat(noise.astype(float), num_targets, 1)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_class_runs():
     before = dict(registry._classes)
     try:
