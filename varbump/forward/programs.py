@@ -61,12 +61,15 @@ class Compiled:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = tf.function(partial(function), jit_compile=True, autograph=False)
+        self._graph: Any = None
 
     def trace(self, *arguments: Any) -> Any:
         """Trace the function for tensors like these, or for specs, if that has not been done yet."""
         with without_tracebacks():
             concrete = self._function.get_concrete_function(*arguments)
-        forget_custom_gradients(concrete.graph)
+        if concrete.graph is not self._graph:  # not in every call: samplers make hundreds
+            forget_custom_gradients(concrete.graph)
+            self._graph = concrete.graph
         return concrete
 
     def __call__(self, *arguments: Any) -> Any:

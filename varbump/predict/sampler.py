@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
@@ -18,7 +18,7 @@ from varbump.forward.programs import program
 from varbump.forward.stateless import key, make_stateless
 from varbump.forward.structure import network_structure
 
-__all__ = ["DrawSource", "Sampler", "StoredSampler", "all_draws", "sampler_of"]
+__all__ = ["DrawSource", "Sampler", "StoredSampler", "all_draws", "rehearsed_function", "sampler_of"]
 
 MAX_BYTES = 64 * 2**20
 """Bound on the result of one compiled call."""
@@ -202,18 +202,30 @@ def _rounded_up(size: int) -> int:
     return -(-size // step) * step
 
 
+def rehearsed_function(network: keras.Model, row_shape: Sequence[int], structure: Hashable) -> Any:
+    """Rehearse the pass of one row; a ValueError says why a network is no function of its weights.
+
+    Parameters
+    ----------
+    structure : hashable
+        From `network_structure`.
+    """
+    rehearsal = rehearse(network, (1, *row_shape), structure=structure)
+    if rehearsal.unseeded:
+        raise ValueError(
+            f"network draws random numbers that no seed reaches, anew in each call, so it is no function: "
+            f"{', '.join(rehearsal.unseeded[:3])}; take the mean there, or leave the layer out"
+        )
+    return rehearsal
+
+
 class _Programs:
     """Two compiled programs of a network: from noise to weights, and from weights and rows to values."""
 
     def __init__(self, network: keras.Model, row_shape: tuple[int, ...]) -> None:
         dtype = tf.as_dtype(float_dtype(network))
         structure = network_structure(network)
-        rehearsal = rehearse(network, (1, *row_shape), structure=structure)
-        if rehearsal.unseeded:
-            raise ValueError(
-                f"network draws random numbers that no seed reaches, anew in each call, so it is no function: "
-                f"{', '.join(rehearsal.unseeded[:3])}; take the mean there, or leave the layer out"
-            )
+        rehearsal = rehearsed_function(network, row_shape, structure)
         self.bytes_a_draw = max(rehearsal.num_noise, 1) * dtype.size
         self.output = rehearsal.output
         self.bytes_a_value = int(np.prod(rehearsal.output.shape[1:])) * dtype.size

@@ -9,11 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.core.keras import float_dtype, keras
-from varbump.forward.apply import apply, rehearse
+from varbump.forward.apply import apply
 from varbump.forward.programs import program
 from varbump.forward.stateless import key, make_stateless
 from varbump.forward.structure import network_structure
 from varbump.inference.laplace.weights import Weights
+from varbump.predict.sampler import rehearsed_function
 
 __all__ = ["Response"]
 
@@ -51,12 +52,7 @@ class Response:
         network, row_shape = weights.network, tuple(row_shape)
         self.dtype = dtype = tf.as_dtype(float_dtype(network))  # what programs refer to lives as long as they
         structure = network_structure(network)
-        rehearsal = rehearse(network, (1, *row_shape), structure=structure)
-        if rehearsal.unseeded:
-            raise ValueError(
-                f"network draws random numbers that no seed reaches, anew in each call, so it is no function: "
-                f"{', '.join(rehearsal.unseeded[:3])}; take the mean there, or leave the layer out"
-            )
+        rehearsal = rehearsed_function(network, row_shape, structure)
         loc = weights.loc
         self.output = rehearsal.output
         self.bytes_a_value = int(np.prod(rehearsal.output.shape[1:])) * self.dtype.size

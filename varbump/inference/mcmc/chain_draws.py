@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +20,8 @@ class ChainDraws(StoredDraws):
     """
 
     x_test: np.ndarray
+    in_range: np.ndarray
+    num_held: int
 
     @property
     def num_chains(self) -> int:
@@ -68,3 +71,18 @@ class ChainDraws(StoredDraws):
         number, chains = np.divmod(np.arange(num_draws), self.num_chains)
         of_chain = np.bincount(chains, minlength=self.num_chains)[chains]
         return chains, ((number + 0.5) * self.num_draws / of_chain).astype(int)
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        """Rows of a table: the place, the number of test points there, and R-hat and ESS of f."""
+        for name, rows in (("in the range of the data", self.in_range), ("outside", ~self.in_range)):
+            if rows.any():
+                rhat, ess = self.rhat[rows].max(), self.ess[rows]
+                yield name, f"{rows.sum()}", f"{rhat:.3f}", f"{ess.min():,.0f}", f"{np.median(ess):,.0f}"
+
+    def _held(self) -> Iterator[str]:
+        """Sentence about values that were held fixed, if there are any."""
+        if self.num_held:
+            yield (
+                f"{self.num_held:,} trainable numbers outside of the variational layers' weights were held at their "
+                f"present values.\n"
+            )

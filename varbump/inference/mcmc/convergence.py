@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import mcmc
 
-__all__ = ["default_test_points", "ess_of", "rhat_of"]
+__all__ = ["default_test_points", "ess_of", "in_range_of", "rhat_of"]
 
 MAX_TEST_POINTS = 64
 
@@ -29,6 +29,11 @@ def default_test_points(x: np.ndarray) -> np.ndarray:
     rows = x[np.linspace(0, len(x) - 1, min(len(x), MAX_TEST_POINTS)).astype(int)]
     stretch = np.where(np.arange(len(rows)) % 2, 2.0, 1.0).reshape(-1, *[1] * (x.ndim - 1))
     return (middle + stretch * (rows - middle)).astype(x.dtype)
+
+
+def in_range_of(x: np.ndarray, x_test: np.ndarray) -> np.ndarray:
+    """Whether each test point (M, ...) lies between the smallest and the largest value of each column of x, (M,)."""
+    return ((x_test >= x.min(0)) & (x_test <= x.max(0))).reshape(len(x_test), -1).all(1)
 
 
 def rhat_of(f: np.ndarray) -> np.ndarray:

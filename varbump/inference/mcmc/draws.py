@@ -109,10 +109,8 @@ class PosteriorDraws(ChainDraws):
         table.add_column("")
         for column in ("points", "R-hat of f, worst", "ESS of f, worst", "ESS of f, median"):
             table.add_column(column, justify="right")
-        for name, rows in (("in the range of the data", self.in_range), ("outside", ~self.in_range)):
-            if rows.any():
-                rhat, ess = self.rhat[rows].max(), self.ess[rows]
-                table.add_row(name, f"{rows.sum()}", f"{rhat:.3f}", f"{ess.min():,.0f}", f"{np.median(ess):,.0f}")
+        for row in self._rows():
+            table.add_row(*row)
         yield table
         yield (
             f"{self.num_chains} chains of {self.num_draws:,} draws after {self.num_warmup:,} of warm-up, "
@@ -121,9 +119,5 @@ class PosteriorDraws(ChainDraws):
             f"{self.leapfrogs.mean():,.0f} leapfrog steps a draw, {self.num_divergent:,} divergent, "
             f"{self.saturated.mean():.0%} at the greatest tree depth.\n"
         )
-        if self.num_held:
-            yield (
-                f"{self.num_held:,} trainable numbers outside of the variational layers' weights were held at their "
-                f"present values.\n"
-            )
+        yield from self._held()
         yield self.judgement

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,23 +11,18 @@ from varbump.core.checks import check_count, check_draws, check_number
 from varbump.core.interrupts import safe_point, uninterrupted
 from varbump.core.keras import keras
 from varbump.core.progress import ProgressBar
-from varbump.core.random import generator, host_seed, stateless_seeds
-from varbump.inference.mcmc.chain import STRETCH, ChainProgram, ChainState, Stretch
-from varbump.inference.mcmc.convergence import default_test_points
+from varbump.core.random import generator, host_seed
+from varbump.inference.mcmc.chain import ChainProgram
+from varbump.inference.mcmc.chains import Chains
+from varbump.inference.mcmc.convergence import default_test_points, in_range_of
 from varbump.inference.mcmc.coordinates import Coordinates
 from varbump.inference.mcmc.cost import refuse_if_dear, time_gradient
 from varbump.inference.mcmc.draws import PosteriorDraws
-from varbump.inference.mcmc.warmup import adapted_scale
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_inputs, check_network
 from varbump.model.log_posterior import LogPosterior
 
 __all__ = ["sample_nuts"]
-
-FIRST_STEP_SIZE = 0.1
-
-SCALES_UNTIL = 0.7
-"""Fraction of the warm-up in which scales are adapted; in the rest only the step size is."""
 
 
 @uninterrupted()
@@ -130,27 +122,27 @@ def sample_nuts(
     target = LogPosterior(network, likelihood, x, y)
     coordinates = Coordinates(target.layers, target.dtype)
     start_generator = generator(seed)
-    starts = [coordinates.draw(start_generator) for _ in range(num_chains)]
-    num_threads = min(num_chains, os.cpu_count() or 1)
+    starts = np.stack([coordinates.draw(start_generator) for _ in range(num_chains)])
+    bar = ProgressBar(num_warmup + num_draws, unit="draw", verbose=verbose, text=f"{num_chains} chains")
+    chains = Chains(starts, np.ones_like(starts[0]), (seed,), bar.advance)
     num_gradients = num_chains * (num_warmup + num_draws) * (2**max_tree_depth - 1)
     began = time.perf_counter()
     safe_point()
     seconds_a_gradient = time_gradient(target, coordinates, starts[0])
-    refuse_if_dear(coordinates.num_weights, seconds_a_gradient, num_gradients, num_threads, max_minutes)
+    refuse_if_dear(coordinates.num_weights, seconds_a_gradient, num_gradients, chains.num_threads, max_minutes)
 
     safe_point()
-    chains = _Chains(ChainProgram(target, coordinates, max_tree_depth, target_accept), starts, seed, num_threads)
+    program = ChainProgram(target, coordinates, max_tree_depth, target_accept)
+    program.run(chains.states[0], chains.scale, np.zeros(2, np.int32), 0, True)  # compiles
     compiled_at = time.perf_counter()
-    bar = ProgressBar(num_warmup + num_draws, unit="draw", verbose=verbose, text=f"{num_chains} chains")
     with chains.pool, bar:
-        chains.warm_up(num_warmup, bar.advance)
-        kept = chains.sample(num_draws, bar.advance)
-    u = kept.z * chains.scale
+        chains.warm_up(program.run, num_warmup)
+        kept = chains.sample(program.run, num_draws)
     draws = PosteriorDraws(
         network=network,
-        weights=coordinates.stored(u),
+        weights=coordinates.stored(kept.z),
         x_test=x_test,
-        in_range=((x_test >= x.min(0)) & (x_test <= x.max(0))).reshape(len(x_test), -1).all(1),
+        in_range=in_range_of(x, x_test),
         accept=kept.accept,
         divergent=kept.divergent,
         saturated=kept.saturated,
@@ -163,52 +155,3 @@ def sample_nuts(
     )
     _ = draws.rhat, draws.ess  # now, while other layers still have the values used in sampling
     return draws
-
-
-class _Chains:
-    """All chains, advanced a number of draws at a time."""
-
-    def __init__(self, program: ChainProgram, starts: Sequence[np.ndarray], seed: int, num_threads: int) -> None:
-        self._program, self._seed, self._num_stretches = program, seed, 0
-        self.states = [ChainState.start(z, FIRST_STEP_SIZE) for z in starts]
-        self.scale = np.ones_like(starts[0])
-        self.pool = ThreadPoolExecutor(num_threads)
-        program.run(self.states[0], self.scale, np.zeros(2, np.int32), 0, True)  # compiles
-
-    def warm_up(self, num: int, advance: Callable[[int], None]) -> None:
-        """Adapt the scales, from the later half of all draws so far, and the step sizes."""
-        windows: list[tuple[np.ndarray, np.ndarray]] = []
-        for start in range(0, num, STRETCH):
-            stretch = self._run(min(STRETCH, num - start), adapting=True)
-            advance(stretch.z.shape[1])
-            windows.append((self.scale * stretch.z, stretch.gradient / self.scale))
-            if start + STRETCH <= SCALES_UNTIL * num:
-                self._rescale(windows[-max(len(windows) // 2, 1) :])
-        # sample at the averaged step size: the last one is still exploring
-        self.states = [state._replace(step_size=np.exp(state.averaged)) for state in self.states]
-
-    def sample(self, num: int, advance: Callable[[int], None]) -> Stretch:
-        """Make the draws to keep, without adaptation; arrays (num_chains, num, ...)."""
-        stretches = []
-        for start in range(0, num, STRETCH):
-            stretches.append(self._run(min(STRETCH, num - start), adapting=False))
-            advance(stretches[-1].z.shape[1])
-        return Stretch(*(np.concatenate(parts, axis=1) for parts in zip(*stretches, strict=True)))
-
-    def _rescale(self, windows: list[tuple[np.ndarray, np.ndarray]]) -> None:
-        draws, gradients = (
-            np.concatenate(parts, 1).reshape(-1, len(self.scale)) for parts in zip(*windows, strict=True)
-        )
-        old, self.scale = self.scale, adapted_scale(draws, gradients, self.scale)
-        self.states = [ChainState.start(state.z * old / self.scale, state.step_size) for state in self.states]
-
-    def _run(self, num: int, adapting: bool) -> Stretch:
-        safe_point()
-        number, self._num_stretches = self._num_stretches, self._num_stretches + 1
-
-        def one(chain: int) -> tuple[ChainState, Stretch]:
-            (seed,) = stateless_seeds(self._seed, chain, number)
-            return self._program.run(self.states[chain], self.scale, seed, num, adapting)
-
-        self.states, stretches = map(list, zip(*self.pool.map(one, range(len(self.states))), strict=True))
-        return Stretch(*(np.stack(parts) for parts in zip(*stretches, strict=True)))

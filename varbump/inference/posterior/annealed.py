@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 
@@ -12,11 +11,12 @@ import tensorflow as tf
 from varbump.core.interrupts import safe_point
 from varbump.core.progress import ProgressBar
 from varbump.inference.mcmc.chain import STRETCH
+from varbump.inference.mcmc.chains import Chains, joined
 from varbump.inference.mcmc.cost import MAX_MINUTES
-from varbump.inference.posterior.chains import LENGTH, Chains, joined, temperatures
+from varbump.inference.posterior.annealing import anneal, temperatures
 from varbump.inference.posterior.draws import NearExactDraws
 from varbump.inference.posterior.groups import GroupedLikelihood
-from varbump.inference.posterior.trajectories import MAX_LEAPFROGS, Trajectories, TrajectoryProgram
+from varbump.inference.posterior.trajectories import LENGTH, MAX_LEAPFROGS, Trajectories, TrajectoryProgram
 from varbump.model.log_posterior import LogPosterior
 from varbump.predict.prior import sample_prior
 
@@ -55,17 +55,17 @@ def sample_annealed(
     program = _program(target, size, exact=False)
     with chains.pool, bar:
         _check_start(chains, program)
-        last = chains.anneal(program, betas)
+        last = anneal(chains, program, betas)
         safe_point()
         best = _group_size(target, size, last)
         _refuse_if_dear(chains, num_warmup + num_draws, size / best, max_minutes)
         if size > 1:
             program = _program(target, best, exact=True)
             safe_point()
-        chains.warm_up(program, num_warmup)
+        chains.warm_up(program.run, num_warmup)
         parts: list[Trajectories] = []
         for until in sorted({max(num_draws // 4, 4), max(num_draws // 2, 4), num_draws}):
-            parts.append(chains.sample(program, until - sum(part.accept.shape[1] for part in parts)))
+            parts.append(chains.sample(program.run, until - sum(part.accept.shape[1] for part in parts)))
             drawn = joined(parts)
             draws = made(
                 weights=tuple(np.split(drawn.z, np.cumsum(target.num_weights)[:-1], axis=-1)),
@@ -84,12 +84,12 @@ def sample_annealed(
     return draws
 
 
-def _started(target: LogPosterior, num_chains: int, seed: int, advance: Callable[[int], None]) -> Chains:
+def _started(target: LogPosterior, num_chains: int, seed: int, report: Callable[[int], None]) -> Chains:
     """Chains at draws of the prior, whose sds are the first scales."""
     prior = np.concatenate(sample_prior(target.network, num_draws=max(num_chains, 100), seed=seed).weights, axis=1)
     scale = prior.std(0)
     scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0).astype(prior.dtype)
-    return Chains(prior[:num_chains], scale, seed, min(num_chains, os.cpu_count() or 1), advance)
+    return Chains(prior[:num_chains], scale, (seed, 3), report, boldness=1.0)
 
 
 def _program(target: LogPosterior, size: int, *, exact: bool) -> TrajectoryProgram:
@@ -99,7 +99,7 @@ def _program(target: LogPosterior, size: int, *, exact: bool) -> TrajectoryProgr
 
 def _check_start(chains: Chains, program: TrajectoryProgram) -> None:
     """Raise a ValueError if the density is not finite where the chains start."""
-    for w in chains.weights:
+    for w in chains.u:
         value, gradient = program.density(w)
         if not np.isfinite(value) or not np.isfinite(gradient).all():
             raise ValueError(

@@ -126,22 +126,12 @@ class NearExactDraws(ChainDraws):
         table.add_column("")
         for column in ("points", "R-hat of f, worst", "ESS of f, worst", "ESS of f, median", "trust"):
             table.add_column(column, justify="right")
-        sides = (
-            ("in the range of the data", self.in_range, self.trusted_in_range),
-            ("outside", ~self.in_range, self.trusted_outside),
-        )
-        for name, rows, trusted in sides:
-            if rows.any():
-                rhat, ess = self.rhat[rows].max(), self.ess[rows]
-                numbers = (f"{rows.sum()}", f"{rhat:.3f}", f"{ess.min():,.0f}", f"{np.median(ess):,.0f}")
-                table.add_row(name, *numbers, "yes" if trusted else "no")
+        trusted = {True: self.trusted_in_range, False: self.trusted_outside}
+        for name, *numbers in self._rows():
+            table.add_row(name, *numbers, "yes" if trusted[name != "outside"] else "no")
         yield table
         yield self._how()
-        if self.num_held:
-            yield (
-                f"{self.num_held:,} trainable numbers outside of the variational layers' weights were held at their "
-                f"present values.\n"
-            )
+        yield from self._held()
         yield self.judgement
 
     def _how(self) -> str:

@@ -14,8 +14,9 @@ from varbump.core.checks import check_count, check_draws, check_number
 from varbump.core.interrupts import safe_point, uninterrupted
 from varbump.core.keras import keras
 from varbump.core.random import host_seed
+from varbump.core.restored import restored_after_errors
 from varbump.core.temperature import forget_temperature, was_trained
-from varbump.inference.mcmc.convergence import default_test_points
+from varbump.inference.mcmc.convergence import default_test_points, in_range_of
 from varbump.inference.mcmc.cost import MAX_WEIGHTS
 from varbump.inference.posterior.annealed import sample_annealed
 from varbump.inference.posterior.draws import NearExactDraws
@@ -137,7 +138,7 @@ def sample_posterior(
             NearExactDraws,
             network=network,
             x_test=x_test,
-            in_range=((x_test >= x.min(0)) & (x_test <= x.max(0))).reshape(len(x_test), -1).all(1),
+            in_range=in_range_of(x, x_test),
             num_data=len(x),
             num_held=target.num_held,
         )
@@ -170,14 +171,11 @@ def sample_posterior(
 @contextmanager
 def _undone_after_errors(network: keras.Model, likelihood: Any) -> Iterator[None]:
     """Give all variables the values back that they had, if training or sampling fails or is interrupted."""
-    variables = [*network.variables, *getattr(likelihood, "variables", [])]
-    before, trained = [variable.numpy() for variable in variables], was_trained(network)
+    trained = was_trained(network)
     try:
-        yield
+        with restored_after_errors([*network.variables, *getattr(likelihood, "variables", [])]):
+            yield
     except BaseException:
-        with uninterrupted():
-            for variable, value in zip(variables, before, strict=True):
-                variable.assign(value)
-            if not trained:
-                forget_temperature(network)
+        if not trained:
+            forget_temperature(network)
         raise

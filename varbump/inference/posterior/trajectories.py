@@ -18,10 +18,13 @@ from varbump.inference.mcmc.chain import STRETCH, ChainState
 from varbump.inference.posterior.groups import LogLikelihood
 from varbump.model.log_posterior import LogPosterior
 
-__all__ = ["MAX_LEAPFROGS", "Trajectories", "TrajectoryProgram"]
+__all__ = ["LENGTH", "MAX_LEAPFROGS", "Trajectories", "TrajectoryProgram"]
 
 MAX_LEAPFROGS = 2048
 """Bound on the gradients of a draw."""
+
+LENGTH = 4.0
+"""Mean duration of a trajectory, in units of the scaled coordinates."""
 
 TARGET_ACCEPT = 0.8
 MAX_ENERGY_ERROR = 1000.0
@@ -59,7 +62,15 @@ class TrajectoryProgram:
         self._run = compiled(self._trajectories)
 
     def run(
-        self, state: ChainState, scale: np.ndarray, beta: float, length: float, seed: np.ndarray, num: int, adapt: bool
+        self,
+        state: ChainState,
+        scale: np.ndarray,
+        seed: np.ndarray,
+        num: int,
+        adapt: bool,
+        *,
+        beta: float = 1.0,
+        length: float = LENGTH,
     ) -> tuple[ChainState, Trajectories]:
         """Make the next `num` draws, at most `STRETCH`; return the new state and the draws. num=0 only compiles."""
         number = scale.dtype.type

@@ -18,19 +18,17 @@ from typing import Any
 import numpy as np
 from tensorflow_probability import distributions as tfd
 
-from varbump.core.interrupts import safe_point, uninterrupted
+from varbump.core.interrupts import safe_point
+from varbump.core.restored import restored_after_errors
 from varbump.forward.apply import called_layers
 from varbump.forward.elbo import negative_elbo
 from varbump.inference.vi.history import History
-from varbump.inference.vi.linear import LinearModel, linear_model
+from varbump.inference.vi.linear import LinearModel, is_small, linear_model
 from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.options import Options
 from varbump.model.checks import check_data
 
 __all__ = ["fit_exactly"]
-
-MAX_WEIGHTS, MAX_CELLS = 500, 50_000_000
-"""Bounds on the number of weights, and on the size of J."""
 
 MAX_ITERATIONS, TOLERANCE = 2_000, 1e-9
 """Iteration ends when the ELBO improves by less than this, in nats per observation."""
@@ -67,17 +65,12 @@ def fit_exactly(loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Option
     history = History(
         num_data=len(x), steps_per_epoch=1, temperature=float(options.temperature), exact=True, converged=True
     )
-    before = [(variable, variable.numpy()) for variable in loss.trainable]
     try:
-        _iterate(layer, loss.likelihood, model, watched, total, history)
-        safe_point()
-    except BaseException as error:
-        with uninterrupted():
-            for variable, value in before:
-                variable.assign(value)
-        if isinstance(error, (np.linalg.LinAlgError, NotImplementedError)):  # singular in float64; another family
-            return None
-        raise
+        with restored_after_errors(loss.trainable):
+            _iterate(layer, loss.likelihood, model, watched, total, history)
+            safe_point()
+    except (np.linalg.LinAlgError, NotImplementedError):  # singular in float64; another family
+        return None
     return history
 
 
@@ -92,9 +85,7 @@ def _iterate(
         p = layer.prior(None)
         p_loc, p_variance = (np.asarray(v, np.float64) for v in (p.mean(), p.variance()))
         scale = np.broadcast_to(likelihood.scale, len(model.gram)).astype(np.float64)
-        factor = total / (temperature * scale**2)  # (Q,)
-        precision = np.tensordot(factor, model.gram, 1) + np.diag(1.0 / p_variance)
-        loc = np.linalg.solve(precision, factor @ model.moment + p_loc / p_variance)
+        loc, precision = model.posterior(total / temperature, scale, p_loc, p_variance)
         independent = layer.posterior.independent
         covariance = np.diag(1.0 / np.diag(precision)) if independent else np.linalg.inv(precision)
         layer.posterior.assign(loc, covariance)
@@ -129,9 +120,8 @@ def _only_layer(loss: NetworkLoss, x: np.ndarray, num_targets: int) -> Any | Non
     own = [*getattr(layer.posterior, "trainable_variables", []), *loss.likelihood.trainable_variables]
     if {v.ref() for v in own} != {v.ref() for v in loss.trainable} or not hasattr(layer.posterior, "assign"):
         return None
-    size = layer.posterior.num_weights
-    is_small = size <= MAX_WEIGHTS and (size + 1) * len(x) * num_targets <= MAX_CELLS
-    return layer if is_small and isinstance(layer.prior(None), tfd.MultivariateNormalDiag) else None
+    is_possible = is_small(layer.posterior.num_weights, len(x), num_targets)
+    return layer if is_possible and isinstance(layer.prior(None), tfd.MultivariateNormalDiag) else None
 
 
 def _kl(loc: np.ndarray, covariance: np.ndarray, p_loc: np.ndarray, p_variance: np.ndarray) -> float:

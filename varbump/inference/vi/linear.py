@@ -11,10 +11,13 @@ import tensorflow as tf
 
 from varbump.forward.apply import apply
 
-__all__ = ["LinearModel", "linear_model"]
+__all__ = ["LinearModel", "is_small", "linear_model"]
 
 TOLERANCE = 1e-4
 """Relative error up to which f counts as linear: well above float32 rounding in sums over hundreds of inputs."""
+
+MAX_WEIGHTS, MAX_CELLS = 500, 50_000_000
+"""Bounds on the number of weights, and on the size of J."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +40,37 @@ class LinearModel:
         residuals = self.shares[:, None] * (self.y - self.offset)
         return np.stack([J.T @ r for J, r in zip(self.jacobian, residuals.T, strict=True)])
 
+    def posterior(
+        self, num_data: float, scale: np.ndarray, p_loc: np.ndarray, p_variance: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        r"""Mean (P,) and precision (P, P) of the posterior, for a prior with independent normals.
+
+        .. math:: \Lambda = J^T J / \sigma^2 + \operatorname{diag}(s_0^{-2}), \quad
+                  \Lambda m = J^T (y - f_0) / \sigma^2 + m_0 / s_0^2
+
+        (Bishop 2006, "Pattern Recognition and Machine Learning", eq. 3.50).
+
+        Parameters
+        ----------
+        num_data : float
+            Number of rows, or the sum of their weights; divided by a temperature, for a tempered posterior.
+        scale : ndarray (Q,)
+            Standard deviation of the noise.
+        p_loc, p_variance : ndarray (P,)
+        """
+        factor = num_data / scale**2
+        precision = np.tensordot(factor, self.gram, 1) + np.diag(1.0 / p_variance)
+        return np.linalg.solve(precision, factor @ self.moment + p_loc / p_variance), precision
+
     def squared_errors(self, loc: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """Weighted mean of E[(y - f)^2] for each target (Q,), for weights with this mean and covariance."""
         residuals = self.y - self.offset - (self.jacobian @ loc).T
         return self.shares @ residuals**2 + np.tensordot(self.gram, covariance, 2)
+
+
+def is_small(size: int, num_data: int, num_targets: int) -> bool:
+    """Whether a closed form is within reach for `size` weights."""
+    return size <= MAX_WEIGHTS and (size + 1) * num_data * num_targets <= MAX_CELLS
 
 
 def linear_model(
