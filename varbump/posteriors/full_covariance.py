@@ -73,12 +73,20 @@ class _FullCovariance(NormalPosterior):
     def assign(self, loc: Any, covariance: Any) -> None:
         if self._block is not None:
             raise NotImplementedError("the covariance of a layer after others is only a part of that of the network")
-        factor = np.linalg.cholesky(np.asarray(covariance))
-        diag = np.diag(factor)
-        self.loc.assign(loc)
-        self._raw_scale.assign(softplus_inverse(diag))
+        values = self.values_of(np.asarray(loc), np.linalg.cholesky(np.asarray(covariance)))
+        for variable, value in zip(self.trainable_variables, values, strict=True):
+            variable.assign(value)
+
+    def values_of(self, loc: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+        """Values of the variables for a mean (n,) and this layer's rows of a Cholesky factor, (n, preceding + n)."""
+        block, triangle = rows[:, : self._num_preceding], rows[:, self._num_preceding :]
+        diag = np.diag(triangle)
+        values = [loc, softplus_inverse(diag)]
         if self._rectangle is not None:
-            self._rectangle.assign(triangles.fold(factor / diag[:, None]) / self._unit)
+            values.append(triangles.fold(triangle / diag[:, None]) / self._unit)
+        if self._block is not None:
+            values.append(block / diag[:, None] / self._unit)
+        return [np.asarray(value, self.loc.dtype.as_numpy_dtype) for value in values]
 
     def variances(self) -> tf.Tensor:
         relative = tf.ones([self.num_weights], self.diag.dtype)
