@@ -25,14 +25,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from varbump.inference.vi.step import Step
 
 import varbump as vb
 from varbump.core.random import standard_normal
-from varbump.data.batches import BatchPlan
-from varbump.forward.passes import compiled
-from varbump.inference.vi.loop import CompiledLoop
-from varbump.inference.vi.optimizers import make_optimizer
+from varbump.forward.programs import compiled
+from varbump.forward.stateless import all_variables, key
+from varbump.inference.vi.loss import Batch, NetworkLoss
 
 PLOTS = Path(__file__).resolve().parent.parent / "plots"
 NUM_DATA, BATCH, SCALE = 5000, 32, 0.25
@@ -141,32 +139,32 @@ def network_of(family: str, estimator: str, seed: int) -> Any:
 
 def microseconds(network: Any, num_samples: int, options: argparse.Namespace) -> float:
     """CPU time of a step in the compiled loop of `varbump.fit`, without compilation; the machine may be shared."""
-    step = Step(network, vb.likelihoods.Normal(SCALE), NUM_DATA, num_samples)
-    plan = BatchPlan(NUM_DATA, BATCH)
     data = vb.datasets.cubic(NUM_DATA, seed=options.seed)
-    loop = CompiledLoop(step, make_optimizer(None, step.variables), (*data, None), None, plan, None)
-    controls = np.ones((1, plan.steps, 2), np.float32)
-    controls[..., 0] = 1e-6
-    took = []
-    for _ in range(1 + TIMED):
+    how = {"batch_size": BATCH, "learning_rate": 1e-6, "num_samples": num_samples, "seed": options.seed, "verbose": 0}
+    took: dict[int, list[float]] = {1: [], 1 + TIMED: []}
+    for epochs in (1, *took, *took, *took):  # the first compiles, for any length
         began = time.process_time()
-        loop.run(plan.shuffles(0, range(1)), plan.seeds(0, range(1)), controls, 1, 0)
-        took.append(time.process_time() - began)
-    return 1e6 * min(took[1:]) / plan.steps
+        vb.fit(network, vb.likelihoods.Normal(SCALE), *data, epochs=epochs, **how)
+        took[epochs].append(time.process_time() - began)
+    return 1e6 * (min(took[1 + TIMED]) - min(took[1])) / TIMED / -(-NUM_DATA // BATCH)
 
 
 def moments(network: Any, num_samples: int, options: argparse.Namespace, stream: int) -> Moments:
     """Mean and variance of the gradient at each batch; all estimators see the same batches, but not the same draws."""
     x, y = vb.datasets.cubic(NUM_DATA, seed=options.seed)
-    step = Step(network, vb.likelihoods.Normal(SCALE), NUM_DATA, num_samples)
+    likelihood = vb.likelihoods.Normal(SCALE)
+    step = NetworkLoss(network, likelihood, (1,), num_samples)
     size = step.count_noise([BATCH, 1])
-    num_parameters = sum(int(np.prod(v.shape)) for v in step.variables)
+    variables = all_variables(network, likelihood)
+    num_parameters = sum(int(np.prod(v.shape)) for v in step.trainable)
 
-    def at_a_batch(x: Any, y: Any, seed: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def at_a_batch(x: Any, y: Any, seed: Any, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        values = {key(v): value for v, value in zip(variables, state, strict=True)}
         noise = standard_normal([options.repeats, size], seed, step.dtype)
 
         def add(i: Any, total: Any, squares: Any) -> tuple[Any, ...]:
-            gradients, _, _ = step.gradient(x, y, None, noise[i], seed + tf.stack([1 + i, 0]), 1.0)
+            own = seed + tf.stack([1 + i, 0])
+            gradients, _ = step.gradient(values, Batch(x, y, None), noise[i], own, 1.0 / NUM_DATA)
             g = tf.cast(tf.concat([tf.reshape(g, [-1]) for g in gradients], 0), tf.float64)
             return i + 1, total + g, squares + g**2
 
@@ -175,14 +173,14 @@ def moments(network: Any, num_samples: int, options: argparse.Namespace, stream:
         mean = total / options.repeats
         return mean, tf.maximum(squares / options.repeats - mean**2, 0.0) * options.repeats / (options.repeats - 1)
 
-    run = compiled(at_a_batch)
+    run, state = compiled(at_a_batch), [tf.constant(v) for v in variables]
     rows = np.random.default_rng(options.seed)
     found = []
     for batch in range(options.batches):
         chosen = rows.choice(NUM_DATA, BATCH, replace=False)
         seed = np.random.SeedSequence((options.seed, stream, batch)).generate_state(2).view(np.int32)
         found.append(
-            [value.numpy() for value in run(tf.constant(x[chosen]), tf.constant(y[chosen]), tf.constant(seed))]
+            [value.numpy() for value in run(tf.constant(x[chosen]), tf.constant(y[chosen]), tf.constant(seed), state)]
         )
     return Moments(*(np.stack(values) for values in zip(*found, strict=True)))
 
