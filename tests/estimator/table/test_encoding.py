@@ -140,6 +140,11 @@ def test_declarations_of_no_column_are_refused(declared):
         encoded(COLOURS, categorical_features=declared)
 
 
+def test_declared_columns_are_categories_besides_those_of_text():
+    encoder, _ = encoded(COLOURS.assign(code=[1, 2, 1, 2]), categorical_features=["code"])
+    assert [column.kind for column in encoder.source] == ["category", "number", "category"]
+
+
 def test_text_without_categories_is_refused_by_name():
     with pytest.raises(ValueError, match="X must hold numbers, but column 'colour' has 'red'; pass a data frame"):
         encoded(COLOURS, categorical_features=None)

@@ -47,7 +47,7 @@ def completed(column: Column, codes: np.ndarray, weights: np.ndarray) -> tuple[C
             f"{column.name} of X has {len(used):,} levels in {len(codes):,} rows, as identifiers do, and is ignored; "
             f"leave it out, or make it numbers or fewer levels",
             UserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
         return replace(column, kind="ignored", levels=(), shown=()), np.full(len(codes), np.nan)
     recoded = np.full(len(codes), np.nan)

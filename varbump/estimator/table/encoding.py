@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -111,11 +112,11 @@ class TableEncoder:
         """
         sds = np.sqrt(scaler.var_) / scaler.scale_
         result = np.zeros(len(self.source))
-        for origin in range(len(self.source)):
-            inputs = [index for index, column in enumerate(self.columns) if column.origin == origin]
+        for origin, group in groupby(range(len(self.columns)), key=lambda index: self.columns[index].origin):
+            inputs = list(group)
             if len(inputs) == 1 and scaler.var_[inputs[0]] != 0.0:
-                result[origin] = scales[inputs[0]]
-            elif inputs:
+                result[origin] = scales[inputs[0]]  # to the last bit
+            else:
                 result[origin] = np.sqrt(np.sum((scales[inputs] * sds[inputs]) ** 2))
         return result
 
@@ -169,11 +170,11 @@ def fit_encoder(
     UserWarning
         If a column looks like identifiers, which are ignored.
     """
-    pairs = [completed(column, codes[:, index], weights) for index, column in enumerate(source)]
-    source = [column for column, _ in pairs]
+    source, codes = list(source), codes.copy()
+    for index, column in enumerate(source):
+        source[index], codes[:, index] = completed(column, codes[:, index], weights)
     if not encoded_columns(source, names):
         raise ValueError("X has no column to learn from: all of them are empty, or hold identifiers")
-    codes = codes if is_plain(source) else np.stack([recoded for _, recoded in pairs], axis=1)
     joint, x = _filled(source, codes, weights)
     gaps = [index for index, column in enumerate(source) if column.has_missing and column.kind != "category"]
     matters = np.ones(len(gaps), dtype=bool) if indicates_all else informative(x, np.isnan(codes[:, gaps]), y, weights)

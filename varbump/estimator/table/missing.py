@@ -24,8 +24,8 @@ CONVERGED = 1e-4
 BLOCK = 2**22
 """Numbers in a stack of matrices."""
 
-MOST_WORK = 2e8
-"""Largest N D^2; of more rows, every k-th is used."""
+MOST_WORK = 2e9
+"""Largest N D^3, the cost of an iteration if all rows differ in what is missing; of more rows, every k-th is used."""
 
 
 class JointNormal(NamedTuple):
@@ -75,21 +75,20 @@ def fit_joint_normal(x: np.ndarray, weights: np.ndarray) -> JointNormal:
     mean = weights @ filled / total
     scale = np.sqrt(weights @ (np.where(observed, x - mean, 0.0) ** 2) / total)
     scale = np.where(scale > 0.0, scale, 1.0)
-    low, high = (np.where(observed, x, end).min(axis=0) for end in (np.inf, np.inf))
-    high = np.where(observed, x, -np.inf).max(axis=0)
+    low, high = np.where(observed, x, np.inf).min(axis=0), np.where(observed, x, -np.inf).max(axis=0)
     num_rows, num_columns = x.shape
     shift = np.zeros(num_columns)
     if num_columns > MOST_COLUMNS:
         return JointNormal(mean, scale, low, high, shift, None)
-    step = int(np.ceil(num_rows * num_columns**2 / MOST_WORK))
+    step = 1 if observed.all() else int(np.ceil(num_rows * num_columns**3 / MOST_WORK))
     z, observed, share = ((x - mean) / scale)[::step], observed[::step], (weights / weights.sum())[::step]
-    shift, covariance = _maximised(np.where(observed, z, 0.0), ~observed, share / share.sum(), num_rows)
+    shift, covariance = _maximised(np.where(observed, z, 0.0), ~observed, share / share.sum())
     return JointNormal(mean, scale, low, high, shift, covariance)
 
 
-def _maximised(z: np.ndarray, missing: np.ndarray, share: np.ndarray, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
+def _maximised(z: np.ndarray, missing: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Expectation maximisation for standardised columns z (N, D), whose rows have shares that sum to 1."""
-    num_columns = z.shape[1]
+    num_rows, num_columns = z.shape
     shift, covariance = np.zeros(num_columns), np.eye(num_columns)
     shrunk = num_columns / (num_rows + num_columns)
     incomplete = np.flatnonzero(missing.any(axis=1))

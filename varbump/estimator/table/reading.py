@@ -76,7 +76,7 @@ def learn_columns(X: Any, cells: Sequence[Cells], categorical_features: Any) -> 
     """
     names, said = column_names(X, len(cells))
     declared = declared_columns(categorical_features, names if is_frame(X) else None, len(cells))
-    guessed = isinstance(categorical_features, str) and is_frame(X)
+    guessed = categorical_features is not None and is_frame(X)
     learned = [
         learn_column(name, each, declared=bool(is_declared), guessed=guessed)
         for name, each, is_declared in zip(said, cells, declared, strict=True)
