@@ -82,6 +82,21 @@ def test_numbers_that_were_changed(saved, tmp_path):
         assert message in refused(with_arrays(saved[0], path, {**arrays, f"table/{name}": value}))
 
 
+@pytest.mark.slow
+def test_tables_of_many_columns(tmp_path):
+    """So many that correlations are not estimated, or only those of numbers."""
+    generator = np.random.default_rng(0)
+    numbers = pd.DataFrame(generator.normal(size=(280, 130)), columns=[f"c{index}" for index in range(130)])
+    levels = pd.DataFrame({"a": numbers["c0"], "b": numbers["c1"], "k": np.repeat(np.arange(140), 2).astype(str)})
+    for frame, joined in ((numbers, 0), (levels, 2)):
+        frame.iloc[3, 0] = np.nan
+        options = {"hidden_layer_sizes": (), "n_members": 1, "max_iter": 1, "n_draws": 4, "random_state": 0}
+        model = vb.VariationalRegressor(**options).fit(frame, generator.normal(size=280))
+        assert len(model.encoder_.joint.joined) == joined
+        vb.save(model, tmp_path / "model.varbump")
+        np.testing.assert_array_equal(vb.load(tmp_path / "model.varbump").predict(frame), model.predict(frame))
+
+
 def test_files_of_earlier_versions_have_numbers_only(fitted, tmp_path):
     vb.save(fitted, tmp_path / "new.varbump")
     arrays = {k: v for k, v in arrays_of(tmp_path / "new.varbump").items() if not k.startswith("table/")}

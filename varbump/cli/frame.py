@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["CATEGORY", "DATE", "NUMBER", "Frame", "joined", "rows_of"]
+__all__ = ["CATEGORY", "DATE", "Frame", "NUMBER", "joined", "rows_of"]
 
 NUMBER, CATEGORY, DATE = "number", "category", "date"
 """Kinds of columns: float64 with nan, words with None, and datetime64 with NaT for empty cells."""

@@ -229,7 +229,7 @@ def _attributes(archive: Any) -> dict[str, Any]:
     }
     x_scaler, names = scalers["x_scaler_"], configuration.get("feature_names")
     if "table" in configuration:
-        encoder = make_encoder(configuration["table"], len(x_scaler.mean_), archive.array)
+        encoder = make_encoder(configuration["table"], archive.array)
         num_features = len(encoder.source)
     else:
         num_features = len(x_scaler.mean_)

@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 from varbump.estimator.table.columns import KINDS, Column
 from varbump.estimator.table.dates import CYCLES
-from varbump.estimator.table.encoding import TableEncoder, encoded_columns
-from varbump.estimator.table.missing import MOST_COLUMNS, JointNormal
+from varbump.estimator.table.encoding import TableEncoder, encoded_columns, is_numeric
+from varbump.estimator.table.missing import JointNormal, joined_columns
 from varbump.saving.allowed import Refused
 from varbump.saving.shapes import Shape
 
@@ -50,19 +50,21 @@ def encoder_arrays(encoder: TableEncoder) -> dict[str, np.ndarray]:
 def encoder_shapes(configuration: Any, num_inputs: int) -> dict[str, Shape]:
     """Names and shapes of the arrays, for columns that must make as many inputs as the network has."""
     columns, names = _columns(configuration)
-    found = len(encoded_columns(columns, names))
-    if found != num_inputs:
-        raise Refused(f"its columns make {found:,} inputs, but its network takes {num_inputs:,}")
+    inputs = encoded_columns(columns, names)
+    if len(inputs) != num_inputs:
+        raise Refused(f"its columns make {len(inputs):,} inputs, but its network takes {num_inputs:,}")
     shapes: dict[str, Shape] = {f"table/{name}": (num_inputs,) for name in VECTORS}
-    return shapes if num_inputs > MOST_COLUMNS else {**shapes, "table/covariance": (num_inputs, num_inputs)}
+    num_joined = len(joined_columns(is_numeric(inputs)))
+    return {**shapes, "table/covariance": (num_joined, num_joined)} if num_joined else shapes
 
 
-def make_encoder(configuration: Any, num_inputs: int, array: Callable[[str], np.ndarray]) -> TableEncoder:
+def make_encoder(configuration: Any, array: Callable[[str], np.ndarray]) -> TableEncoder:
     """Make the encoder of a configuration whose shapes have been checked."""
     columns, names = _columns(configuration)
     mean, scale, low, high, shift = (array(f"table/{name}") for name in VECTORS)
-    covariance = None if num_inputs > MOST_COLUMNS else array("table/covariance")
-    joint = JointNormal(mean, scale, low, high, shift, covariance)
+    joined = joined_columns(is_numeric(encoded_columns(columns, names)))
+    covariance = array("table/covariance") if len(joined) else None
+    joint = JointNormal(mean, scale, low, high, shift, joined, covariance)
     if (joint.scale <= 0.0).any() or (joint.low > joint.high).any():
         raise Refused("table must have positive scales, and ranges from low to high")
     if covariance is not None and (np.linalg.eigvalsh(covariance) <= 0.0).any():
@@ -75,7 +77,7 @@ def plain_encoder(names: Sequence[str] | None, scaler: StandardScaler) -> TableE
     count = len(scaler.mean_)
     said = [f"column {index}" for index in range(count)] if names is None else [f"column {name!r}" for name in names]
     none, ends = np.zeros(count), np.full(count, np.inf)
-    joint = JointNormal(scaler.mean_, scaler.scale_, -ends, ends, none, None)
+    joint = JointNormal(scaler.mean_, scaler.scale_, -ends, ends, none, np.empty(0, dtype=int), None)
     names = [f"x{index}" for index in range(count)] if names is None else names
     return TableEncoder([Column(each, "number") for each in said], names, joint)
 

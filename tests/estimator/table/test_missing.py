@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from varbump.estimator.table.missing import MOST_COLUMNS, fit_joint_normal
+from varbump.estimator.table.missing import MOST_COLUMNS, fit_joint_normal, joined_columns
 
 MEAN, COVARIANCE = np.array([1.0, -2.0, 30.0]), np.array([[1.0, 0.8, 3.0], [0.8, 2.0, 0.0], [3.0, 0.0, 25.0]])
 
@@ -84,3 +84,13 @@ def test_many_columns_are_filled_with_their_means():
     joint = fit_joint_normal(x, np.ones(50))
     assert joint.covariance is None
     np.testing.assert_allclose(joint.fill(x), np.where(np.isnan(x), np.nanmean(x, axis=0), x))
+
+
+def test_indicators_of_many_levels_leave_the_correlations_of_numbers():
+    x = np.concatenate([with_gaps(normal(300)), np.eye(300)[:, :MOST_COLUMNS]], axis=1)
+    numeric = np.arange(x.shape[1]) < 3
+    np.testing.assert_array_equal(joined_columns(numeric), [0, 1, 2])
+    filled = fit_joint_normal(x, np.ones(300), numeric).fill(x)
+    np.testing.assert_allclose(filled[:, :3], fit_joint_normal(x[:, :3], np.ones(300)).fill(x[:, :3]))
+    assert len(joined_columns(np.ones(MOST_COLUMNS + 1, dtype=bool))) == 0
+    assert len(joined_columns(numeric[:MOST_COLUMNS])) == MOST_COLUMNS

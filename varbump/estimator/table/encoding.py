@@ -17,7 +17,7 @@ from varbump.estimator.table.informative import informative
 from varbump.estimator.table.inputs import inputs_of, spread
 from varbump.estimator.table.missing import JointNormal, fit_joint_normal
 
-__all__ = ["EncodedColumn", "TableEncoder", "encoded_columns", "fit_encoder"]
+__all__ = ["EncodedColumn", "TableEncoder", "encoded_columns", "fit_encoder", "is_numeric"]
 
 
 class EncodedColumn(NamedTuple):
@@ -111,7 +111,7 @@ class TableEncoder:
         constant column.
         """
         sds = np.sqrt(scaler.var_) / scaler.scale_
-        result = np.zeros(len(self.source))
+        result = np.zeros(len(self.source), scales.dtype)
         for origin, group in groupby(range(len(self.columns)), key=lambda index: self.columns[index].origin):
             inputs = list(group)
             if len(inputs) == 1 and scaler.var_[inputs[0]] != 0.0:
@@ -125,6 +125,11 @@ def encoded_columns(source: Sequence[Column], names: Sequence[str]) -> tuple[Enc
     """Return the inputs that columns make."""
     parts = enumerate(map(inputs_of, source, names))
     return tuple(EncodedColumn(name, origin, kind) for origin, inputs in parts for name, kind in inputs)
+
+
+def is_numeric(columns: Sequence[EncodedColumn]) -> np.ndarray:
+    """Whether each input is numeric (D',)."""
+    return np.array([column.kind == "numeric" for column in columns], dtype=bool)
 
 
 def is_plain(source: Sequence[Column]) -> bool:
@@ -175,17 +180,19 @@ def fit_encoder(
         source[index], codes[:, index] = completed(column, codes[:, index], weights)
     if not encoded_columns(source, names):
         raise ValueError("X has no column to learn from: all of them are empty, or hold identifiers")
-    joint, x = _filled(source, codes, weights)
+    joint, x = _filled(source, names, codes, weights)
     gaps = [index for index, column in enumerate(source) if column.has_missing and column.kind != "category"]
     matters = np.ones(len(gaps), dtype=bool) if indicates_all else informative(x, np.isnan(codes[:, gaps]), y, weights)
     if matters.any():
         for index in np.array(gaps)[matters]:
             source[index] = replace(source[index], has_indicator=True)
-        joint, x = _filled(source, codes, weights)
+        joint, x = _filled(source, names, codes, weights)
     return TableEncoder(source, names, joint), x
 
 
-def _filled(source: Sequence[Column], codes: np.ndarray, weights: np.ndarray) -> tuple[JointNormal, np.ndarray]:
+def _filled(
+    source: Sequence[Column], names: Sequence[str], codes: np.ndarray, weights: np.ndarray
+) -> tuple[JointNormal, np.ndarray]:
     x = codes if is_plain(source) else spread(source, codes)
-    joint = fit_joint_normal(x, weights)
+    joint = fit_joint_normal(x, weights, is_numeric(encoded_columns(source, names)))
     return joint, joint.fill(x)

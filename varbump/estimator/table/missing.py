@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["JointNormal", "MOST_COLUMNS", "fit_joint_normal"]
+__all__ = ["JointNormal", "fit_joint_normal", "joined_columns"]
 
 MOST_COLUMNS = 128
-"""Beyond this, correlations are neglected: missing numbers become the mean of their column."""
+"""Largest number of columns whose correlations are estimated."""
 
 ITERATIONS = 50
 
@@ -37,8 +37,10 @@ class JointNormal(NamedTuple):
         Mean, sd and range of the observed cells, units of the columns; a constant column has scale 1.
     shift : ndarray (D,)
         Mean of the standardised columns: that of observed cells is not that of all cells.
-    covariance : ndarray (D, D) or None
-        Of the standardised columns; None if there are too many.
+    joined : ndarray of int (J,)
+        The columns whose correlations are known, see `joined_columns`; other missing numbers become a mean.
+    covariance : ndarray (J, J) or None
+        Of these columns, standardised; None if there are none.
     """
 
     mean: np.ndarray
@@ -46,6 +48,7 @@ class JointNormal(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     shift: np.ndarray
+    joined: np.ndarray
     covariance: np.ndarray | None
 
     def fill(self, x: np.ndarray) -> np.ndarray:
@@ -59,15 +62,24 @@ class JointNormal(NamedTuple):
         z = (x - self.mean) / self.scale
         expected = np.broadcast_to(self.shift, x.shape).copy()
         if self.covariance is not None:
-            rows = np.flatnonzero(missing.any(axis=1))
-            for of_pattern, gain, _ in _patterns(missing[rows], self.covariance):
-                at = rows[of_pattern]
-                expected[at] = self.shift + _product(gain, np.nan_to_num(z[at] - self.shift))
+            joined, shift = self.joined, self.shift[self.joined]
+            rows = np.flatnonzero(missing[:, joined].any(axis=1))
+            for of_pattern, gain, _ in _patterns(missing[np.ix_(rows, joined)], self.covariance):
+                at = np.ix_(rows[of_pattern], joined)
+                expected[at] = shift + _product(gain, np.nan_to_num(z[at] - shift))
         filled = np.clip(expected * self.scale + self.mean, self.low, self.high)
         return np.where(missing, filled, x)
 
 
-def fit_joint_normal(x: np.ndarray, weights: np.ndarray) -> JointNormal:
+def joined_columns(is_numeric: np.ndarray) -> np.ndarray:
+    """Return the columns whose correlations are estimated (J,): all, or only the numeric ones (D,), or none."""
+    for chosen in (np.ones(len(is_numeric), dtype=bool), is_numeric):
+        if chosen.sum() <= MOST_COLUMNS:
+            return np.flatnonzero(chosen)
+    return np.empty(0, dtype=int)
+
+
+def fit_joint_normal(x: np.ndarray, weights: np.ndarray, is_numeric: np.ndarray | None = None) -> JointNormal:
     """Estimate the joint distribution of columns x (N, D), nan where missing, with weights (N,)."""
     observed = ~np.isnan(x)
     total = np.maximum(weights @ observed, np.finfo(float).tiny)
@@ -76,14 +88,15 @@ def fit_joint_normal(x: np.ndarray, weights: np.ndarray) -> JointNormal:
     scale = np.sqrt(weights @ (np.where(observed, x - mean, 0.0) ** 2) / total)
     scale = np.where(scale > 0.0, scale, 1.0)
     low, high = np.where(observed, x, np.inf).min(axis=0), np.where(observed, x, -np.inf).max(axis=0)
-    num_rows, num_columns = x.shape
-    shift = np.zeros(num_columns)
-    if num_columns > MOST_COLUMNS:
-        return JointNormal(mean, scale, low, high, shift, None)
-    step = 1 if observed.all() else int(np.ceil(num_rows * num_columns**3 / MOST_WORK))
-    z, observed, share = ((x - mean) / scale)[::step], observed[::step], (weights / weights.sum())[::step]
-    shift, covariance = _maximised(np.where(observed, z, 0.0), ~observed, share / share.sum())
-    return JointNormal(mean, scale, low, high, shift, covariance)
+    joined = joined_columns(np.ones(x.shape[1], dtype=bool) if is_numeric is None else is_numeric)
+    shift = np.zeros(x.shape[1])
+    if not len(joined):
+        return JointNormal(mean, scale, low, high, shift, joined, None)
+    step = 1 if observed.all() else int(np.ceil(len(x) * len(joined) ** 3 / MOST_WORK))
+    z, observed = ((x - mean) / scale)[::step, joined], observed[::step, joined]
+    share = weights[::step] / weights[::step].sum()
+    shift[joined], covariance = _maximised(np.where(observed, z, 0.0), ~observed, share)
+    return JointNormal(mean, scale, low, high, shift, joined, covariance)
 
 
 def _maximised(z: np.ndarray, missing: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
