@@ -131,6 +131,14 @@ def test_unseen_levels_get_the_mean_of_levels_and_a_wider_band(prior):
 
 
 @pytest.mark.slow
+def test_a_scale_that_depends_on_x_is_told_of_missing_cells():
+    frame, y = table(60)
+    for likelihood, told in (("normal", False), ("heteroscedastic", True)):
+        model = vb.VariationalRegressor(**TINY, likelihood=likelihood).fit(frame[["size", "colour"]], y)
+        assert ("size_missing" in model.get_feature_names_out()) == told
+
+
+@pytest.mark.slow
 def test_numbers_in_a_frame_are_those_of_an_array():
     generator = np.random.default_rng(0)
     X = generator.normal(size=(50, 2))

@@ -31,7 +31,7 @@ from varbump.estimator.settings import (
     make_likelihood,
 )
 from varbump.estimator.state import TrainedEnsemble
-from varbump.estimator.table.encoding import fit_encoder
+from varbump.estimator.table import fit_encoder
 from varbump.estimator.validation import validated
 from varbump.inference.ensemble.fitting import fit_ensemble
 from varbump.likelihoods import Likelihood

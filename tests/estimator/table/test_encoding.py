@@ -8,7 +8,7 @@ from varbump.estimator.rows import merged
 from varbump.estimator.table.cells import cells_of
 from varbump.estimator.table.columns import UNSEEN
 from varbump.estimator.table.completion import MOST_LEVELS
-from varbump.estimator.table.encoding import fit_encoder
+from varbump.estimator.table.encoder_fit import fit_encoder
 from varbump.estimator.table.reading import coded, learn_columns, read_cells
 
 NAN = np.nan
