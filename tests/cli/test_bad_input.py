@@ -79,7 +79,14 @@ CASES = {
     "cut gzip": ("data.csv.gz", gzip.compress(GOOD.encode())[:-20], SMALL, 1, ["data.csv.gz"]),
     "no parquet": ("data.parquet", GOOD, SMALL, 1, ["not a Parquet file"]),
     "empty parquet": ("data.parquet", made_parquet(a=pa.array([], "f8"), y=pa.array([], "f8")), SMALL, 1, ["no rows"]),
-    "parquet with text": ("data.parquet", made_parquet(a=["x"] * 12, y=NUMBERS), SMALL, 1, ["row 1", "'a'", "'x'"]),
+    "text as target": ("data.parquet", made_parquet(a=NUMBERS, y=["x"] * 12), SMALL, 1, ["row 1", "'y'", "'x'"]),
+    "lists as category": (
+        "data.parquet",
+        made_parquet(a=[[1]] * 12, y=NUMBERS),
+        [*SMALL, "--categorical", "a"],
+        1,
+        ["'a'", "list", "not words"],
+    ),
     "parquet with lists": ("data.parquet", made_parquet(a=[[1]] * 12, y=NUMBERS), SMALL, 1, ["'a'", "list"]),
     "duplicate columns": ("data.csv", GOOD.replace("a,b,y", "a,a,y"), SMALL, 1, ["more than one column 'a'"]),
     "nameless column": ("data.csv", GOOD.replace("a,b,y", "a,,y"), SMALL, 1, ["column 2 has no name"]),
@@ -93,14 +100,37 @@ CASES = {
     "target as feature": ("data.csv", GOOD, [*SMALL, "--features", "a,y"], 1, ["'y' is both"]),
     "no feature left": ("data.csv", "y\n" + "1\n2\n" * 6, SMALL, 1, ["no column left"]),
     "empty features": ("data.csv", GOOD, [*SMALL, "--features", ""], 1, ["no column ''"]),
-    "category": ("data.csv", with_row("red,1,2"), SMALL, 1, ["row 5", "'a'", "'red'", "0 and 1"]),
+    "category": ("data.csv", with_row("red,1,2"), SMALL, 1, ["row 5", "'a'", "'red'", "--categorical"]),
     "thousands": ("data.csv", with_row('"1,234,567",1,2'), SMALL, 1, ["row 5", "'1,234,567'", "thousands"]),
     "decimal comma": ("data.csv", with_row('"1,5",1,2'), SMALL, 1, ["row 5", "'1,5'", "point"]),
     "date": ("data.csv", with_row("2024-02-29,1,2"), SMALL, 1, ["row 5", "2024-02-29", "dates"]),
     "long cell": ("data.csv", with_row("x" * 200_000 + ",1,2"), SMALL, 1, ["row 5", "xxx..."]),
     "open quote": ("data.csv", with_row('"1,1,2'), SMALL, 1, ["data.csv"]),
-    "empty cell": ("data.csv", with_row(",1,2"), SMALL, 1, ["1 empty", "row 5", "'a'", "--drop-missing"]),
-    "nan and inf": ("data.csv", with_row("nan,inf,2"), SMALL, 1, ["1 empty and 1 infinite", "row 5"]),
+    "empty target": ("data.csv", with_row("1,2,"), SMALL, 1, ["1 empty", "row 5", "'y'", "--drop-missing"]),
+    "nan and inf": ("data.csv", with_row("1,inf,nan"), SMALL, 1, ["1 empty and 1 infinite", "row 5"]),
+    "a date that is none": (
+        "data.csv",
+        "a,y\n" + "".join(f"2024-01-{i:02},{i}\n" for i in range(1, 13)) + "2024-02-30,1\n",
+        SMALL,
+        1,
+        ["row 14", "'a'", "2024-02-30", "not a date", "--categorical"],
+    ),
+    "text declared to be numbers": (
+        "data.csv",
+        "a,y\n" + "".join(f"{c},{i}\n" for i, c in enumerate("pqr" * 5)),
+        [*SMALL, "--numeric", "a"],
+        1,
+        ["row 2", "'a'", "'p'"],
+    ),
+    "unknown category": ("data.csv", GOOD, [*SMALL, "--categorical", "c"], 1, ["no column 'c'", "--categorical"]),
+    "target as category": ("data.csv", GOOD, [*SMALL, "--categorical", "y"], 1, ["'y'", "no feature"]),
+    "declared twice": (
+        "data.csv",
+        GOOD,
+        [*SMALL, "--categorical", "a", "--numeric", "b,a"],
+        1,
+        ["'a'", "leave out one"],
+    ),
     "too large a number": ("data.csv", with_row("1e400,1,2"), SMALL, 1, ["too large", "row 5", "'a'"]),
     "large numbers": ("data.csv", with_row("1e200,1,2"), SMALL, 1, ["'a'", "beyond 1e154"]),
     "all dropped": ("data.csv", "a,y\n" + ",1\n" * 20, [*SMALL, "--drop-missing"], 1, ["0 rows without empty cells"]),
@@ -276,8 +306,9 @@ def test_all_ways_to_write_an_empty_cell(folder, monkeypatch, kind):
             pa.table({"a": pa.array(cells, pa.large_string()), "y": range(len(cells))}), folder / "data.parquet"
         )
     result = CliRunner().invoke(command, ["fit", f"data.{kind}", *SMALL])
-    assert f"{len(cells) - 12} empty cells" in result.stderr
-    result = CliRunner().invoke(command, ["fit", f"data.{kind}", *SMALL, "--drop-missing"])
+    assert result.exit_code == 0, result.output
+    assert np.isnan(Stub.last[1].x[:, 0]).sum() == len(cells) - 12
+    result = CliRunner().invoke(command, ["fit", f"data.{kind}", *SMALL, "--drop-missing", "--force"])
     assert result.exit_code == 0, result.output
     np.testing.assert_array_equal(Stub.last[1].x[:, 0], range(12))
 

@@ -9,11 +9,22 @@ from hypothesis import HealthCheck, given, settings
 
 from varbump.cli import reporting
 from varbump.cli.errors import UserError
-from varbump.cli.run_file import describe, read_run
+from varbump.cli.frame import Frame
+from varbump.cli.run_file import read_run
+from varbump.cli.summaries import describe, describe_features
 
 SCORES = {"rmse": 0.5, "log_likelihood": -1.0, "crps": 0.3, "coverage_95": 0.9}
 
 TABLE = np.random.default_rng(0).normal(size=(20, 3))
+
+FRAME = Frame(
+    {
+        "a": TABLE[:, 0],
+        "b": TABLE[:, 1],
+        "kind": np.array([None, *["red", "blue"] * 9, "blue"], dtype=object),
+        "day": np.arange("2024-01-01", "2024-01-21", dtype="datetime64[D]").astype("datetime64[us]"),
+    }
+)
 
 INFO = {
     "format": 1,
@@ -22,8 +33,8 @@ INFO = {
     "created": "2024-02-29T12:00:00+00:00",
     "seed": 0,
     "rows": {"train": 16, "held_out": 4, "scored": 4},
-    "features": [{**column, "relevance": 0.5} for column in describe(["a", "b"], TABLE[:, :2])],
-    "targets": describe(["y"], TABLE[:, 2:]),
+    "features": [{**column, "relevance": 0.5} for column in describe_features(FRAME.columns, FRAME)],
+    "targets": [describe("y", TABLE[:, 2])],
     "noise_sd": [0.5],
     "parameters": {"weights": 10, "trainable": 20, "effective": 3.5, "kl": None, "judgement": "Fine."},
     "training": {"epochs": 5, "loss": 1.5},
@@ -76,6 +87,9 @@ PUT = {
     ("features", 0, "min"): (5.0, "features[0] must have min <= lower_quartile"),
     ("features", 0, "relevance"): (-1, "features[0].relevance must be a number of at least 0, got -1"),
     ("features", 0, "name"): ("y", "more than one column 'y'"),
+    ("features", 2, "kind"): ("picture", "features[2].kind must be number, category or date, got 'picture'"),
+    ("features", 2, "num_levels"): (-1, "features[2].num_levels must be a whole number"),
+    ("features", 3, "median"): ("today", "features[3].median must be a date, got 'today'"),
     ("targets",): ([], "targets is empty"),
     ("rows", "train"): (1.5, "rows.train must be a whole number"),
     ("scores", "varbump"): ({}, "scores.varbump.rmse is missing"),
@@ -100,6 +114,6 @@ def test_the_sentence_says_where(tmp_path, path):
 
 
 def test_later_additions_are_left_alone(tmp_path):
-    assert read(tmp_path, json.dumps({**INFO, "new": [None]}).encode()).features == ["a", "b"]
+    assert read(tmp_path, json.dumps({**INFO, "new": [None]}).encode()).features == ["a", "b", "kind", "day"]
     with pytest.raises(UserError, match="is of format 2 .varbump 0.1.0., but this is varbump"):
         read(tmp_path, json.dumps({**INFO, "format": 2}).encode())

@@ -526,15 +526,16 @@ def test_targets_that_are_no_numbers_are_named_by_their_row(data):
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (lambda _: ["small", "large"], "X must hold numbers, but column 'kind' has small"),
-        (lambda pandas: pandas.Categorical(["small", "large"]), "X must hold numbers, but column 'kind' has small"),
-        (lambda pandas: pandas.to_datetime(["2024-02-29", "2025-01-01"]), "column 'kind' of X holds dates"),
+        ([[1], [2]], r"column 'kind' has \[1\]; make it numbers or text"),
+        ([{"a": 1}, {"a": 2}], "column 'kind' has {'a': 1}; make it numbers or text"),
+        (["small", 2], "column 'kind' mixes 2 and 'small'; make it numbers or text"),
+        ([1j, 2.0], r"column 'kind' mixes 2.0 and 1j"),
     ],
-    ids=["text", "category", "date"],
+    ids=["lists", "dictionaries", "text and numbers", "complex"],
 )
-def test_columns_of_a_frame_that_are_no_numbers_are_named(column, message):
+def test_columns_of_a_frame_that_are_nothing_known_are_named(column, message):
     pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"width": [0.0, 1.0], "kind": column(pandas)})
+    frame = pandas.DataFrame({"width": [0.0, 1.0], "kind": pandas.Series(column, dtype=object)})
     with pytest.raises(ValueError, match=message):
         small().fit(frame, [0.0, 1.0])
 

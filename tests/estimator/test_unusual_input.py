@@ -186,6 +186,9 @@ def test_fit_refuses_with_a_sentence(case):
 def test_the_regressor_refuses_with_a_sentence(case):
     changed, argument = REFUSED[case]
     changed = {{"x": "X"}.get(name, name): value for name, value in changed.items()}
+    if case == "nan in x":
+        assert np.isfinite(regressed(**changed)).all()  # a missing cell
+        return
     words = {"x": r"\bX\b|[Ff]ound array|features|samples|dim", "y": r"\by\b|samples|dim"}.get(argument, argument)
     with pytest.raises((TypeError, ValueError), match=words):  # some of them are scikit-learn's
         vb.VariationalRegressor((), max_iter=1).fit(**{"X": X, "y": Y, **changed})

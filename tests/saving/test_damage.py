@@ -177,7 +177,7 @@ REGRESSOR = {
     "no parameters": (put("configuration", "parameters", None), "has no parameters"),
     "a million units": (put("configuration", "arguments", "hidden_units", {"tuple": [10**6]}), "should have shape"),
     "units as text": (put("configuration", "arguments", "hidden_units", {"tuple": ["3"]}), "hidden_units must not"),
-    "a million features": (put("configuration", "arguments", "num_features", 10**6), "should have shape"),
+    "a million features": (put("configuration", "arguments", "num_features", 10**6), "columns make 2 inputs"),
     "a million targets": (put("configuration", "arguments", "num_outputs", 10**6), "says that it has a single one"),
     "no arguments": (put("configuration", "arguments", {}), "num_outputs must be an integer"),
     "an unknown argument": (put("configuration", "arguments", "hello", 1), "is unknown"),

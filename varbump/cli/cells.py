@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from varbump.cli.errors import UserError
 
-__all__ = ["as_numbers"]
+__all__ = ["MISSING", "as_numbers"]
 
 MISSING = pa.array(
     ["", "?", "-", "#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>", "n/a", "na",
@@ -81,8 +81,8 @@ def _complaint(value: str, name: str, row: int, file: str) -> str:
     if re.fullmatch(r"[+-]?\d{1,3}([,' ]\d{3})+(\.\d+)?", value):
         return f"{what}; write thousands without a separator"
     if DATE.match(value):
-        return f"{what}; turn dates into numbers, such as days since the first, or leave the column out by --features"
-    return f"{what}; encode text as numbers, such as one column of 0 and 1 for each category, or leave the column out"
+        return f"{what}; columns of dates hold nothing else: correct it, or leave the column out by --features"
+    return f"{what}; correct it, or leave the column out; --categorical declares features that are names or codes"
 
 
 def _typed(column: pa.Array, name: str, file: str) -> np.ndarray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from varbump.cli.errors import UserError, listed
+from varbump.cli.features import Declared, read_features
+from varbump.cli.frame import rows_of
 from varbump.cli.tables import Table
 
 __all__ = ["Columns", "Rows", "choose", "read_rows"]
@@ -24,9 +25,9 @@ class Columns(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Training data x (N, D) and y (N, Q), float64, and the number of rows left out."""
+    """Training data x (N, D), a matrix or a `Frame`, and y (N, Q), float64, and the number of rows left out."""
 
-    x: np.ndarray
+    x: Any
     y: np.ndarray
     num_dropped: int
 
@@ -53,52 +54,56 @@ def choose(table: Table, targets: Sequence[str], features: Sequence[str]) -> Col
     return Columns(chosen, list(targets))
 
 
-def read_rows(table: Table, columns: Columns, *, drop_missing: bool) -> Rows:
-    """Read all rows of the columns, in which every cell must be a finite number.
+def read_rows(table: Table, columns: Columns, declared: Declared, *, drop_missing: bool) -> Rows:
+    """Read all rows of the columns; features may be of any kind, and have empty cells.
 
     Raises
     ------
     UserError
-        If a cell is empty or infinite and rows may not be dropped, if fewer than 10 rows are left, or if a target is
-        constant.
+        If a target is empty or a cell infinite and rows may not be dropped, if fewer than 10 rows are left, or if a
+        target is constant.
     """
-    names = [*columns.features, *columns.targets]
-    values = table.read(names)
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        if not drop_missing:
-            raise UserError(_missing(table, names, values, finite))
-        kept = values[finite]
+    x = rows_of(read_features(table, columns.features, declared))
+    y = table.read(columns.targets)
+    empty, infinite = (np.isnan(x), np.isinf(x)) if isinstance(x, np.ndarray) else (x.missing(), x.infinite())
+    if drop_missing:
+        fine = np.isfinite(y).all(axis=1) & ~(empty | infinite).any(axis=1)
     else:
-        kept = values
-    if len(kept) < FEWEST_ROWS:
-        without = f" without empty cells (of {len(values):,})" if len(kept) < len(values) else ""
-        plural = "" if len(kept) == 1 else "s"
+        fine = np.ones(len(y), dtype=bool)
+        bad = np.concatenate([infinite, ~np.isfinite(y)], axis=1)
+        if bad.any():
+            raise UserError(_refused(table, [*columns.features, *columns.targets], bad, int(np.isnan(y).sum())))
+    x, y = (x, y) if fine.all() else (x[fine], y[fine])
+    num_dropped = len(fine) - len(y)
+    if len(y) < FEWEST_ROWS:
+        without = f" without empty cells (of {len(fine):,})" if num_dropped else ""
+        plural = "" if len(y) == 1 else "s"
         raise UserError(
-            f"{table.name} has {len(kept):,} row{plural}{without}; at least {FEWEST_ROWS} are needed to learn anything"
+            f"{table.name} has {len(y):,} row{plural}{without}; at least {FEWEST_ROWS} are needed to learn anything"
         )
-    too_large = np.abs(kept).max(axis=0) > np.sqrt(np.finfo(np.float64).max)
-    if too_large.any():
-        name = names[int(np.argmax(too_large))]
-        raise UserError(f"{table.name}, column {name!r} holds numbers beyond 1e154, whose spread cannot be computed")
-    y = kept[:, len(columns.features) :]
+    numbers = dict(zip(columns.features, x.T, strict=True)) if isinstance(x, np.ndarray) else x.numbers()
+    for name, column in [*numbers.items(), *zip(columns.targets, y.T, strict=True)]:
+        if np.nanmax(np.abs(column), initial=0.0) > np.sqrt(np.finfo(np.float64).max):
+            raise UserError(
+                f"{table.name}, column {name!r} holds numbers beyond 1e154, whose spread cannot be computed"
+            )
     for index, name in enumerate(columns.targets):
         if np.ptp(y[:, index]) == 0:
             raise UserError(
                 f"{table.name}: the target {name!r} is {y[0, index]:g} in every row, so there is nothing to learn"
             )
-    return Rows(kept[:, : len(columns.features)], y, len(values) - len(kept))
+    return Rows(x, y, num_dropped)
 
 
-def _missing(table: Table, names: Sequence[str], values: np.ndarray, finite: np.ndarray) -> str:
-    row = int(np.argmin(finite))
-    column = int(np.argmin(np.isfinite(values[row])))
-    num_rows, num_infinite = int((~finite).sum()), int(np.isinf(values).sum())
-    kinds = [f"{int(np.isnan(values).sum()):,} empty", f"{num_infinite:,} infinite or too large"]
+def _refused(table: Table, names: Sequence[str], bad: np.ndarray, num_empty: int) -> str:
+    """Say how many cells (N, C) are empty targets or infinite, and which is the first."""
+    row = int(np.argmax(bad.any(axis=1)))
+    column = int(np.argmax(bad[row]))
+    num_infinite = int(bad.sum()) - num_empty
+    kinds = [f"{num_empty:,} empty", f"{num_infinite:,} infinite or too large"]
     counts = " and ".join(kind for kind in kinds if not kind.startswith("0 "))
-    what = "empty" if math.isnan(values[row, column]) else "infinite or too large"
     return (
-        f"{table.name} has {counts} cells in {num_rows:,} of its {len(values):,} rows, the first in row "
-        f"{row + table.first_row:,}, column {names[column]!r} ({what}); fill them, leave columns out by --features, or "
-        f"leave such rows out by --drop-missing"
+        f"{table.name} has {counts} cells in {int(bad.any(axis=1).sum()):,} of its {len(bad):,} rows, the first in row "
+        f"{row + table.first_row:,}, column {names[column]!r}; correct them, leave columns out by --features, or leave "
+        f"such rows out by --drop-missing"
     )

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from varbump.cli.columns import Columns, Rows, choose, read_rows
+from varbump.cli.features import Declared, check_declared
 from varbump.cli.options import Share, Sizes, for_scripts, path_argument, replaces
 from varbump.cli.output import check_target, new_folder
 from varbump.cli.output_names import check_names_of_table
@@ -32,6 +33,8 @@ __all__ = ["fit"]
 @click.option(
     "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the split and fit."
 )
+@click.option("--categorical", help="Features that are categories, such as codes, separated by commas.")
+@click.option("--numeric", help="Features that are numbers, so that any other cell is an error.")
 @click.option("--drop-missing", is_flag=True, help="Leave out rows with empty or infinite cells.")
 @click.option("--delimiter", help="Delimiter of a text table, such as ';' or the word tab.")
 @click.option("--likelihood", default="normal", show_default=True, metavar="NAME",
@@ -48,7 +51,8 @@ __all__ = ["fit"]
 def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, force: bool, **options: Any) -> None:
     """Learn to predict the --target of a table (CSV, TSV or Parquet, by suffix) from its other columns.
 
-    DATA is a file, or - for standard input.
+    DATA is a file, or - for standard input. Features are numbers, ISO dates or categories, by their content; their
+    cells may be empty.
 
     Writes the folder --out: the model, run.json (what was done, and scores), held_out.csv and pictures.
     """
@@ -56,11 +60,13 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
     started = time.perf_counter()
     file = click.get_current_context().with_resource(table_file(data))
     table = open_table(file, options["delimiter"], NAME if data == STANDARD else None)
-    columns = choose(table, targets, [name.strip() for name in features.split(",")] if features is not None else [])
+    columns = choose(table, targets, _names(features))
+    declared = Declared(_names(options["categorical"]), _names(options["numeric"]))
+    check_declared(table, declared, columns.features)
     check_names_of_table(table.name, [*columns.features, *columns.targets], columns.targets)
     check_target(out, force=force, folder=True)
     with screen.waiting(f"reading {table.name}"):
-        rows = read_rows(table, columns, drop_missing=options["drop_missing"])
+        rows = read_rows(table, columns, declared, drop_missing=options["drop_missing"])
     with screen.waiting("starting TensorFlow"), silenced(), uninterrupted():
         from varbump.cli.fitting import Fitted, fit_rows
         from varbump.cli.names import check_names
@@ -76,6 +82,10 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
         screen.show(part)
     screen.show(f"\nWrote {out}: the model, run.json, held_out.csv and pictures. Next: varbump report {out}")
     screen.result({"run": str(out), **info})
+
+
+def _names(option: str | None) -> list[str]:
+    return [name.strip() for name in option.split(",")] if option is not None else []
 
 
 def _about(file: Path, rows: Rows, table: Table) -> dict[str, Any]:

@@ -17,16 +17,19 @@ import numpy as np
 from varbump.cli import pictures
 from varbump.cli.columns import Columns, Rows
 from varbump.cli.digits import rounded
-from varbump.cli.forecasts import LEVELS, Forecast, forecast, slices
+from varbump.cli.errors import listed
+from varbump.cli.forecasts import LEVELS, Forecast, along, forecast
+from varbump.cli.frame import NUMBER
 from varbump.cli.learning import learn, library_errors, split
 from varbump.cli.output_names import held_out_names
-from varbump.cli.run_file import FORMAT, describe, versions
+from varbump.cli.run_file import FORMAT, versions
 from varbump.cli.scoring import MOST_ROWS, judge, score_table
+from varbump.cli.summaries import describe, describe_features, kinds_of
 from varbump.core.printed import Table
 from varbump.saving import save
 from varbump.version import __version__
 
-__all__ = ["Fitted", "HELD_OUT", "fit_rows", "most_relevant", "relevance_table"]
+__all__ = ["Fitted", "HELD_OUT", "fit_rows", "most_relevant", "numbers_first", "relevance_table"]
 
 HELD_OUT = "held_out.csv"
 
@@ -45,7 +48,7 @@ class Fitted(NamedTuple):
     columns : Columns
     info : dict
         Content of run.json.
-    x, y : ndarray (M, D), (M, Q)
+    x, y : ndarray or Frame (M, D), ndarray (M, Q)
         Held-out rows that were scored; M is 0 if none were held out.
     predicted : Forecast or None
         Predictions for these rows.
@@ -57,7 +60,7 @@ class Fitted(NamedTuple):
     model: Any
     columns: Columns
     info: dict[str, Any]
-    x: np.ndarray
+    x: Any
     y: np.ndarray
     predicted: Forecast | None
     evaluation: Any
@@ -71,15 +74,13 @@ class Fitted(NamedTuple):
             _write_rows(folder / HELD_OUT, self.columns, self.x, self.y, self.predicted)
             figures["observed"] = pictures.observed(self.columns.targets, self.y, self.predicted)
             figures["calibration"] = pictures.calibration(self.columns.targets, self.evaluation)
-        low, median, high = (
-            np.array([feature[name] for feature in self.info["features"]]) for name in ("min", "median", "max")
-        )
-        best = most_relevant(self.info["features"], 1)[0]
-        with library_errors():
-            ((grid, along),) = slices(self.model, median, low, high, [best])
-        figures["band"] = pictures.band(
-            self.columns.features[best], self.columns.targets, grid, along, self.x[:, best], self.y, len(median) == 1
-        )
+        features = self.info["features"]
+        for best in numbers_first(features, 1):
+            with library_errors():
+                ((grid, band),) = along(self.model, features, [best])
+            name, alone = self.columns.features[best], len(features) == 1
+            shown = self.x[:, best] if isinstance(self.x, np.ndarray) else self.x[name]
+            figures["band"] = pictures.band(name, self.columns.targets, grid, band, shown, self.y, alone)
         pictures.write_all(figures, folder)
 
 
@@ -99,7 +100,7 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
     }
     model = learn(settings, x, y)
     report = replace(model.parameter_report_, num_data=len(x))  # the report counts equal rows once
-    features = describe(columns.features, x)
+    features = describe_features(columns.features, x)
     if report.relevance is not None:
         for feature, relevance in zip(features, report.relevance, strict=True):
             feature["relevance"] = float(relevance)
@@ -111,7 +112,7 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
         "seed": options["seed"],
         "rows": {"train": len(train), "held_out": len(test), "scored": min(len(test), MOST_ROWS)},
         "features": features,
-        "targets": describe(columns.targets, y),
+        "targets": [describe(name, values) for name, values in zip(columns.targets, y.T, strict=True)],
         "noise_sd": np.atleast_1d(model.noise_std_).tolist(),
         "parameters": {
             "weights": report.num_weights,
@@ -122,7 +123,7 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
         },
         "training": {"epochs": model.n_iter_, "loss": model.history_.history["loss"][-1]},
     }
-    summary: list[Any] = [replace(report, relevance=None), *relevance_table(features)]
+    summary: list[Any] = [replace(report, relevance=None), *relevance_table(features), *_ignored(model, features)]
     x_new, y_new = rows.x[test[:MOST_ROWS]], rows.y[test[:MOST_ROWS]]
     if not len(test):
         return Fitted(model, columns, info, x_new, y_new, None, None, summary)
@@ -139,6 +140,19 @@ def most_relevant(features: Sequence[dict[str, Any]], num: int) -> list[int]:
     """Return the indices of the features with the largest learned scales, or the first ones if there are no scales."""
     relevance = np.array([feature.get("relevance", 0.0) for feature in features], float)
     return [int(index) for index in np.argsort(-relevance, kind="stable")[:num]]
+
+
+def numbers_first(features: Sequence[dict[str, Any]], num: int) -> list[int]:
+    """Return the indices of the most relevant features that are numbers."""
+    kinds = list(kinds_of(features).values())
+    return [index for index in most_relevant(features, len(features)) if kinds[index] == NUMBER][:num]
+
+
+def _ignored(model: Any, features: Sequence[dict[str, Any]]) -> list[str]:
+    """Name the columns that the fit has left out: empty ones, and categories with about as many levels as rows."""
+    pairs = zip(model.encoder_.source, features, strict=True)
+    names = [feature["name"] for column, feature in pairs if column.kind == "ignored"]
+    return [f"Ignored, since empty or as many levels as an identifier has: {listed(names)}"] if names else []
 
 
 def relevance_table(features: Sequence[dict[str, Any]]) -> list[Any]:
@@ -165,9 +179,9 @@ def _shortened(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[1 - LONGEST_NAME // 2 :]}"
 
 
-def _write_rows(path: Path, columns: Columns, x: np.ndarray, y: np.ndarray, predicted: Forecast) -> None:
+def _write_rows(path: Path, columns: Columns, x: Any, y: np.ndarray, predicted: Forecast) -> None:
     """Write held-out rows, followed by mean, sd and 95 % interval of each target."""
-    values = [x, y]
+    values = [y]
     header = [*columns.features, *columns.targets]
     for index, name in enumerate(columns.targets):
         ends = predicted.lower[0.95], predicted.upper[0.95]
@@ -177,4 +191,12 @@ def _write_rows(path: Path, columns: Columns, x: np.ndarray, y: np.ndarray, pred
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        writer.writerows(np.hstack(values).tolist())
+        for cells, numbers in zip(_cells(x), np.hstack(values).tolist(), strict=True):
+            writer.writerow([*cells, *numbers])
+
+
+def _cells(x: Any) -> list[list[Any]]:
+    """Rows as they are written to a table, empty where missing."""
+    if not isinstance(x, np.ndarray):
+        return x.texts()
+    return [["" if np.isnan(cell) else cell for cell in row] for row in x.tolist()]

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from varbump.data.slices import slice_along
+from varbump.cli.frame import joined
+from varbump.cli.summaries import rows_along
 from varbump.predict.bands import Bands
 
-__all__ = ["Forecast", "forecast", "slices"]
+__all__ = ["Forecast", "along", "forecast"]
 
 POINTS = 101
 """Points of a slice."""
@@ -41,7 +42,7 @@ class Forecast(NamedTuple):
         return Bands(self.mean, self.sd, self.lower, self.upper, kind="predictive")
 
 
-def forecast(model: Any, x: np.ndarray, levels: Sequence[float]) -> Forecast:
+def forecast(model: Any, x: Any, levels: Sequence[float]) -> Forecast:
     """Predict rows x (N, D) with intervals of these levels, each in (0, 1)."""
     parts: list[list[np.ndarray]] = []
     for _, of_y in model.predict_dist(x).blocks():
@@ -52,16 +53,14 @@ def forecast(model: Any, x: np.ndarray, levels: Sequence[float]) -> Forecast:
     return Forecast(mean, sd, epistemic, lower, upper)
 
 
-def slices(
-    model: Any, median: np.ndarray, low: np.ndarray, high: np.ndarray, which: Sequence[int]
-) -> list[tuple[np.ndarray, Forecast]]:
-    """Predictions along single features from `low` to `high`, all others at their median, each (D,)."""
-    summary = np.stack([low, median, high])
-    rows_of = [slice_along(summary, feature, num_points=POINTS) for feature in which]
-    whole = forecast(model, np.concatenate(rows_of), LEVELS)
-    grids = [rows[:, feature] for rows, feature in zip(rows_of, which, strict=True)]
+def along(model: Any, features: Sequence[dict[str, Any]], which: Sequence[int]) -> list[tuple[np.ndarray, Forecast]]:
+    """Predictions along single features, which are numbers, with all others typical; `features` describes them."""
+    if not which:
+        return []
+    pairs = [rows_along(features, index, POINTS) for index in which]
+    whole = forecast(model, joined([rows for _, rows in pairs]), LEVELS)
     result = []
-    for index, grid in enumerate(grids):
+    for index, (grid, _) in enumerate(pairs):
         rows = slice(index * POINTS, (index + 1) * POINTS)
         ends = [{level: values[rows] for level, values in side.items()} for side in (whole.lower, whole.upper)]
         result.append((grid, Forecast(whole.mean[rows], whole.sd[rows], whole.epistemic_sd[rows], ends[0], ends[1])))

@@ -22,7 +22,7 @@ def split(num_rows: int, test_size: float, seed: int) -> tuple[np.ndarray, np.nd
     return order[num_test:], order[:num_test]
 
 
-def learn(options: dict[str, Any], x: np.ndarray, y: np.ndarray) -> Any:
+def learn(options: dict[str, Any], x: Any, y: np.ndarray) -> Any:
     """Fit a `VariationalRegressor`.
 
     Raises

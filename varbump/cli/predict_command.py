@@ -17,6 +17,7 @@ from pyarrow import csv as arrow_csv, parquet
 
 from varbump.cli.digits import rounded
 from varbump.cli.errors import UserError
+from varbump.cli.features import rows_in_chunks
 from varbump.cli.options import Intervals, for_scripts, path_argument, replaces
 from varbump.cli.output import check_target, new_file
 from varbump.cli.output_names import prediction_names
@@ -24,6 +25,7 @@ from varbump.cli.run_file import Run, read_run
 from varbump.cli.screen import Screen, silenced
 from varbump.cli.standard_input import NAME, STANDARD, table_file
 from varbump.cli.tables import KINDS, Table, kind_of, open_table
+from varbump.cli.unusual_cells import num_unseen, unusable
 from varbump.core.interrupts import uninterrupted
 
 __all__ = ["predict"]
@@ -35,7 +37,11 @@ __all__ = ["predict"]
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Table to write; - for standard output.")
 @click.option("--intervals", type=Intervals(), default="95", show_default=True, help="Percentages, such as 50,95.")
 @click.option("--keep", is_flag=True, help="Copy the columns of DATA in front of the predictions.")
-@click.option("--skip-missing", is_flag=True, help="Leave predictions of rows with empty cells empty.")
+@click.option(
+    "--skip-missing",
+    is_flag=True,
+    help="Leave predictions of rows with empty cells empty, if the fit had none in their columns.",
+)
 @click.option("--delimiter", help="Delimiter of a text table, such as ';' or the word tab.")
 @replaces
 @for_scripts
@@ -68,9 +74,9 @@ def predict(
         from varbump.cli.run_file import load_model
 
         model = load_model(the_run)
-    counts = {"rows": 0, "skipped": 0}
+    counts = {"rows": 0, "skipped": 0, "unseen": 0}
     with screen.waiting("predicting") as say, silenced(), _sink(out, names) as write:
-        for values, others in table.chunks(the_run.features, kept):
+        for values, others in rows_in_chunks(table, the_run.kinds, kept):
             predicted = _rows(model, values, intervals, table, the_run, counts, skip_missing)
             if text:
                 predicted = rounded(predicted, predicted[..., 1:2])
@@ -83,6 +89,8 @@ def predict(
             raise UserError(f"{table.name} has no rows, only a header")
     skipped = f" ({counts['skipped']:,} with empty cells were left empty)" if counts["skipped"] else ""
     screen.show(f"Wrote {counts['rows']:,} rows to {out}{skipped}: {', '.join(names)}")
+    if counts["unseen"]:
+        screen.show(f"{counts['unseen']:,} cells hold categories that the fit has not seen; their intervals are wider")
     screen.result({"out": str(out), **counts, "columns": [*kept, *names]})
 
 
@@ -95,24 +103,27 @@ def _names(run: Run, intervals: Sequence[float], taken: set[str]) -> list[str]:
 
 
 def _rows(
-    model: Any, x: np.ndarray, intervals: Sequence[float], table: Table, run: Run, counts: dict[str, int], skip: bool
+    model: Any, x: Any, intervals: Sequence[float], table: Table, run: Run, counts: dict[str, int], skip: bool
 ) -> np.ndarray:
     """Predict one chunk: mean, sd and intervals of each target, (n, Q, 2 + 2 L).
 
-    They are nan for rows with missing cells if these may be skipped.
+    They are nan for rows that the model cannot fill if these may be skipped.
     """
     from varbump.cli.forecasts import forecast
     from varbump.cli.learning import library_errors
 
-    finite = np.isfinite(x).all(axis=1)
-    if not finite.all() and not skip:
+    bad = unusable(model.encoder_.source, x)
+    finite = ~bad.any(axis=1)
+    if bad.any() and not skip:
         row = int(np.argmin(finite))
-        name = run.features[int(np.argmin(np.isfinite(x[row])))]
+        name = run.features[int(np.argmax(bad[row]))]
         raise UserError(
-            f"{table.name}, row {counts['rows'] + row + table.first_row:,}, column {name!r}: the cell is empty or "
-            f"infinite; fill it, or add --skip-missing to leave the predictions of such rows empty"
+            f"{table.name}, row {counts['rows'] + row + table.first_row:,}, column {name!r}: the cell is infinite, or "
+            f"empty in a column that had no empty cell in the fit; fill it, or add --skip-missing to leave the "
+            f"predictions of such rows empty"
         )
-    counts["skipped"] += int((~finite).sum())
+    counts["skipped"] += int(bad.any(axis=1).sum())
+    counts["unseen"] += num_unseen(model.encoder_.source, run.features, x)
     result = np.full((len(x), len(run.targets), 2 + 2 * len(intervals)), np.nan)
     if finite.any():
         with library_errors():

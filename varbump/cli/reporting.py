@@ -8,12 +8,15 @@ import numpy as np
 
 from varbump.cli import pictures
 from varbump.cli.errors import UserError
-from varbump.cli.fitting import HELD_OUT, most_relevant
-from varbump.cli.forecasts import LEVELS, forecast, slices
+from varbump.cli.features import read_as
+from varbump.cli.fitting import HELD_OUT, most_relevant, numbers_first
+from varbump.cli.forecasts import LEVELS, along, forecast
+from varbump.cli.frame import CATEGORY, DATE, NUMBER
 from varbump.cli.learning import library_errors
 from varbump.cli.page import bars, page, paragraph, picture, section, table
 from varbump.cli.run_file import Run, load_model
 from varbump.cli.tables import open_table
+from varbump.cli.unusual_cells import unusable
 from varbump.scores import evaluate
 
 __all__ = ["page_of"]
@@ -27,15 +30,16 @@ def page_of(run: Run) -> str:
     """Return the HTML page of a run."""
     model, info = load_model(run), run.info
     order = most_relevant(info["features"], len(run.features))
-    x, y = np.empty((0, len(run.features))), np.empty((0, len(run.targets)))
+    x: Any = np.empty((0, len(run.features)))
+    y = np.empty((0, len(run.targets)))
     parts = [_summary(run), _scores(info)]
     if (run.folder / HELD_OUT).is_file():
         held_out = open_table(run.folder / HELD_OUT)
         held_out.require([*run.features, *run.targets])
-        values = held_out.read([*run.features, *run.targets])
-        if not np.isfinite(values).all():
+        y = held_out.read(run.targets)
+        x = read_as(held_out, run.kinds)
+        if not np.isfinite(y).all() or unusable(model.encoder_.source, x).any():
             raise UserError(f"{run.folder / HELD_OUT} is damaged: it has empty or infinite cells; fit again")
-        x, y = values[:, : len(run.features)], values[:, len(run.features) :]
         with library_errors():
             evaluation, predicted = evaluate(model, x, y), forecast(model, x, LEVELS)
         seen = picture(pictures.observed(run.targets, y, predicted), "Observed against predicted values")
@@ -44,21 +48,27 @@ def page_of(run: Run) -> str:
         parts.append(section("Calibration", drawn, paragraph(evaluation.judgement)))
     elif info["rows"]["held_out"]:
         parts.append(section("Held-out rows", paragraph(f"{HELD_OUT} is missing, so there are no plots.")))
-    shown = order[:MOST_BANDS]
+    shown = numbers_first(info["features"], MOST_BANDS)
     with library_errors():
-        along = slices(model, run.statistic("median"), run.statistic("min"), run.statistic("max"), shown)
+        lines = along(model, info["features"], shown)
     alone = len(run.features) == 1
     bands = [
-        picture(pictures.band(run.features[i], run.targets, grid, band, x[:, i], y, alone), f"Along {run.features[i]}")
-        for i, (grid, band) in zip(shown, along, strict=True)
+        picture(pictures.band(name, run.targets, grid, band, _column(x, i, name), y, alone), f"Along {name}")
+        for i, name, (grid, band) in zip(shown, (run.features[i] for i in shown), lines, strict=True)
     ]
-    note = f"The {len(shown)} most relevant of {len(order):,} features. " if len(order) > len(shown) else ""
+    numbers = list(run.kinds.values()).count(NUMBER)
+    note = f"The {len(shown)} most relevant of {numbers:,} features that are numbers. " if numbers > len(shown) else ""
     others = "" if alone else "All other features are held at their median; the points are not, so they scatter more. "
-    parts.append(section("Prediction along each feature", paragraph(note + others), *bands))
+    if bands:
+        parts.append(section("Prediction along each feature", paragraph(note + others), *bands))
     parts.append(_relevance(info, order))
     parts.append(section("Training", picture(pictures.training(model.history_), "Loss over epochs"), _training(info)))
     parts += [_parameters(info), _columns(info, order), _provenance(info)]
     return page(f"{', '.join(run.targets)} from {info['data']['file']}", parts)
+
+
+def _column(x: Any, index: int, name: str) -> np.ndarray:
+    return x[:, index] if isinstance(x, np.ndarray) else x[name]
 
 
 def _note_points(num: int) -> str:
@@ -126,12 +136,26 @@ def _parameters(info: dict[str, Any]) -> str:
 
 def _columns(info: dict[str, Any], order: list[int]) -> str:
     keys = ("min", "lower_quartile", "median", "upper_quartile", "max", "mean", "sd")
-    chosen = [*info["targets"], *(info["features"][i] for i in order[:MOST_FEATURES])]
+    shown = [info["features"][i] for i in order[:MOST_FEATURES]]
+    chosen = [*info["targets"], *(column for column in shown if column.get("kind", NUMBER) == NUMBER)]
     rows = [[column["name"], *(f"{column[key]:.4g}" for key in keys)] for column in chosen]
     left = len(order) - MOST_FEATURES
     more = paragraph(f"{left:,} less relevant features are not shown.") if left > 0 else ""
     heads = ["column", "min", "25 %", "median", "75 %", "max", "mean", "sd"]
-    return section("Columns, training rows", table(heads, rows), more)
+    return section("Columns, training rows", table(heads, rows), *_others(shown), more)
+
+
+def _others(features: list[dict[str, Any]]) -> list[str]:
+    """Tables of the categories and of the dates, if there are any."""
+    tables = {
+        CATEGORY: (["category", "levels", "most frequent", "empty"], ("num_levels", "most_frequent", "empty")),
+        DATE: (["date", "first", "median", "last", "empty"], ("min", "median", "max", "empty")),
+    }
+    made = []
+    for kind, (heads, keys) in tables.items():
+        rows = [[f["name"], *(str(f[key])[:40] for key in keys)] for f in features if f.get("kind") == kind]
+        made += [table(heads, rows)] if rows else []
+    return made
 
 
 def _provenance(info: dict[str, Any]) -> str:

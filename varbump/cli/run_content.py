@@ -25,6 +25,9 @@ HALVES = re.compile("[\ud800-\udfff]")
 """Halves of characters, which JSON may hold and no file of text."""
 
 
+DAY = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d", re.ASCII)
+
+
 def _number(value: Any, where: str, minimum: float = -math.inf) -> None:
     try:
         fine = type(value) in (int, float) and math.isfinite(value) and value >= minimum
@@ -60,6 +63,11 @@ def _plain(value: Any, where: str) -> None:
             _text(entry, where)
         elif entry is not None and type(entry) is not bool:
             _number(entry, where)
+
+
+def _day(value: Any, where: str) -> None:
+    if value != "" and not (isinstance(value, str) and DAY.fullmatch(value)):
+        raise Fault(f"{where} must be a date, got {value!r:.40}")
 
 
 def _or_none(check: Check) -> Check:
@@ -110,6 +118,18 @@ def _object(value: Any, where: str) -> dict[str, Any]:
 
 COLUMN = _record({"name": _text, **dict.fromkeys((*STATISTICS, "mean"), _number), "sd": _positive}, relevance=_positive)
 
+CATEGORY = _record({"name": _text, "num_levels": _count, "most_frequent": _text, "empty": _count}, relevance=_positive)
+
+DATE = _record({"name": _text, **dict.fromkeys(("min", "median", "max"), _day), "empty": _count}, relevance=_positive)
+
+
+def _feature(value: Any, where: str) -> None:
+    kind = _object(value, where).get("kind", "number")
+    if kind not in ("number", "category", "date"):
+        raise Fault(f"{where}.kind must be number, category or date, got {kind!r:.40}")
+    {"number": COLUMN, "category": CATEGORY, "date": DATE}[kind](value, where)
+
+
 SCORES = _record(dict.fromkeys(("rmse", "log_likelihood", "crps", "coverage_95"), _number))
 
 RUN = _record(
@@ -120,7 +140,7 @@ RUN = _record(
         "created": _text,
         "seed": _count,
         "rows": _record(dict.fromkeys(("train", "held_out", "scored"), _count)),
-        "features": _list_of(COLUMN),
+        "features": _list_of(_feature),
         "targets": _list_of(COLUMN),
         "noise_sd": _list_of(_positive),
         "parameters": _record(
@@ -149,6 +169,8 @@ def check_content(info: Any) -> None:
         if not info[kind]:
             raise Fault(f"{kind} is empty")
         for index, column in enumerate(info[kind]):
+            if column.get("kind", "number") != "number":
+                continue
             numbers = [column[statistic] for statistic in STATISTICS]
             if numbers != sorted(numbers):
                 raise Fault(f"{kind}[{index}] must have {' <= '.join(STATISTICS)}")

@@ -8,14 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from varbump.cli.errors import UserError
-from varbump.cli.run_content import STATISTICS, check_content
+from varbump.cli.frame import NUMBER
+from varbump.cli.run_content import check_content
+from varbump.cli.summaries import kinds_of
 from varbump.core.strict_json import parse_json
 from varbump.version import __version__
 
-__all__ = ["FORMAT", "Run", "checksum", "describe", "load_model", "read_run", "versions"]
+__all__ = ["FORMAT", "Run", "checksum", "load_model", "read_run", "versions"]
 
 FORMAT = 1
 """Version of the format of run.json; higher ones are from later versions of varbump."""
@@ -45,9 +45,10 @@ class Run(NamedTuple):
     features: list[str]
     targets: list[str]
 
-    def statistic(self, name: str) -> np.ndarray:
-        """Return one of the `STATISTICS` for each feature, (D,)."""
-        return np.array([feature[name] for feature in self.info["features"]], float)
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Kind of each feature."""
+        return kinds_of(self.info["features"])
 
 
 def read_run(folder: Path) -> Run:
@@ -97,27 +98,23 @@ def load_model(run: Run) -> Any:
     fits = isinstance(model, VariationalRegressor) and model.n_features_in_ == len(run.features)
     if not fits or len(model.y_scaler_.scale_) != len(run.targets):
         raise UserError(f"{path} is not the model that {NAME} describes; fit again")
-    for feature, mean, scale in zip(run.info["features"], model.x_scaler_.mean_, model.x_scaler_.scale_, strict=True):
+    encoder = model.encoder_
+    inputs = {column.origin: index for index, column in reversed(list(enumerate(encoder.columns)))}
+    for index, (feature, column) in enumerate(zip(run.info["features"], encoder.source, strict=True)):
+        kind = feature.get("kind", NUMBER)
+        if column.kind not in (kind, "ignored"):
+            raise UserError(
+                f"{path} is not the model that {NAME} describes: {column.name:.60} is a {column.kind} to it"
+            )
+        if kind != NUMBER or column.kind == "ignored":
+            continue
+        mean, scale = encoder.joint.mean[inputs[index]], encoder.joint.scale[inputs[index]]
         if abs(feature["mean"] - mean) > SAME_MEAN * scale + 1e-9 * abs(mean):
             raise UserError(
                 f"{path} is not the model that {NAME} describes: it has learned from other numbers in column "
                 f"{feature['name']!r:.60}; fit again"
             )
     return model
-
-
-def describe(names: list[str], values: np.ndarray) -> list[dict[str, Any]]:
-    """Summarise each column of (N, C) in numbers."""
-    quantiles = np.quantile(values, [0, 0.25, 0.5, 0.75, 1], axis=0)
-    return [
-        {
-            "name": name,
-            **dict(zip(STATISTICS, map(float, quantiles[:, index]), strict=True)),
-            "mean": float(values[:, index].mean()),
-            "sd": float(values[:, index].std()),
-        }
-        for index, name in enumerate(names)
-    ]
 
 
 def checksum(path: Path) -> str:

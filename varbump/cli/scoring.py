@@ -31,18 +31,16 @@ class Scores(NamedTuple):
     coverage_95: float
 
 
-def judge(
-    model: Any, x: np.ndarray, y: np.ndarray, x_new: np.ndarray, y_new: np.ndarray
-) -> tuple[Evaluation, dict[str, Scores]]:
+def judge(model: Any, x: Any, y: np.ndarray, x_new: Any, y_new: np.ndarray) -> tuple[Evaluation, dict[str, Scores]]:
     """Score a regressor on held-out rows, beside baselines fitted to the same training rows.
 
     Parameters
     ----------
     model : VariationalRegressor
         Fitted.
-    x, y : ndarray (N, D), (N, Q)
+    x, y : ndarray or Frame (N, D), ndarray (N, Q)
         Training rows.
-    x_new, y_new : ndarray (M, D), (M, Q)
+    x_new, y_new : ndarray or Frame (M, D), ndarray (M, Q)
         Held-out rows.
     """
     evaluation = evaluate(model, x_new, y_new)
@@ -51,7 +49,7 @@ def judge(
         "varbump": Scores(
             evaluation.rmse, evaluation.log_likelihood, evaluation.crps, evaluation.coverage[evaluation.levels[-1]]
         ),
-        "linear": _normal_scores(*_linear(x, y, x_new), y_new),
+        "linear": _normal_scores(*_linear(_numbers(model, x), y, _numbers(model, x_new)), y_new),
         "constant": _normal_scores(mean, sd, y_new),
     }
     return evaluation, scores
@@ -67,6 +65,11 @@ def score_table(scores: dict[str, Scores], num_rows: int) -> Table:
         numbers = [f"{value:.4g}" for value in of_model[:3]]
         table.add_row(name, *numbers, f"{100 * of_model.coverage_95:.1f} %")
     return table
+
+
+def _numbers(model: Any, x: Any) -> np.ndarray:
+    """Rows as numbers, those of the model if they are not numbers already."""
+    return x if isinstance(x, np.ndarray) and not np.isnan(x).any() else model.predict_dist(x).inputs
 
 
 def _linear(x: np.ndarray, y: np.ndarray, x_new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -54,6 +54,10 @@ class Table:
             if name not in known:
                 raise UserError(f"{self.name} has no column {name!r}{option}{did_you_mean(name, self.columns)}")
 
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Iterate over batches of these columns: text, or the types of a Parquet file."""
+        return self._file.batches(list(names))
+
     def chunks(self, names: Sequence[str], kept: Sequence[str] = ()) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
         """Iterate over values (n, len(names)), float64 with nan for empty cells, and the columns `kept` unchanged."""
         row = self.first_row

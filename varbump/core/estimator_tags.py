@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["SeveralTargets"]
+__all__ = ["SeveralTargets", "TablesAsTheyAre"]
 
 
 class SeveralTargets:
@@ -19,3 +19,17 @@ class SeveralTargets:
 
     def _more_tags(self) -> dict[str, bool]:  # for scikit-learn 1.5
         return {"multioutput": True}
+
+
+class TablesAsTheyAre(SeveralTargets):
+    """Mixin of estimators that take X with missing cells and categories, too."""
+
+    def __sklearn_tags__(self) -> Any:
+        """Declare that cells of X may be nan, and columns categories."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        return tags
+
+    def _more_tags(self) -> dict[str, Any]:  # for scikit-learn 1.5
+        return {**super()._more_tags(), "allow_nan": True}

@@ -15,14 +15,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from varbump.core.array_like import check_array_like, detached
 from varbump.core.checks import MAX_DRAWS, check_draws, check_shares, intervals
-from varbump.core.estimator_tags import SeveralTargets
+from varbump.core.estimator_tags import TablesAsTheyAre
 from varbump.core.interrupts import uninterrupted
-from varbump.core.numeric import refuse_no_numbers
 from varbump.core.random import generator
 from varbump.diagnostics import ParameterReport, parameter_report
-from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
+from varbump.estimator.rows import check_range, check_targets, check_weights, merged
 from varbump.estimator.settings import (
     ACTIVATIONS,
     ShortNames,
@@ -33,6 +31,8 @@ from varbump.estimator.settings import (
     make_likelihood,
 )
 from varbump.estimator.state import TrainedEnsemble
+from varbump.estimator.table import fit_encoder
+from varbump.estimator.validation import validated
 from varbump.inference.ensemble.fitting import fit_ensemble
 from varbump.likelihoods import Likelihood
 from varbump.likelihoods.checks import check_likelihood, standardises
@@ -44,15 +44,6 @@ from varbump.predict.functions import predict_f
 from varbump.predict.predictive import Predictive
 from varbump.priors import Prior
 
-try:
-    from sklearn.utils.validation import validate_data
-except ImportError:  # scikit-learn 1.5
-
-    def validate_data(estimator: Any, *arrays: Any, **options: Any) -> Any:
-        """Equivalent of the function that scikit-learn 1.6 introduced."""
-        return estimator._validate_data(*arrays, **options)
-
-
 __all__ = ["VariationalRegressor"]
 
 KINDS = ("total", "epistemic")
@@ -60,12 +51,18 @@ KINDS = ("total", "epistemic")
 LARGEST_SEED = 2**31 - 1
 
 
-class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
+class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
     r"""Regression with a small ensemble of variational networks, as a scikit-learn estimator.
 
     Each member minimises :math:`-\mathrm{ELBO} / N` of a Bayesian network on standardised X and y; predictions pool
     draws of the weights from all members, and are in the units of y. The defaults are meant for tables of a few hundred
     to some ten thousand rows.
+
+    Columns need not be numbers. Text, categorical dtypes and `categorical_features` become categories, with an input
+    for each level; levels that are not in the table of the fit get what the prior says of a level of this column, and a
+    wider band. Dates become days, and cycles of the year, week and day where the table spans them. A missing level is a
+    level; a missing number is replaced by its expectation given the other cells of the row, for jointly normal columns,
+    and has an indicator if `likelihood` has a scale that depends on X, or if y differs where it is missing.
 
     A fit depends only on the weighted set of rows: their order does not matter, a row of weight 3 is equivalent to
     three equal rows and one of weight 0 to none. The prediction for a row does not depend on the other rows passed.
@@ -86,6 +83,10 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         depends on X, "student_t" with heavy tails; "poisson" and "negative_binomial" are for counts, "gamma" and
         "log_normal" for positive y, "censored_normal" for y with limits; or the `short_name` of a registered one of
         your own. An instance is copied as it is, with scales in sds of y if y is standardised.
+    categorical_features : None, "from_dtype", or sequence of str, int or bool, default="from_dtype"
+        Columns that are categories. "from_dtype" takes columns of a data frame that hold text or are of a categorical
+        dtype; names, indices or a mask declare columns besides these, such as integers that are codes; with None there
+        are no categories.
     n_members : int, default=4
         Networks in the ensemble, trained together from different initial values.
     max_iter : int, default=None
@@ -129,9 +130,12 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
     likelihood_ : likelihood
         That of the first member, for standardised y.
     parameter_report_ : ParameterReport
-        Counts and relevance of the inputs, for the first member; prints as a table.
+        Counts and relevance of the columns of X, for the first member; prints as a table.
+    encoder_ : TableEncoder
+        Maps columns of X to inputs of the network; `columns` describes these, see `get_feature_names_out`.
     x_scaler_, y_scaler_ : StandardScaler
-        That of y has mean 0 and scale 1 where the likelihood does not allow for other units, as for counts.
+        That of the inputs leaves indicators as they are; that of y has mean 0 and scale 1 where the likelihood does
+        not allow for other units, as for counts.
 
     See Also
     --------
@@ -163,6 +167,7 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         "posterior": [ShortNames(PosteriorFactory), PosteriorFactory],
         "prior": [ShortNames(Prior), Prior],
         "likelihood": [ShortNames(Likelihood), Likelihood],
+        "categorical_features": [None, StrOptions({"from_dtype"}), "array-like"],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [None, Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -184,6 +189,7 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         posterior: Any = "mean_field",
         prior: Any = "ard",
         likelihood: Any = "normal",
+        categorical_features: Any = "from_dtype",
         n_members: int = 4,
         max_iter: int | None = None,
         batch_size: int | str = "auto",
@@ -201,6 +207,7 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         self.posterior = posterior
         self.prior = prior
         self.likelihood = likelihood
+        self.categorical_features = categorical_features
         self.n_members = n_members
         self.max_iter = max_iter
         self.batch_size = batch_size
@@ -219,7 +226,8 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or data frame (N, D)
-            Features, in any units; they are standardised internally. Constant columns are allowed.
+            Features, in any units; they are standardised internally. Columns of a data frame may be numbers, booleans,
+            text, categories, dates or durations; cells may be missing. Constant columns are allowed.
         y : array-like (N,) or (N, Q)
             One or several targets.
         sample_weight : array-like (N,), optional
@@ -235,12 +243,13 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         TypeError
             If X or y is not an array, such as a tf.data.Dataset or a generator.
         ValueError
-            If X, y or sample_weight are not finite or do not match, or a parameter is out of range.
+            If X or sample_weight are infinite, y is not finite, they do not match, a column of X is neither numbers,
+            dates nor categories, or a parameter is out of range.
         NonFiniteLossError
             If the loss becomes nan or infinite.
         """
         self._validate_params()
-        X, y = self._validated(X, y, multi_output=True, y_numeric=True, ensure_min_samples=2, estimator=self)
+        X, y, columns, names = validated(self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
         weights, targets = check_weights(sample_weight, len(X)), check_targets(y)
         check_range(X, "X")
         check_range(targets, "y")
@@ -250,7 +259,8 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         X, targets, weights = merged(X, targets, weights)
         random_state = check_random_state(self.random_state)
         seed, draw_seed, split_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(3))
-        x_scaler = StandardScaler().fit(X, sample_weight=weights)
+        encoder, X = fit_encoder(columns, names, X, targets, weights, indicates_all=likelihood.scale_varies)
+        x_scaler = encoder.scaler(X, weights)
         y_scaler = StandardScaler().fit(targets, sample_weight=weights)
         if not standardises(likelihood):  # counts have no other units
             num_targets = targets.shape[1]
@@ -261,6 +271,7 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         arguments = architecture(
             x.shape[1], z.shape[1], make_likelihood(self.likelihood, z), self.get_params(deep=False), seed
         )
+        arguments["make_prior_fn"] = arguments["make_prior_fn"].tied(encoder.tied)
         rows, validation = self._split(x, z, weights, split_seed)
         batch_size = auto_batch_size(len(rows[0])) if self.batch_size == "auto" else int(self.batch_size)
         max_iter = auto_max_iter(len(rows[0]), batch_size) if self.max_iter is None else int(self.max_iter)
@@ -283,7 +294,7 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         )
         with uninterrupted():  # what belongs together changes together
             self._trained = TrainedEnsemble(arguments, ensemble)
-            self.x_scaler_, self.y_scaler_ = x_scaler, y_scaler
+            self.encoder_, self.x_scaler_, self.y_scaler_ = encoder, x_scaler, y_scaler
             self._draw_seed, self._single_target = draw_seed, np.ndim(y) == 1
             self.ensemble_, self.network_, self.likelihood_ = ensemble, network, self._trained.likelihoods[0]
             self.history_ = ensemble.history
@@ -459,24 +470,28 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         z = (y.reshape(len(x), -1) - self.y_scaler_.mean_) / scale
         return self._predictive().log_density(x, z) - np.log(scale).sum()
 
-    def _inputs(self, X: Any) -> np.ndarray:
-        """Standardised features (N, D)."""
-        check_is_fitted(self, "network_")
-        return self.x_scaler_.transform(self._validated(X, reset=False))
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the inputs of the network (D',), which the columns of X become.
 
-    def _validated(self, X: Any, *y: Any, **options: Any) -> Any:
-        """Validate X and y with scikit-learn, as float64; errors name the column of X at fault."""
-        for value, argument in zip((X, *y), ("X", "y"), strict=False):
-            if value is not None or argument == "X":  # as scikit-learn wants it
-                check_array_like(value, argument)
-                refuse_no_numbers(detached(value), argument)
-        arrays = map(detached, (X, *y))
-        try:
-            with np.errstate(invalid="ignore"):  # the sum of inf and -inf, by which scikit-learn looks for them
-                return validate_data(self, *arrays, dtype=np.float64, **options)
-        except (TypeError, ValueError) as error:
-            name_column(X, error)
-            raise
+        Parameters
+        ----------
+        input_features : None
+            Ignored; the names are those of the fit, or x0, x1 and so on.
+
+        Returns
+        -------
+        ndarray of str (D',)
+            A number keeps its name; those of indicators of levels end in the level, "_infrequent", "_missing" or
+            "_unseen", those of the cycles of a date in "_year_sin" and the like.
+        """
+        check_is_fitted(self, "network_")
+        return np.array([column.name for column in self.encoder_.columns], dtype=object)
+
+    def _inputs(self, X: Any) -> np.ndarray:
+        """Standardised inputs of the network (N, D')."""
+        check_is_fitted(self, "network_")
+        codes, *_ = validated(self, X, columns=list(self.encoder_.source))
+        return self.x_scaler_.transform(self.encoder_.transform(codes))
 
     def _predictive(self, num_draws: int | None = None, seed: int | None = None) -> Predictive:
         check_is_fitted(self, "network_")
@@ -512,7 +527,7 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         report = parameter_report(self.network_, num_data=num_data)
         if report.relevance is None:
             return report
-        relevance = np.where(self.x_scaler_.var_ == 0.0, 0.0, report.relevance)
+        relevance = self.encoder_.relevance(report.relevance, self.x_scaler_)
         names = getattr(self, "feature_names_in_", None)
         return replace(report, relevance=relevance, input_names=None if names is None else tuple(map(str, names)))
 

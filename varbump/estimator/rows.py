@@ -10,30 +10,13 @@ import numpy as np
 from varbump.core.checks import check_array
 from varbump.core.numeric import refuse_no_numbers
 
-__all__ = ["check_range", "check_targets", "check_weights", "merged", "name_column", "spacing"]
+__all__ = ["check_range", "check_targets", "check_weights", "merged", "spacing"]
 
 LARGEST = 1e150
 """Beyond this, or below its inverse, squares of float64 overflow or vanish."""
 
 OFF_GRID = 0.01
 """Distance from a multiple, in steps, that rounding errors account for."""
-
-
-def name_column(X: Any, error: Exception) -> None:
-    """Raise a ValueError that names the first column of a data frame with entries that are not numbers, if any."""
-    for name in getattr(X, "columns", ()):
-        values = np.asarray(X[name]).ravel()
-        for value in () if values.dtype.kind in "fiub" else values:
-            try:
-                if values.dtype.kind not in "mM":
-                    float(value)
-                    continue
-            except (TypeError, ValueError):
-                pass
-            raise ValueError(
-                f"X must hold numbers, but column {name!r} has {value!s:.40}; encode it, for instance by "
-                f"sklearn.preprocessing.OneHotEncoder, or leave it out"
-            ) from error
 
 
 def check_targets(y: Any) -> np.ndarray:
@@ -48,6 +31,7 @@ def check_targets(y: Any) -> np.ndarray:
 
 def check_range(columns: np.ndarray, argument: str) -> None:
     """Raise a ValueError if a column cannot be standardised because its squares overflow or vanish."""
+    columns = columns if len(columns) == 0 else np.where(np.isnan(columns), _first_numbers(columns), columns)
     with np.errstate(over="ignore"):
         spread = np.ptp(columns, axis=0)
     bad = (np.abs(columns).max(axis=0) > LARGEST) | ((spread > 0.0) & (spread < 1.0 / LARGEST))
@@ -56,6 +40,12 @@ def check_range(columns: np.ndarray, argument: str) -> None:
             f"column {int(np.argmax(bad))} of {argument} must stay below {LARGEST:g} and vary by more than "
             f"{1.0 / LARGEST:g}; multiply it by a constant"
         )
+
+
+def _first_numbers(columns: np.ndarray) -> np.ndarray:
+    """The first entry of each column that is not missing, or 0, (D,)."""
+    first = columns[np.argmin(np.isnan(columns), axis=0), np.arange(columns.shape[1])]
+    return np.nan_to_num(first)
 
 
 def check_weights(sample_weight: Any, num_rows: int) -> np.ndarray:
@@ -92,6 +82,7 @@ def merged(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
     Parameters
     ----------
     x, y, weights : ndarray (N, D), (N, Q), (N,)
+        Of x, cells may be missing (nan), which equal each other.
 
     Returns
     -------
@@ -101,7 +92,8 @@ def merged(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[np.ndarra
     kept = np.flatnonzero(weights)
     order = kept[np.lexsort(rows[kept].T[::-1])]
     rows = rows[order]
-    first = np.flatnonzero(np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)]))
+    differ = (rows[1:] != rows[:-1]) & ~(np.isnan(rows[1:]) & np.isnan(rows[:-1]))
+    first = np.flatnonzero(np.concatenate([[True], differ.any(axis=1)]))
     return rows[first, : x.shape[1]], rows[first, x.shape[1] :], np.add.reduceat(weights[order], first)
 
 

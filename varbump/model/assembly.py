@@ -98,7 +98,7 @@ def build_network(
             DenseVariational(
                 units,
                 factory,
-                make_prior_fn,
+                make_prior_fn.after() if index and isinstance(make_prior_fn, Prior) else make_prior_fn,
                 kl_weight=kl_weight,
                 activation=None if is_last else _copy_of(activation),
                 estimator=estimator,

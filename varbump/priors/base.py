@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -112,6 +113,15 @@ class Prior(Configured):
         """
         del posterior
         return FixedPrior(self, self.scales(weights.factor), weights.dtype)
+
+    def after(self) -> Prior:
+        """Prior of the layer that follows; itself if all layers have the same."""
+        return self
+
+    def tied(self, sizes: Sequence[int]) -> Prior:
+        """Prior with one scale for each group of inputs, of these sizes; itself if it learns none for an input."""
+        del sizes
+        return self
 
     @classmethod
     def check_definition(cls) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from varbump.core.checks import check_count
 from varbump.core.keras import keras
 from varbump.core.registry import register_builtin
 from varbump.priors.base import Prior, WeightsOfLayer
@@ -45,13 +48,17 @@ class TrainableNormal(Prior):
     def make(self, weights: WeightsOfLayer, posterior: Any) -> LearnedScales | OptimalScales:
         """Make scales that follow q, or trainable scales if `posterior` is None."""
         blocks = self.blocks(weights.kernel_size, weights.bias_size, weights.num_inputs)
-        groups = Groups(blocks, weights.factor.astype(weights.dtype.as_numpy_dtype))
+        groups = Groups(blocks, weights.factor.astype(weights.dtype.as_numpy_dtype), self.inputs_of_groups())
         return LearnedScales(groups, self.scale) if posterior is None else OptimalScales(groups, posterior)
 
     def blocks(self, kernel_size: int, bias_size: int, num_inputs: int) -> list[tuple[int, int]]:
         """Numbers and sizes of the groups of weights that share a scale, in the order of the weights."""
         del num_inputs
         return [(1, kernel_size + bias_size)]
+
+    def inputs_of_groups(self) -> Sequence[int] | None:
+        """Sizes of groups of inputs that share a scale, for `blocks` that have them."""
+        return None
 
 
 @register_builtin("ARDNormal")
@@ -68,6 +75,14 @@ class ARDNormal(TrainableNormal):
     scale : float, default=1.0
         Initial value of the scales, if they are variables.
     fan_in : bool, default=False
+    groups : sequence of int, optional
+        Sizes of consecutive groups of inputs that share a scale, such as the indicators of the levels of one category;
+        by default each input has its own. In a network of `varbump.build_network` this is for the first layer.
+
+    Raises
+    ------
+    ValueError
+        If `groups` are not positive integers, or do not add up to the number of inputs.
 
     References
     ----------
@@ -76,17 +91,40 @@ class ARDNormal(TrainableNormal):
 
     short_name = "ard"
 
+    def __init__(self, *, scale: float = 1.0, fan_in: bool = False, groups: Sequence[int] | None = None) -> None:
+        super().__init__(scale=scale, fan_in=fan_in)
+        self.groups = None if groups is None else [check_count(size, "groups") for size in groups]
+
+    def after(self) -> ARDNormal:
+        """Prior of the layers behind the first, whose inputs are in no groups."""
+        return self if self.groups is None else self.from_config({**self.get_config(), "groups": None})
+
+    def tied(self, sizes: Sequence[int]) -> ARDNormal:
+        """Prior with one scale for each group of inputs of the first layer, unless there are groups already."""
+        if self.groups is not None or all(size == 1 for size in sizes):
+            return self
+        return self.from_config({**self.get_config(), "groups": list(sizes)})
+
     def blocks(self, kernel_size: int, bias_size: int, num_inputs: int) -> list[tuple[int, int]]:
-        """Groups: one for each row of the kernel and one for the bias."""
+        """Groups: one for each row of the kernel, or each group of rows, and one for the bias."""
         rows = num_inputs if kernel_size % num_inputs == 0 else 1  # a fan-in that was guessed may not divide it
-        return [(rows, kernel_size // rows), *([(1, bias_size)] if bias_size else [])]
+        units = kernel_size // rows
+        if self.groups is not None and sum(self.groups) != rows:
+            raise ValueError(f"groups must add up to the {rows:,} inputs of the layer, got {sum(self.groups):,}")
+        sizes = [1] * rows if self.groups is None else self.groups
+        runs = [(len(list(run)), size * units) for size, run in groupby(sizes)]
+        return [*runs, *([(1, bias_size)] if bias_size else [])]
+
+    def inputs_of_groups(self) -> Sequence[int] | None:
+        """Sizes of the groups of inputs, if they are not all 1."""
+        return self.groups
 
 
 class Groups:
     """Consecutive groups of weights that share a scale, and the fixed factor of each weight."""
 
-    def __init__(self, blocks: list[tuple[int, int]], factor: np.ndarray) -> None:
-        self.blocks, self.factor = blocks, factor
+    def __init__(self, blocks: list[tuple[int, int]], factor: np.ndarray, inputs: Sequence[int] | None = None) -> None:
+        self.blocks, self.factor, self._inputs = blocks, factor, inputs
         self.count = sum(count for count, _ in blocks)
 
     def means(self, moments: tf.Tensor) -> tf.Tensor:
@@ -104,6 +142,8 @@ class Groups:
 
     def by_input(self, scales: Any) -> np.ndarray | None:
         """Scale of each input (D,), where there is one for each."""
+        if self._inputs is not None:
+            return np.repeat(np.asarray(scales)[: len(self._inputs)], self._inputs)
         count, _ = self.blocks[0]
         return np.asarray(scales)[:count] if len(self.blocks) > 1 or count > 1 else None
 

@@ -18,6 +18,13 @@ from varbump.model.assembly import build_network
 from varbump.saving.allowed import Refused, built, table_for
 from varbump.saving.networks import MAX_LAYERS
 from varbump.saving.shapes import Shape, activation_shapes, whole_number
+from varbump.saving.tables import (
+    encoder_arrays,
+    encoder_configuration,
+    encoder_shapes,
+    make_encoder,
+    plain_encoder,
+)
 from varbump.saving.values import (
     decode_value,
     encode_value,
@@ -66,6 +73,7 @@ def regressor_configuration(regressor: VariationalRegressor) -> dict[str, Any]:
         "likelihoods": [encoded_likelihood(likelihood) for likelihood in trained["likelihoods"]],
         "history": history_configuration(trained["history"]),
         "feature_names": None if names is None else [str(name) for name in names],
+        "table": encoder_configuration(state["encoder_"]),
         "rows_seen": [encode_value(state[f"{name}_"].n_samples_seen_, name) for name in SCALERS],
         "n_iter": int(state["n_iter_"]),
         "draw_seed": int(state["_draw_seed"]),
@@ -75,7 +83,7 @@ def regressor_configuration(regressor: VariationalRegressor) -> dict[str, Any]:
 
 
 def regressor_arrays(regressor: VariationalRegressor) -> dict[str, np.ndarray]:
-    """Arrays: values of the members, weights of the likelihoods, scalers, history and noise."""
+    """Arrays: values of the members, weights of the likelihoods, scalers, encoder, history and noise."""
     trained = regressor._trained.__getstate__()
     arrays = {f"members/{index}": value for index, value in enumerate(trained["values"])}
     arrays |= likelihood_weights(trained["arguments"]["likelihood"], "likelihood")
@@ -84,6 +92,7 @@ def regressor_arrays(regressor: VariationalRegressor) -> dict[str, np.ndarray]:
     for name in SCALERS:
         scaler = getattr(regressor, f"{name}_")
         arrays |= {f"{name}/{moment.strip('_')}": np.asarray(getattr(scaler, moment), float) for moment in MOMENTS}
+    arrays |= encoder_arrays(regressor.encoder_)
     return {**arrays, **history_arrays(trained["history"]), "noise_std": np.asarray(regressor.noise_std_, float)}
 
 
@@ -105,6 +114,9 @@ def regressor_shapes(configuration: dict[str, Any], declared: Mapping[str, Any])
     for name, size in SCALERS.items():
         count = whole_number(arguments, size, f"the argument {size}")
         shapes |= {f"{name}/{moment.strip('_')}": (count,) for moment in MOMENTS}
+    if "table" in configuration:
+        num_inputs = whole_number(arguments, "num_features", "the argument num_features")
+        shapes |= encoder_shapes(configuration["table"], num_inputs)
     single = configuration.get("single_target") is True
     if single and num_targets != 1:
         raise Refused(f"it has {num_targets} targets, but says that it has a single one")
@@ -215,14 +227,19 @@ def _attributes(archive: Any) -> dict[str, Any]:
         f"{name}_": _scaler(archive, name, decode_value(rows, f"{name}, rows"))
         for name, rows in zip(SCALERS, seen, strict=True)
     }
-    num_features = len(scalers["x_scaler_"].mean_)
-    names = configuration.get("feature_names")
+    x_scaler, names = scalers["x_scaler_"], configuration.get("feature_names")
+    if "table" in configuration:
+        encoder = make_encoder(configuration["table"], archive.array)
+        num_features = len(encoder.source)
+    else:
+        num_features = len(x_scaler.mean_)
     if names is not None:
         if not isinstance(names, list) or len(names) != num_features or not all(isinstance(n, str) for n in names):
             raise Refused(f"its feature names must be a list of {num_features} words")
         scalers["feature_names_in_"] = np.array(names, dtype=object)
     return {
         **scalers,
+        "encoder_": encoder if "table" in configuration else plain_encoder(names, x_scaler),
         "n_features_in_": num_features,
         "n_iter_": whole_number(configuration, "n_iter", "the regressor", 0),
         "_draw_seed": whole_number(configuration, "draw_seed", "the regressor", 0),
