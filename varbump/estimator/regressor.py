@@ -22,25 +22,19 @@ from varbump.core.interrupts import uninterrupted
 from varbump.core.numeric import refuse_no_numbers
 from varbump.core.random import generator
 from varbump.diagnostics import ParameterReport, parameter_report
+from varbump.estimator.candidates import AUTO, EMBEDDINGS, candidates
+from varbump.estimator.forest import ForestEmbedding
+from varbump.estimator.report import hint_for
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged, name_column
-from varbump.estimator.settings import (
-    ACTIVATIONS,
-    ShortNames,
-    architecture,
-    auto_batch_size,
-    auto_max_iter,
-    likelihood_of,
-    make_likelihood,
-)
-from varbump.estimator.state import TrainedEnsemble
-from varbump.inference.ensemble.fitting import fit_ensemble
+from varbump.estimator.settings import ACTIVATIONS, ShortNames, likelihood_of
+from varbump.estimator.training import Rows, embedded, train, train_pool
 from varbump.likelihoods import Likelihood
 from varbump.likelihoods.checks import check_likelihood, standardises
-from varbump.model.assembly import build_network
 from varbump.posteriors import PosteriorFactory
 from varbump.predict.distribution import PredictiveDistribution
 from varbump.predict.draws import Draws
 from varbump.predict.functions import predict_f
+from varbump.predict.pool import PooledPredictive
 from varbump.predict.predictive import Predictive
 from varbump.priors import Prior
 
@@ -59,21 +53,26 @@ KINDS = ("total", "epistemic")
 
 LARGEST_SEED = 2**31 - 1
 
+MOST_NOISE_ROWS = 2_048
+"""Training rows over which the noise of a pool is averaged, evenly spaced among the sorted ones."""
+
 
 class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
-    r"""Regression with a small ensemble of variational networks, as a scikit-learn estimator.
+    r"""Regression with small ensembles of variational networks, as a scikit-learn estimator.
 
     Each member minimises :math:`-\mathrm{ELBO} / N` of a Bayesian network on standardised X and y; predictions pool
     draws of the weights from all members, and are in the units of y. The defaults are meant for tables of a few hundred
-    to some ten thousand rows.
+    to some ten thousand rows, and need no setting: several ensembles, which differ in depth, noise and inputs, are
+    trained and pooled, each with the weight that it earns on rows that its members have left out. `stacking_` says
+    what was chosen, and by how much.
 
     A fit depends only on the weighted set of rows: their order does not matter, a row of weight 3 is equivalent to
     three equal rows and one of weight 0 to none. The prediction for a row does not depend on the other rows passed.
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default=(50,)
-        Units of each hidden layer; ``()`` is Bayesian linear regression.
+    hidden_layer_sizes : "auto", int or sequence of int, default="auto"
+        Units of each hidden layer; ``()`` is Bayesian linear regression. "auto" tries one and two layers of 50.
     activation : str or callable, default="relu"
         "relu", "tanh", "gelu", "elu", "selu", "sigmoid", "softplus", "swish", "linear", "bump" or "gaussian_bump".
     posterior : {"mean_field", "low_rank", "full_covariance", "joint"} or PosteriorFactory, default="mean_field"
@@ -81,15 +80,22 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
     prior : {"ard", "normal", "laplace", "scale_mixture", "trainable"} or Prior, default="ard"
         p(w), see `varbump.priors`; or the `short_name` of a registered one of your own. "ard" learns a scale for each
         input, its relevance.
-    likelihood : str or likelihood, default="normal"
+    likelihood : str or likelihood, default="auto"
         Distribution of y given the function. "normal" has noise with one learned sd, "heteroscedastic" with an sd that
-        depends on X, "student_t" with heavy tails; "poisson" and "negative_binomial" are for counts, "gamma" and
-        "log_normal" for positive y, "censored_normal" for y with limits; or the `short_name` of a registered one of
-        your own. An instance is copied as it is, with scales in sds of y if y is standardised.
+        depends on X, "student_t" with heavy tails; "auto" tries these three. "poisson" and "negative_binomial" are for
+        counts, "gamma" and "log_normal" for positive y, "censored_normal" for y with limits; "auto" elsewhere then
+        stands for one layer of 50 and no embedding. Or the `short_name` of a registered one of your own. An instance
+        is copied as it is, with scales in sds of y if y is standardised.
+    embedding : {"auto", "forest"} or None, default="auto"
+        What networks see of a row besides its features. "forest" adds two columns for each target, of a forest of
+        randomised trees: the mean of their predictions, and the log of their spread; training rows are predicted by
+        trees that have not seen them. It helps where y has steps, or few similar rows say most. "auto" tries both.
     n_members : int, default=4
-        Networks in the ensemble, trained together from different initial values.
+        Networks in an ensemble, trained together from different initial values. If there are several candidates, each
+        member leaves out a tenth of the rows, at most 500, others than the other members.
     max_iter : int, default=None
-        Passes over the rows (epochs). None chooses it for about 20,000 steps.
+        Passes over the rows (epochs). None chooses it for about 20,000 steps; if there are several
+        candidates, 30,000 for the one with two hidden layers, and 12,000 for each of the others.
     batch_size : int or "auto", default="auto"
         Rows per step; "auto" is 64, and up to 256 for many rows.
     learning_rate : float, default=0.01
@@ -117,15 +123,21 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
     n_iter_ : int
         Number of epochs.
     history_ : History
-        Loss, nll and KL of every epoch, of standardised y, averaged over members.
+        Loss, nll and KL of every epoch, of standardised y, averaged over members; of the heaviest candidate.
     noise_std_ : float or ndarray (Q,)
         Standard deviation of y given the function, units of y, root mean square over members and, where it depends on
-        X, over the training rows.
+        X, over the training rows. With several candidates, over all of them and up to 2,048 training rows.
+    stacking_ : StackingReport or None
+        Candidates, their weights, and how well they predict rows that they have not seen; prints as a table. None if
+        the parameters leave nothing to choose. It has a hint if y looks like counts or is positive and skewed.
+    embedding_ : ForestEmbedding or None
+        Columns that the networks see beside the features; None if no candidate takes any.
     network_ : tf_keras.Model
-        The first member, a map of standardised X to standardised y.
+        The first member of the heaviest candidate, a map of standardised X, with the columns of `embedding_` beside
+        it, to standardised y.
     ensemble_ : Ensemble
-        All members, maps of standardised X to standardised y. `varbump.predict_f`, `varbump.predict_y` and
-        `varbump.predict_bands` take the regressor itself, with X and y in their own units.
+        All members of the heaviest candidate, as `network_`. `varbump.predict_f`, `varbump.predict_y` and
+        `varbump.predict_bands` take the regressor itself, with X and y in their own units, and pool all candidates.
     likelihood_ : likelihood
         That of the first member, for standardised y.
     parameter_report_ : ParameterReport
@@ -145,24 +157,27 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
     References
     ----------
     Blundell, Cornebise, Kavukcuoglu and Wierstra (2015), "Weight Uncertainty in Neural Networks". Lakshminarayanan,
-    Pritzel and Blundell (2017), "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles".
+    Pritzel and Blundell (2017), "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles". Yao,
+    Vehtari, Simpson and Gelman (2018), "Using Stacking to Average Bayesian Predictive Distributions".
 
     Examples
     --------
     >>> import numpy as np
     >>> import varbump as vb
     >>> X = np.linspace(-1, 1, 40)[:, None]
-    >>> model = vb.VariationalRegressor(max_iter=2, random_state=0).fit(X, X[:, 0] ** 2)
+    >>> quick = {"likelihood": "normal", "embedding": None, "max_iter": 2}  # leave them out for a real fit
+    >>> model = vb.VariationalRegressor((50,), **quick, random_state=0).fit(X, X[:, 0] ** 2)
     >>> mean, std = model.predict(X, return_std=True)
     >>> lower, upper = model.predict_interval(X, coverage=0.9).T
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": [StrOptions({AUTO}), "array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(ACTIVATIONS), callable],
         "posterior": [ShortNames(PosteriorFactory), PosteriorFactory],
         "prior": [ShortNames(Prior), Prior],
-        "likelihood": [ShortNames(Likelihood), Likelihood],
+        "likelihood": [StrOptions({AUTO}), ShortNames(Likelihood), Likelihood],
+        "embedding": [StrOptions(EMBEDDINGS), None],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [None, Interval(Integral, 1, None, closed="left")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -178,12 +193,13 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (50,),
+        hidden_layer_sizes: Any = "auto",
         *,
         activation: str | Callable[..., Any] = "relu",
         posterior: Any = "mean_field",
         prior: Any = "ard",
-        likelihood: Any = "normal",
+        likelihood: Any = "auto",
+        embedding: str | None = "auto",
         n_members: int = 4,
         max_iter: int | None = None,
         batch_size: int | str = "auto",
@@ -201,6 +217,7 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         self.posterior = posterior
         self.prior = prior
         self.likelihood = likelihood
+        self.embedding = embedding
         self.n_members = n_members
         self.max_iter = max_iter
         self.batch_size = batch_size
@@ -244,12 +261,14 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         weights, targets = check_weights(sample_weight, len(X)), check_targets(y)
         check_range(X, "X")
         check_range(targets, "y")
-        likelihood = likelihood_of(self.likelihood)
+        parameters = self.get_params(deep=False)
+        chosen = candidates(parameters)
+        likelihood = likelihood_of(chosen[0].likelihood)
         check_likelihood(likelihood)
         likelihood.check_observations(targets)
         X, targets, weights = merged(X, targets, weights)
         random_state = check_random_state(self.random_state)
-        seed, draw_seed, split_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(3))
+        seed, draw_seed, split_seed, forest_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(4))
         x_scaler = StandardScaler().fit(X, sample_weight=weights)
         y_scaler = StandardScaler().fit(targets, sample_weight=weights)
         if not standardises(likelihood):  # counts have no other units
@@ -258,38 +277,29 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
             y_scaler.var_, y_scaler.scale_ = np.ones(num_targets), np.ones(num_targets)
         x, z = x_scaler.transform(X), y_scaler.transform(targets)
 
-        arguments = architecture(
-            x.shape[1], z.shape[1], make_likelihood(self.likelihood, z), self.get_params(deep=False), seed
-        )
-        rows, validation = self._split(x, z, weights, split_seed)
-        batch_size = auto_batch_size(len(rows[0])) if self.batch_size == "auto" else int(self.batch_size)
-        max_iter = auto_max_iter(len(rows[0]), batch_size) if self.max_iter is None else int(self.max_iter)
-        network = build_network(**arguments)
-        ensemble = fit_ensemble(
-            network,
-            arguments["likelihood"],
-            rows[0],
-            rows[1],
-            num_members=int(self.n_members),
-            sample_weight=None if (rows[2] == 1.0).all() else rows[2],
-            epochs=max_iter,
-            batch_size=batch_size,
-            learning_rate=float(self.learning_rate),
-            kl_warmup=float(self.kl_warmup),
-            validation_data=validation,
-            patience=int(self.n_iter_no_change) if self.early_stopping else None,
-            seed=seed,
-            verbose=int(self.verbose),
-        )
+        embedding, all_columns = None, x
+        if any(candidate.embedding for candidate in chosen):
+            embedding, columns = ForestEmbedding.grown(x, z, weights, forest_seed)
+            all_columns = np.concatenate([x, columns], axis=1)
+        rows = self._split(all_columns, z, weights, split_seed)
+        pool, report = None, None
+        if len(chosen) == 1:
+            trained = train(chosen[0], rows, z, parameters, seed)
+        else:
+            log_unit = float(np.log(y_scaler.scale_).sum())
+            pool, report = train_pool(chosen, x.shape[1], rows, z, parameters, log_unit, hint_for(targets), seed)
+            trained = pool.trained[0]
+        ensemble = trained.ensemble
         with uninterrupted():  # what belongs together changes together
-            self._trained = TrainedEnsemble(arguments, ensemble)
+            self._trained, self._pool = trained, pool
+            self.embedding_, self.stacking_ = embedding, report
             self.x_scaler_, self.y_scaler_ = x_scaler, y_scaler
             self._draw_seed, self._single_target = draw_seed, np.ndim(y) == 1
-            self.ensemble_, self.network_, self.likelihood_ = ensemble, network, self._trained.likelihoods[0]
+            self.ensemble_, self.network_, self.likelihood_ = ensemble, ensemble.network, self._trained.likelihoods[0]
             self.history_ = ensemble.history
             self.n_iter_ = len(ensemble.history.epoch)
-            self.parameter_report_ = self._report(len(rows[0]))
-            self.noise_std_ = self._noise_std(x, weights)
+            self.parameter_report_ = self._report(len(rows.x))
+            self.noise_std_ = self._noise_std(all_columns, weights)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -460,9 +470,9 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         return self._predictive().log_density(x, z) - np.log(scale).sum()
 
     def _inputs(self, X: Any) -> np.ndarray:
-        """Standardised features (N, D)."""
+        """Standardised features (N, D), with the columns of the embedding beside them."""
         check_is_fitted(self, "network_")
-        return self.x_scaler_.transform(self._validated(X, reset=False))
+        return embedded(self.x_scaler_.transform(self._validated(X, reset=False)), self.embedding_)
 
     def _validated(self, X: Any, *y: Any, **options: Any) -> Any:
         """Validate X and y with scikit-learn, as float64; errors name the column of X at fault."""
@@ -480,10 +490,14 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
 
     def _predictive(self, num_draws: int | None = None, seed: int | None = None) -> Predictive:
         check_is_fitted(self, "network_")
+        seed = self._draw_seed if seed is None else seed
         likelihoods = self._trained.likelihoods
+        if self._pool is not None:
+            num_draws = check_draws(self.n_draws, "n_draws", 2) if num_draws is None else num_draws
+            return PooledPredictive(self._pool.pool(), num_draws, seed)
         if num_draws is None:  # equally many of each member
             num_draws = -(-check_draws(self.n_draws, "n_draws", 2) // len(likelihoods)) * len(likelihoods)
-        return Predictive(self.ensemble_, likelihoods[:num_draws], num_draws, self._draw_seed if seed is None else seed)
+        return Predictive(self.ensemble_, likelihoods[:num_draws], num_draws, seed)
 
     def _predictive_of(self, X: Any) -> tuple[Predictive, np.ndarray, np.ndarray, np.ndarray]:
         """Return the predictive distribution of standardised y, its inputs, and shift and unit of y."""
@@ -498,28 +512,36 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
     def _shaped(self, values: np.ndarray) -> np.ndarray:
         return values[:, 0] if self._single_target else values
 
-    def _split(
-        self, x: np.ndarray, z: np.ndarray, weights: np.ndarray, seed: int
-    ) -> tuple[list[np.ndarray], tuple[np.ndarray, np.ndarray] | None]:
+    def _split(self, x: np.ndarray, z: np.ndarray, weights: np.ndarray, seed: int) -> Rows:
         """Split into rows for training, with their weights, and rows for early stopping."""
         if not self.early_stopping:
-            return [x, z, weights], None
+            return Rows(x, z, weights, None)
         parts = train_test_split(x, z, weights, test_size=self.validation_fraction, random_state=seed)
-        return parts[::2], (parts[1], parts[3])
+        return Rows(parts[0], parts[2], parts[4], (parts[1], parts[3]))
 
     def _report(self, num_data: int) -> ParameterReport:
         """Report on the first member; the relevance of a constant column is 0, whatever scale its weights have."""
         report = parameter_report(self.network_, num_data=num_data)
         if report.relevance is None:
             return report
-        relevance = np.where(self.x_scaler_.var_ == 0.0, 0.0, report.relevance)
-        names = getattr(self, "feature_names_in_", None)
+        relevance = np.array(report.relevance)
+        relevance[: self.n_features_in_][self.x_scaler_.var_ == 0.0] = 0.0
+        if self._pool is not None:
+            relevance[self._pool.inputs[0] == 0.0] = 0.0
+        names: Any = getattr(self, "feature_names_in_", None)
+        if self.embedding_ is not None:
+            names = [f"x{index}" for index in range(self.n_features_in_)] if names is None else names
+            targets = range(len(self.y_scaler_.scale_))
+            names = [*names, *(f"forest, {what} of y{q}" for what in ("mean", "spread") for q in targets)]
         return replace(report, relevance=relevance, input_names=None if names is None else tuple(map(str, names)))
 
     def _noise_std(self, x: np.ndarray, weights: np.ndarray) -> Any:
         """Return the root mean square sd of the noise, units of y."""
         likelihoods = self._trained.likelihoods
-        if likelihoods[0].scale_varies or likelihoods[0].noise() is None:
+        if self._pool is not None:
+            step = -(-len(x) // MOST_NOISE_ROWS)
+            x, weights = x[::step], weights[::step]
+        if self._pool is not None or likelihoods[0].scale_varies or likelihoods[0].noise() is None:
             squares = [
                 np.mean(mixture.scale[:, : len(weights[rows])] ** 2, axis=0)
                 for rows, mixture in self._predictive().blocks(x)
