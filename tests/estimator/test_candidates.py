@@ -40,7 +40,7 @@ def test_noise_without_a_fixed_shape_is_not_pooled(likelihood):
 
 
 def test_names():
-    assert [one.name for one in TABLE][::3] == ["50-50, normal", "50, student_t, forest"]
+    assert [one.name for one in TABLE][::2] == ["50-50, normal", "50, heteroscedastic, forest"]
     assert Candidate((), vb.likelihoods.StudentT(), None).name == "linear, StudentT"
 
 

@@ -38,7 +38,7 @@ def parts(model, rows):
 
 
 def test_the_report_has_all_candidates(model):
-    assert len(model.stacking_.names) == 4
+    assert len(model.stacking_.names) == 3
     assert model.stacking_.weights.sum() == pytest.approx(1.0)
     assert sorted(model._pool.weights) == sorted(weight for weight in model.stacking_.weights if weight)
     assert len(model.stacking_.pooled) == 24
@@ -146,14 +146,15 @@ def test_a_candidate_that_fails_is_left_out(monkeypatch):
     original = training.train
     monkeypatch.setattr(training, "train", failing)
     fitted = vb.VariationalRegressor(**OPTIONS).fit(X, Y)
-    assert fitted.stacking_.names == ("50-50, normal", "50, student_t, forest")
+    assert fitted.stacking_.names == ("50-50, normal",)
+    assert np.isfinite(fitted.predict(NEW)).all()
     with pytest.raises(NonFiniteLossError):
         vb.VariationalRegressor(**OPTIONS, likelihood="heteroscedastic").fit(X, Y)
 
 
-def test_few_rows_are_not_held_out(monkeypatch):
+def test_few_rows_are_not_held_out():
     few = vb.VariationalRegressor(**OPTIONS).fit(X[: choice.FEWEST_ROWS - 1], Y[: choice.FEWEST_ROWS - 1])
-    np.testing.assert_allclose(few.stacking_.weights, 0.25)
+    np.testing.assert_allclose(few.stacking_.weights, 1.0 / 3.0)
     assert np.isfinite(few.predict(NEW)).all()
 
 

@@ -35,7 +35,7 @@ class Candidate(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name in reports, such as "50-50, normal" or "50, student_t, forest"."""
+        """Name in reports, such as "50-50, normal" or "50, heteroscedastic, forest"."""
         sizes = self.hidden_layer_sizes
         units = "-".join(map(str, sizes)) if isinstance(sizes, (tuple, list)) else str(sizes)
         kind = self.likelihood if isinstance(self.likelihood, str) else type(self.likelihood).__name__
@@ -46,10 +46,11 @@ TABLE = (
     Candidate((50, 50), "normal", None, 30_000),
     Candidate((50,), "heteroscedastic", None, 12_000),
     Candidate((50,), "heteroscedastic", "forest", 12_000),
-    Candidate((50,), "student_t", "forest", 12_000),
 )
 """What a table may need: a smooth function of several features at once, found by depth, and the more exactly the
-longer it is trained; noise that varies; steps and small groups of similar rows, found by trees; and outliers."""
+longer it is trained; noise that varies; steps and small groups of similar rows, found by trees. Student's t noise with
+the forest adds nothing on five of six small tables and 0.02 nats on a large one, and its exponential has no mean,
+which whoever fits the log of y asks for; the pool has heavier tails than any of its normals."""
 
 PLAIN = Candidate((50,), "normal", None)
 """What "auto" means where nothing can be pooled."""

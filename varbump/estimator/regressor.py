@@ -82,10 +82,10 @@ class VariationalRegressor(SeveralTargets, RegressorMixin, BaseEstimator):
         input, its relevance.
     likelihood : str or likelihood, default="auto"
         Distribution of y given the function. "normal" has noise with one learned sd, "heteroscedastic" with an sd that
-        depends on X, "student_t" with heavy tails; "auto" tries these three. "poisson" and "negative_binomial" are for
-        counts, "gamma" and "log_normal" for positive y, "censored_normal" for y with limits; "auto" elsewhere then
-        stands for one layer of 50 and no embedding. Or the `short_name` of a registered one of your own. An instance
-        is copied as it is, with scales in sds of y if y is standardised.
+        depends on X; "auto" tries these two. "student_t" has heavy tails; "poisson" and "negative_binomial" are for
+        counts, "gamma" and "log_normal" for positive y, "censored_normal" for y with limits; with the last five, "auto"
+        elsewhere stands for one layer of 50 and no embedding. Or the `short_name` of a registered one of your own. An
+        instance is copied as it is, with scales in sds of y if y is standardised.
     embedding : {"auto", "forest"} or None, default="auto"
         What networks see of a row besides its features. "forest" adds two columns for each target, of a forest of
         randomised trees: the mean of their predictions, and the log of their spread; training rows are predicted by
