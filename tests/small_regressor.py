@@ -4,7 +4,15 @@ import numpy as np
 
 import varbump as vb
 
-OPTIONS = {"hidden_layer_sizes": (3,), "max_iter": 2, "n_members": 2, "n_draws": 4, "random_state": 0}
+OPTIONS = {
+    "hidden_layer_sizes": (3,),
+    "likelihood": "normal",
+    "embedding": None,
+    "max_iter": 2,
+    "n_members": 2,
+    "n_draws": 4,
+    "random_state": 0,
+}
 
 
 def positive_table(num_rows=40, seed=0):

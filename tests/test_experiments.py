@@ -54,7 +54,7 @@ SAYS = {
     "kl_warmup": ["No tables: --data is None", "| cubic-200 | N(0, 1) |", "Held-out RMSE", "Table: "],
     "noise": ["heteroscedastic", "beta-NLL", "faithful", "Student t", "the truth", "Table: ", "out.png"],
     "truth": ["mean field", "4 joints", "two clusters: R-hat of f", "Lambda_ii^(-1/2)", "Table: ", "out.png"],
-    "tables": ["made: 60 rows, 2 features", "Variational", "Linear", "BayesianRidge", "Gaussian", "Forest", "out.md"],
+    "tables": ["made: 60 rows, 2 features", "Variational", "BayesianRidge", "Gaussian", "Forest", "Boosting", "out.md"],
     "diagnose": ["behind a condition", "Unsafe tf.where", "Dead relu", "Dead bump", "at the prior", "weights.png"],
     "nan_loss": ["38,589", "38,130", "scale floor", "out.png"],
 }

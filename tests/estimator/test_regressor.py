@@ -20,7 +20,15 @@ import varbump as vb
 from varbump.estimator.rows import check_weights, merged, spacing
 from varbump.predict.predictive import BLOCK
 
-SMALL = {"hidden_layer_sizes": (8,), "n_members": 2, "max_iter": 40, "batch_size": 16, "n_draws": 20}
+SMALL = {
+    "hidden_layer_sizes": (8,),
+    "likelihood": "normal",
+    "embedding": None,
+    "n_members": 2,
+    "max_iter": 40,
+    "batch_size": 16,
+    "n_draws": 20,
+}
 
 FAST_CHECKS = [
     "check_methods_subset_invariance",
@@ -275,7 +283,7 @@ def test_a_fit_that_fails_leaves_the_one_before(data, model, monkeypatch):
     def fail(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("varbump.estimator.regressor.fit_ensemble", fail)
+    monkeypatch.setattr("varbump.estimator.training.fit_ensemble", fail)
     with pytest.raises(KeyboardInterrupt):
         refitted.fit(10.0 * X, 1e6 + y)
     np.testing.assert_array_equal(refitted.predict(X), model.predict(X))
@@ -335,7 +343,9 @@ def test_noise_of_a_ten_thousandth_is_recovered(likelihood):
     X = generator.normal(size=(150, 2))
     y = X @ [1.0, -0.5]
     y += 1e-4 * y.std() * generator.normal(size=150)
-    model = vb.VariationalRegressor((), likelihood=likelihood, n_members=1, max_iter=15_000, random_state=0).fit(X, y)
+    model = vb.VariationalRegressor(
+        (), likelihood=likelihood, embedding=None, n_members=1, max_iter=15_000, random_state=0
+    ).fit(X, y)
     # 150 residuals know their sd to within 6 %; a t with 4 degrees of freedom has a larger sd for the same residuals
     expected = 1e-4 * y.std() * (1.0 if likelihood == "normal" else 1.15)
     assert model.noise_std_ == pytest.approx(expected, rel=0.2)
@@ -346,7 +356,7 @@ def test_noise_of_a_ten_thousandth_is_recovered(likelihood):
 def test_data_without_noise_stay_finite(likelihood):
     X = np.repeat(np.linspace(-1.0, 1.0, 40), 2)[:, None]
     y = 3.0 * X[:, 0] + 1.0
-    model = vb.VariationalRegressor((), likelihood=likelihood, n_members=2, random_state=0).fit(X, y)
+    model = vb.VariationalRegressor((), likelihood=likelihood, embedding=None, n_members=2, random_state=0).fit(X, y)
     mean, std = model.predict(X, return_std=True)
     assert np.isfinite(model.history_.history["loss"]).all()
     np.testing.assert_allclose(mean, y, atol=0.01)

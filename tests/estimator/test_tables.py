@@ -8,7 +8,8 @@ import pytest
 
 import varbump as vb
 
-TINY = {"hidden_layer_sizes": (), "n_members": 1, "max_iter": 1, "n_draws": 10, "random_state": 0}
+ALONE = {"likelihood": "normal", "embedding": None}
+TINY = {**ALONE, "hidden_layer_sizes": (), "n_members": 1, "max_iter": 1, "n_draws": 10, "random_state": 0}
 
 EFFECTS = {"red": 2.0, "green": -2.0, "blue": 1.0, "white": -1.0}
 
@@ -116,7 +117,9 @@ def test_a_fit_is_a_function_of_the_weighted_set():
 def test_unseen_levels_get_the_mean_of_levels_and_a_wider_band(prior):
     frame, y = table(400)
     frame = frame[["size", "colour"]]
-    model = vb.VariationalRegressor(n_members=2, max_iter=300, prior=prior, random_state=0).fit(frame, y)
+    model = vb.VariationalRegressor((50,), **ALONE, n_members=2, max_iter=300, prior=prior, random_state=0).fit(
+        frame, y
+    )
     rows = pd.DataFrame({"size": 0.0, "colour": [*EFFECTS, "black", None]})
     sds = np.diff(model.predict_interval(rows, coverage=0.68, kind="epistemic"))[:, 0] / 2.0
     mean = model.predict(rows)
@@ -134,7 +137,7 @@ def test_unseen_levels_get_the_mean_of_levels_and_a_wider_band(prior):
 def test_a_scale_that_depends_on_x_is_told_of_missing_cells():
     frame, y = table(60)
     for likelihood, told in (("normal", False), ("heteroscedastic", True)):
-        model = vb.VariationalRegressor(**TINY, likelihood=likelihood).fit(frame[["size", "colour"]], y)
+        model = vb.VariationalRegressor(**{**TINY, "likelihood": likelihood}).fit(frame[["size", "colour"]], y)
         assert ("size_missing" in model.get_feature_names_out()) == told
 
 
@@ -171,9 +174,22 @@ def test_expected_values_beat_means_where_columns_are_correlated():
     y = X.sum(axis=1) + 0.1 * generator.normal(size=400)
     gone = np.where(generator.random(X.shape) < 0.2, np.nan, X)
     filled = np.where(np.isnan(gone), np.nanmean(gone[:300], axis=0), gone)
-    options = {"n_members": 1, "max_iter": 300, "random_state": 0}
+    options = {**ALONE, "hidden_layer_sizes": (50,), "n_members": 1, "max_iter": 300, "random_state": 0}
     ours, other = (
         vb.VariationalRegressor(**options).fit(each[:300], y[:300]).log_predictive_density(each[300:], y[300:]).mean()
         for each in (gone, filled)
     )
     assert ours > other + 0.3
+
+
+@pytest.mark.slow
+def test_a_pool_takes_tables(tiny):
+    frame, y, _ = tiny
+    model = vb.VariationalRegressor(max_iter=2, n_members=2, n_draws=20, random_state=0).fit(frame, y)
+    report = model.parameter_report_
+    names = [*frame.columns, "forest, mean of y0", "forest, spread of y0"]
+    assert list(report.input_names) == names
+    assert report.relevance.shape == (len(names),)
+    assert "size_missing" in model.get_feature_names_out()
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(model.predict(frame), again.predict(frame))

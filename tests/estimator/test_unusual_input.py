@@ -34,7 +34,9 @@ def fitted(x=X, y=Y, **options):
 
 def regressed(X=X, y=Y, **options):
     """Predictions after one epoch."""
-    model = vb.VariationalRegressor((), n_members=1, max_iter=1, n_draws=10, random_state=0)
+    model = vb.VariationalRegressor(
+        (), likelihood="normal", embedding=None, n_members=1, max_iter=1, n_draws=10, random_state=0
+    )
     mean, std = model.fit(X, y, **options).predict(X, return_std=True)
     assert np.isfinite(mean).all()
     assert (std > 0).all()
@@ -191,4 +193,4 @@ def test_the_regressor_refuses_with_a_sentence(case):
         return
     words = {"x": r"\bX\b|[Ff]ound array|features|samples|dim", "y": r"\by\b|samples|dim"}.get(argument, argument)
     with pytest.raises((TypeError, ValueError), match=words):  # some of them are scikit-learn's
-        vb.VariationalRegressor((), max_iter=1).fit(**{"X": X, "y": Y, **changed})
+        vb.VariationalRegressor((), likelihood="normal", embedding=None, max_iter=1).fit(**{"X": X, "y": Y, **changed})

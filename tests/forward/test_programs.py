@@ -356,7 +356,12 @@ def test_cross_validation_compiles_once_for_each_number_of_folds():
     generator = np.random.default_rng(0)
     features, target = generator.normal(size=(300, 3)), generator.normal(size=300)
     for folds in (3, 5, 10):
-        cross_val_score(vb.VariationalRegressor((4,), max_iter=2, random_state=0), features, target, cv=folds)
+        cross_val_score(
+            vb.VariationalRegressor((4,), likelihood="normal", embedding=None, max_iter=2, random_state=0),
+            features,
+            target,
+            cv=folds,
+        )
     assert kinds().count("train") == 3
 
 

@@ -159,3 +159,58 @@ def test_expectations_are_those_of_each_member():
     f = vb.predict_f(members, X[:3], num_draws=4, seed=0)
     expected = np.exp(f + 0.5 * np.square(own)[[0, 1, 0, 1], None, None])
     np.testing.assert_allclose(vb.predict_f(members, X[:3], likelihood=likelihood, num_draws=4, seed=0), expected, 1e-5)
+
+
+def test_members_may_have_weights_of_their_own():
+    """Of a batch with a column of weights for each member, each takes the gradient for its own column."""
+    network = vb.build_network(1, hidden_units=(3,), make_posterior_fn=vb.posteriors.MeanFieldNormal(), seed=0)
+    loss = NetworkLoss(network, vb.likelihoods.Normal(0.3), (1,))
+    weights = np.random.default_rng(0).dirichlet(np.ones(60), size=2).T.astype("float32")
+    values = [tf.repeat(tf.convert_to_tensor(v)[None], 2, 0) for v in loss.trainable]
+    fixed, noise = [tf.convert_to_tensor(v) for v in loss.fixed], tf.ones([loss.count_noise([60, 1])])
+
+    def gradient(row_weights):
+        batch = Batch(tf.constant(X), tf.constant(Y), tf.constant(row_weights))
+        return Members(loss, 2).gradient(values, [], fixed, batch, noise, tf.constant([1, 2]), 0.01).gradients
+
+    both, *each = gradient(weights), gradient(weights[:, 0]), gradient(weights[:, 1])
+    for index, of_column in enumerate(each):
+        for found, expected in zip(both, of_column, strict=True):
+            np.testing.assert_allclose(found[index], expected[index], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_row_of_weight_0_is_left_out_by_that_member_only():
+    weights = np.ones((60, 3))
+    weights[:20, 1] = 0.0
+    changed = Y.copy()
+    changed[:20] += 1.0
+    first, second = (
+        vb.fit_ensemble(
+            vb.build_network(1, hidden_units=(8,), make_posterior_fn=vb.posteriors.MeanFieldNormal(), seed=0),
+            vb.likelihoods.Normal(0.1),
+            X,
+            y,
+            num_members=3,
+            sample_weight=weights,
+            epochs=5,
+            batch_size=20,
+            seed=0,
+            verbose=0,
+        )
+        for y in (Y, changed)
+    )
+    for before, after in zip(first.values, second.values, strict=True):
+        np.testing.assert_array_equal(before[1], after[1])
+        assert not np.array_equal(before[0], after[0])
+
+
+@pytest.mark.parametrize("shape", [(60, 2), (60, 3, 1), (59, 3)])
+def test_weights_must_be_one_a_row_or_one_a_member(shape):
+    with pytest.raises(ValueError, match="sample_weight"):
+        fitted(sample_weight=np.ones(shape))
+
+
+def test_no_member_may_leave_out_all_rows():
+    with pytest.raises(ValueError, match="nor all zero"):
+        fitted(sample_weight=np.eye(60, 3)[:, [0, 1, 1]] * [[1.0, 1.0, 0.0]])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from small_regressor import small_regressor
 
 import varbump as vb
 from varbump.core import registry
@@ -104,7 +105,7 @@ def test_copies(likelihood):
 @pytest.mark.parametrize("likelihood", OWN, ids=lambda item: type(item).__name__)
 def test_the_regressor_takes_it(likelihood):
     x, y = table(likelihood)
-    model = vb.VariationalRegressor((3,), likelihood=likelihood, n_members=2, max_iter=2, n_draws=6, random_state=0)
+    model = small_regressor(likelihood=likelihood, n_draws=6)
     model.fit(x, y[:, 0])
     assert (model.y_scaler_.scale_ == 1.0).all() == is_discrete(likelihood)
     assert model.predict_interval(x).shape == (80, 2)

@@ -23,7 +23,7 @@ def test_half_precision_is_refused_by_one_sentence():
     plain = tf_keras.Sequential([tf_keras.layers.Dense(1, input_shape=(1,))])
     for call in (
         lambda: vb.build_network(1),
-        lambda: vb.VariationalRegressor(max_iter=1).fit(X, X[:, 0]),
+        lambda: vb.VariationalRegressor((50,), likelihood="normal", embedding=None, max_iter=1).fit(X, X[:, 0]),
         lambda: vb.fit(plain, NORMAL, X, X, epochs=1, verbose=0),
         lambda: vb.predict_f(plain, X, num_draws=2),
         lambda: vb.predict_bands(plain, X, num_draws=2),

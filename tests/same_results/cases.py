@@ -206,7 +206,7 @@ def regressor():
     x, y = table(60, 3)
     x, y, at = 10.0 * x + 3.0, 100.0 * y[:, 0] - 20.0, 10.0 * five_rows(3) + 3.0
     options = {"max_iter": 25, "batch_size": 30, "n_draws": 20, "random_state": 10}
-    model = vb.VariationalRegressor((8,), n_members=2, **options).fit(x, y)
+    model = vb.VariationalRegressor((8,), likelihood="normal", embedding=None, n_members=2, **options).fit(x, y)
     mean, std = model.predict(at, return_std=True)
     return {
         **history_of(model.history_),

@@ -174,7 +174,9 @@ def test_what_a_regressor_holds_must_agree(regressor, tmp_path):
 def test_targets_are_not_dropped(tmp_path):
     """A file of two targets that says it has one would predict the first only."""
     x = np.random.default_rng(0).normal(size=(40, 2))
-    model = vb.VariationalRegressor(hidden_layer_sizes=(3,), max_iter=2, n_members=1, n_draws=4, random_state=0)
+    model = vb.VariationalRegressor(
+        (3,), likelihood="normal", embedding=None, max_iter=2, n_members=1, n_draws=4, random_state=0
+    )
     path = tmp_path / "model.varbump"
     vb.save(model.fit(x, x), path)
     arrays = arrays_of(path)

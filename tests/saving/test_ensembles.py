@@ -54,6 +54,8 @@ def test_a_likelihood_beside_an_ensemble_is_refused(fitted, path):
 def regressor(**parameters):
     parameters = {
         "hidden_layer_sizes": (3,),
+        "likelihood": "normal",
+        "embedding": None,
         "max_iter": 2,
         "n_members": 2,
         "random_state": 0,

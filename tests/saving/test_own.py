@@ -9,6 +9,7 @@ import numpy as np
 import own_parts
 import pytest
 import tf_keras
+from small_regressor import small_regressor
 
 import varbump as vb
 from varbump.core import registry as core_registry
@@ -81,7 +82,7 @@ def test_an_ensemble(path):
     ids=["objects", "names"],
 )
 def test_a_regressor(path, options):
-    model = vb.VariationalRegressor((3,), max_iter=3, n_members=2, n_draws=4, random_state=0, **options)
+    model = small_regressor(max_iter=3, **options)
     model.fit(X, X[:, 0])
     expected = model.predict(X, return_std=True)
     vb.save(model, path)

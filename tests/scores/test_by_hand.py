@@ -39,7 +39,7 @@ def heteroscedastic_regressor():
     """A regressor in units of a table, standardised here by hand."""
     train, target = positive_table(40)
     model = vb.VariationalRegressor(
-        (4,), likelihood="heteroscedastic", n_members=2, n_draws=NUM_DRAWS, max_iter=30, random_state=0
+        (4,), likelihood="heteroscedastic", embedding=None, n_members=2, n_draws=NUM_DRAWS, max_iter=30, random_state=0
     ).fit(train, target)
     x, y = positive_table(30, seed=4)
     rows = (x - train.mean(axis=0)) / train.std(axis=0)

@@ -141,7 +141,9 @@ def test_an_estimator_is_scored_in_the_units_of_its_y():
     generator = np.random.default_rng(0)
     X = generator.normal(size=(60, 2)) * [1.0, 100.0]
     y = 1e4 + 500.0 * X[:, 0] + 50.0 * generator.normal(size=60)
-    model = vb.VariationalRegressor(hidden_layer_sizes=(), n_members=1, max_iter=5, n_draws=20, random_state=0)
+    model = vb.VariationalRegressor(
+        (), likelihood="normal", embedding=None, n_members=1, max_iter=5, n_draws=20, random_state=0
+    )
     model.fit(X, y)
     scores = vb.evaluate(model, X, y, levels=(0.5, 0.9))
     assert scores.rmse == pytest.approx(np.sqrt(np.mean((model.predict(X) - y) ** 2)))

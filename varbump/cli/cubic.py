@@ -45,6 +45,7 @@ def fit_cubic(seed: int, *, verbose: int) -> Drawn:
         "posterior": "full_covariance",
         "prior": "normal",
         "likelihood": "heteroscedastic",
+        "embedding": None,
         "max_iter": MAX_ITER,
         "random_state": seed,
         "verbose": verbose,

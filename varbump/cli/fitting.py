@@ -91,6 +91,7 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
     settings = {
         "hidden_layer_sizes": options["hidden"],
         "likelihood": options["likelihood"],
+        "embedding": None,
         "posterior": options["posterior"],
         "prior": options["prior"],
         "max_iter": options["max_iter"],

@@ -20,27 +20,21 @@ from varbump.core.estimator_tags import TablesAsTheyAre
 from varbump.core.interrupts import uninterrupted
 from varbump.core.random import generator
 from varbump.diagnostics import ParameterReport, parameter_report
+from varbump.estimator.candidates import AUTO, EMBEDDINGS, candidates
+from varbump.estimator.forest import ForestEmbedding
+from varbump.estimator.report import hint_for
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged
-from varbump.estimator.settings import (
-    ACTIVATIONS,
-    ShortNames,
-    architecture,
-    auto_batch_size,
-    auto_max_iter,
-    likelihood_of,
-    make_likelihood,
-)
-from varbump.estimator.state import TrainedEnsemble
+from varbump.estimator.settings import ACTIVATIONS, ShortNames, likelihood_of
 from varbump.estimator.table import fit_encoder
+from varbump.estimator.training import Rows, embedded, train, train_pool
 from varbump.estimator.validation import validated
-from varbump.inference.ensemble.fitting import fit_ensemble
 from varbump.likelihoods import Likelihood
 from varbump.likelihoods.checks import check_likelihood, standardises
-from varbump.model.assembly import build_network
 from varbump.posteriors import PosteriorFactory
 from varbump.predict.distribution import PredictiveDistribution
 from varbump.predict.draws import Draws
 from varbump.predict.functions import predict_f
+from varbump.predict.pool import PooledPredictive
 from varbump.predict.predictive import Predictive
 from varbump.priors import Prior
 
@@ -50,13 +44,18 @@ KINDS = ("total", "epistemic")
 
 LARGEST_SEED = 2**31 - 1
 
+MOST_NOISE_ROWS = 2_048
+"""Training rows over which the noise of a pool is averaged, evenly spaced among the sorted ones."""
+
 
 class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
-    r"""Regression with a small ensemble of variational networks, as a scikit-learn estimator.
+    r"""Regression with small ensembles of variational networks, as a scikit-learn estimator.
 
     Each member minimises :math:`-\mathrm{ELBO} / N` of a Bayesian network on standardised X and y; predictions pool
     draws of the weights from all members, and are in the units of y. The defaults are meant for tables of a few hundred
-    to some ten thousand rows.
+    to some ten thousand rows, and need no setting: several ensembles, which differ in depth, noise and inputs, are
+    trained and pooled, each with the weight that it earns on rows that its members have left out. `stacking_` says
+    what was chosen, and by how much.
 
     Columns need not be numbers. Text, categorical dtypes and `categorical_features` become categories, with an input
     for each level; levels that are not in the table of the fit get what the prior says of a level of this column, and a
@@ -69,8 +68,8 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default=(50,)
-        Units of each hidden layer; ``()`` is Bayesian linear regression.
+    hidden_layer_sizes : "auto", int or sequence of int, default="auto"
+        Units of each hidden layer; ``()`` is Bayesian linear regression. "auto" tries one and two layers of 50.
     activation : str or callable, default="relu"
         "relu", "tanh", "gelu", "elu", "selu", "sigmoid", "softplus", "swish", "linear", "bump" or "gaussian_bump".
     posterior : {"mean_field", "low_rank", "full_covariance", "joint"} or PosteriorFactory, default="mean_field"
@@ -78,19 +77,26 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
     prior : {"ard", "normal", "laplace", "scale_mixture", "trainable"} or Prior, default="ard"
         p(w), see `varbump.priors`; or the `short_name` of a registered one of your own. "ard" learns a scale for each
         input, its relevance.
-    likelihood : str or likelihood, default="normal"
+    likelihood : str or likelihood, default="auto"
         Distribution of y given the function. "normal" has noise with one learned sd, "heteroscedastic" with an sd that
-        depends on X, "student_t" with heavy tails; "poisson" and "negative_binomial" are for counts, "gamma" and
-        "log_normal" for positive y, "censored_normal" for y with limits; or the `short_name` of a registered one of
-        your own. An instance is copied as it is, with scales in sds of y if y is standardised.
+        depends on X; "auto" tries these two. "student_t" has heavy tails; "poisson" and "negative_binomial" are for
+        counts, "gamma" and "log_normal" for positive y, "censored_normal" for y with limits; with the last five, "auto"
+        elsewhere stands for one layer of 50 and no embedding. Or the `short_name` of a registered one of your own. An
+        instance is copied as it is, with scales in sds of y if y is standardised.
+    embedding : {"auto", "forest"} or None, default="auto"
+        What networks see of a row besides its features. "forest" adds two columns for each target, of a forest of
+        randomised trees: the mean of their predictions, and the log of their spread; training rows are predicted by
+        trees that have not seen them. It helps where y has steps, or few similar rows say most. "auto" tries both.
     categorical_features : None, "from_dtype", or sequence of str, int or bool, default="from_dtype"
         Columns that are categories. "from_dtype" takes columns of a data frame that hold text or are of a categorical
         dtype; names, indices or a mask declare columns besides these, such as integers that are codes; with None there
         are no categories.
     n_members : int, default=4
-        Networks in the ensemble, trained together from different initial values.
+        Networks in an ensemble, trained together from different initial values. If there are several candidates, each
+        member leaves out a tenth of the rows, at most 500, others than the other members.
     max_iter : int, default=None
-        Passes over the rows (epochs). None chooses it for about 20,000 steps.
+        Passes over the rows (epochs). None chooses it for about 20,000 steps; if there are several
+        candidates, 30,000 for the one with two hidden layers, and 12,000 for each of the others.
     batch_size : int or "auto", default="auto"
         Rows per step; "auto" is 64, and up to 256 for many rows.
     learning_rate : float, default=0.01
@@ -118,15 +124,21 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
     n_iter_ : int
         Number of epochs.
     history_ : History
-        Loss, nll and KL of every epoch, of standardised y, averaged over members.
+        Loss, nll and KL of every epoch, of standardised y, averaged over members; of the heaviest candidate.
     noise_std_ : float or ndarray (Q,)
         Standard deviation of y given the function, units of y, root mean square over members and, where it depends on
-        X, over the training rows.
+        X, over the training rows. With several candidates, over all of them and up to 2,048 training rows.
+    stacking_ : StackingReport or None
+        Candidates, their weights, and how well they predict rows that they have not seen; prints as a table. None if
+        the parameters leave nothing to choose. It has a hint if y looks like counts or is positive and skewed.
+    embedding_ : ForestEmbedding or None
+        Columns that the networks see beside the features; None if no candidate takes any.
     network_ : tf_keras.Model
-        The first member, a map of standardised X to standardised y.
+        The first member of the heaviest candidate, a map of standardised X, with the columns of `embedding_` beside
+        it, to standardised y.
     ensemble_ : Ensemble
-        All members, maps of standardised X to standardised y. `varbump.predict_f`, `varbump.predict_y` and
-        `varbump.predict_bands` take the regressor itself, with X and y in their own units.
+        All members of the heaviest candidate, as `network_`. `varbump.predict_f`, `varbump.predict_y` and
+        `varbump.predict_bands` take the regressor itself, with X and y in their own units, and pool all candidates.
     likelihood_ : likelihood
         That of the first member, for standardised y.
     parameter_report_ : ParameterReport
@@ -149,24 +161,27 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
     References
     ----------
     Blundell, Cornebise, Kavukcuoglu and Wierstra (2015), "Weight Uncertainty in Neural Networks". Lakshminarayanan,
-    Pritzel and Blundell (2017), "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles".
+    Pritzel and Blundell (2017), "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles". Yao,
+    Vehtari, Simpson and Gelman (2018), "Using Stacking to Average Bayesian Predictive Distributions".
 
     Examples
     --------
     >>> import numpy as np
     >>> import varbump as vb
     >>> X = np.linspace(-1, 1, 40)[:, None]
-    >>> model = vb.VariationalRegressor(max_iter=2, random_state=0).fit(X, X[:, 0] ** 2)
+    >>> quick = {"likelihood": "normal", "embedding": None, "max_iter": 2}  # leave them out for a real fit
+    >>> model = vb.VariationalRegressor((50,), **quick, random_state=0).fit(X, X[:, 0] ** 2)
     >>> mean, std = model.predict(X, return_std=True)
     >>> lower, upper = model.predict_interval(X, coverage=0.9).T
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": [StrOptions({AUTO}), "array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(ACTIVATIONS), callable],
         "posterior": [ShortNames(PosteriorFactory), PosteriorFactory],
         "prior": [ShortNames(Prior), Prior],
-        "likelihood": [ShortNames(Likelihood), Likelihood],
+        "likelihood": [StrOptions({AUTO}), ShortNames(Likelihood), Likelihood],
+        "embedding": [StrOptions(EMBEDDINGS), None],
         "categorical_features": [None, StrOptions({"from_dtype"}), "array-like"],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "max_iter": [None, Interval(Integral, 1, None, closed="left")],
@@ -183,12 +198,13 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (50,),
+        hidden_layer_sizes: Any = "auto",
         *,
         activation: str | Callable[..., Any] = "relu",
         posterior: Any = "mean_field",
         prior: Any = "ard",
-        likelihood: Any = "normal",
+        likelihood: Any = "auto",
+        embedding: str | None = "auto",
         categorical_features: Any = "from_dtype",
         n_members: int = 4,
         max_iter: int | None = None,
@@ -207,6 +223,7 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
         self.posterior = posterior
         self.prior = prior
         self.likelihood = likelihood
+        self.embedding = embedding
         self.categorical_features = categorical_features
         self.n_members = n_members
         self.max_iter = max_iter
@@ -253,13 +270,16 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
         weights, targets = check_weights(sample_weight, len(X)), check_targets(y)
         check_range(X, "X")
         check_range(targets, "y")
-        likelihood = likelihood_of(self.likelihood)
+        parameters = self.get_params(deep=False)
+        chosen = candidates(parameters)
+        likelihood = likelihood_of(chosen[0].likelihood)
         check_likelihood(likelihood)
         likelihood.check_observations(targets)
         X, targets, weights = merged(X, targets, weights)
         random_state = check_random_state(self.random_state)
-        seed, draw_seed, split_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(3))
-        encoder, X = fit_encoder(columns, names, X, targets, weights, indicates_all=likelihood.scale_varies)
+        seed, draw_seed, split_seed, forest_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(4))
+        varies = any(likelihood_of(candidate.likelihood).scale_varies for candidate in chosen)
+        encoder, X = fit_encoder(columns, names, X, targets, weights, indicates_all=varies)
         x_scaler = encoder.scaler(X, weights)
         y_scaler = StandardScaler().fit(targets, sample_weight=weights)
         if not standardises(likelihood):  # counts have no other units
@@ -268,39 +288,30 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
             y_scaler.var_, y_scaler.scale_ = np.ones(num_targets), np.ones(num_targets)
         x, z = x_scaler.transform(X), y_scaler.transform(targets)
 
-        arguments = architecture(
-            x.shape[1], z.shape[1], make_likelihood(self.likelihood, z), self.get_params(deep=False), seed
-        )
-        arguments["make_prior_fn"] = arguments["make_prior_fn"].tied(encoder.tied)
-        rows, validation = self._split(x, z, weights, split_seed)
-        batch_size = auto_batch_size(len(rows[0])) if self.batch_size == "auto" else int(self.batch_size)
-        max_iter = auto_max_iter(len(rows[0]), batch_size) if self.max_iter is None else int(self.max_iter)
-        network = build_network(**arguments)
-        ensemble = fit_ensemble(
-            network,
-            arguments["likelihood"],
-            rows[0],
-            rows[1],
-            num_members=int(self.n_members),
-            sample_weight=None if (rows[2] == 1.0).all() else rows[2],
-            epochs=max_iter,
-            batch_size=batch_size,
-            learning_rate=float(self.learning_rate),
-            kl_warmup=float(self.kl_warmup),
-            validation_data=validation,
-            patience=int(self.n_iter_no_change) if self.early_stopping else None,
-            seed=seed,
-            verbose=int(self.verbose),
-        )
+        embedding, all_columns = None, x
+        if any(candidate.embedding for candidate in chosen):
+            embedding, beside = ForestEmbedding.grown(x, z, weights, forest_seed)
+            all_columns = np.concatenate([x, beside], axis=1)
+        groups = [*encoder.tied, *[1] * (all_columns.shape[1] - x.shape[1])]
+        rows = self._split(all_columns, z, weights, groups, split_seed)
+        pool, report = None, None
+        if len(chosen) == 1:
+            trained = train(chosen[0], rows, z, parameters, seed)
+        else:
+            log_unit = float(np.log(y_scaler.scale_).sum())
+            pool, report = train_pool(chosen, x.shape[1], rows, z, parameters, log_unit, hint_for(targets), seed)
+            trained = pool.trained[0]
+        ensemble = trained.ensemble
         with uninterrupted():  # what belongs together changes together
-            self._trained = TrainedEnsemble(arguments, ensemble)
+            self._trained, self._pool = trained, pool
+            self.embedding_, self.stacking_ = embedding, report
             self.encoder_, self.x_scaler_, self.y_scaler_ = encoder, x_scaler, y_scaler
             self._draw_seed, self._single_target = draw_seed, np.ndim(y) == 1
-            self.ensemble_, self.network_, self.likelihood_ = ensemble, network, self._trained.likelihoods[0]
+            self.ensemble_, self.network_, self.likelihood_ = ensemble, ensemble.network, self._trained.likelihoods[0]
             self.history_ = ensemble.history
             self.n_iter_ = len(ensemble.history.epoch)
-            self.parameter_report_ = self._report(len(rows[0]))
-            self.noise_std_ = self._noise_std(x, weights)
+            self.parameter_report_ = self._report(len(rows.x))
+            self.noise_std_ = self._noise_std(all_columns, weights)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -471,7 +482,7 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
         return self._predictive().log_density(x, z) - np.log(scale).sum()
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of the inputs of the network (D',), which the columns of X become.
+        """Return the names of the inputs that the columns of X become (D',), without those of an embedding.
 
         Parameters
         ----------
@@ -488,17 +499,21 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
         return np.array([column.name for column in self.encoder_.columns], dtype=object)
 
     def _inputs(self, X: Any) -> np.ndarray:
-        """Standardised inputs of the network (N, D')."""
+        """Standardised inputs of the networks (N, D'), with the columns of the embedding beside them."""
         check_is_fitted(self, "network_")
         codes, *_ = validated(self, X, columns=list(self.encoder_.source))
-        return self.x_scaler_.transform(self.encoder_.transform(codes))
+        return embedded(self.x_scaler_.transform(self.encoder_.transform(codes)), self.embedding_)
 
     def _predictive(self, num_draws: int | None = None, seed: int | None = None) -> Predictive:
         check_is_fitted(self, "network_")
+        seed = self._draw_seed if seed is None else seed
         likelihoods = self._trained.likelihoods
+        if self._pool is not None:
+            num_draws = check_draws(self.n_draws, "n_draws", 2) if num_draws is None else num_draws
+            return PooledPredictive(self._pool.pool(), num_draws, seed)
         if num_draws is None:  # equally many of each member
             num_draws = -(-check_draws(self.n_draws, "n_draws", 2) // len(likelihoods)) * len(likelihoods)
-        return Predictive(self.ensemble_, likelihoods[:num_draws], num_draws, self._draw_seed if seed is None else seed)
+        return Predictive(self.ensemble_, likelihoods[:num_draws], num_draws, seed)
 
     def _predictive_of(self, X: Any) -> tuple[Predictive, np.ndarray, np.ndarray, np.ndarray]:
         """Return the predictive distribution of standardised y, its inputs, and shift and unit of y."""
@@ -513,28 +528,37 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
     def _shaped(self, values: np.ndarray) -> np.ndarray:
         return values[:, 0] if self._single_target else values
 
-    def _split(
-        self, x: np.ndarray, z: np.ndarray, weights: np.ndarray, seed: int
-    ) -> tuple[list[np.ndarray], tuple[np.ndarray, np.ndarray] | None]:
+    def _split(self, x: np.ndarray, z: np.ndarray, weights: np.ndarray, groups: Sequence[int], seed: int) -> Rows:
         """Split into rows for training, with their weights, and rows for early stopping."""
         if not self.early_stopping:
-            return [x, z, weights], None
+            return Rows(x, z, weights, None, groups)
         parts = train_test_split(x, z, weights, test_size=self.validation_fraction, random_state=seed)
-        return parts[::2], (parts[1], parts[3])
+        return Rows(parts[0], parts[2], parts[4], (parts[1], parts[3]), groups)
 
     def _report(self, num_data: int) -> ParameterReport:
         """Report on the first member; the relevance of a constant column is 0, whatever scale its weights have."""
         report = parameter_report(self.network_, num_data=num_data)
         if report.relevance is None:
             return report
-        relevance = self.encoder_.relevance(report.relevance, self.x_scaler_)
-        names = getattr(self, "feature_names_in_", None)
+        scales, num_inputs = np.array(report.relevance), len(self.encoder_.columns)
+        if self._pool is not None:
+            scales[self._pool.inputs[0] == 0.0] = 0.0
+        relevance = self.encoder_.relevance(scales[:num_inputs], self.x_scaler_)
+        names: Any = getattr(self, "feature_names_in_", None)
+        if self.embedding_ is not None:
+            names = [f"x{index}" for index in range(self.n_features_in_)] if names is None else names
+            targets = range(len(self.y_scaler_.scale_))
+            names = [*names, *(f"forest, {what} of y{q}" for what in ("mean", "spread") for q in targets)]
+            relevance = np.concatenate([relevance, scales[num_inputs:]])
         return replace(report, relevance=relevance, input_names=None if names is None else tuple(map(str, names)))
 
     def _noise_std(self, x: np.ndarray, weights: np.ndarray) -> Any:
         """Return the root mean square sd of the noise, units of y."""
         likelihoods = self._trained.likelihoods
-        if likelihoods[0].scale_varies or likelihoods[0].noise() is None:
+        if self._pool is not None:
+            step = -(-len(x) // MOST_NOISE_ROWS)
+            x, weights = x[::step], weights[::step]
+        if self._pool is not None or likelihoods[0].scale_varies or likelihoods[0].noise() is None:
             squares = [
                 np.mean(mixture.scale[:, : len(weights[rows])] ** 2, axis=0)
                 for rows, mixture in self._predictive().blocks(x)

@@ -29,9 +29,6 @@ __all__ = [
 ACTIVATIONS = {"elu", "gelu", "linear", "relu", "selu", "sigmoid", "softplus", "swish", "tanh"}
 ACTIVATIONS |= set(by_short_name(TrainableActivation))
 
-NUM_STEPS = 20_000
-"""Steps of a fit if `max_iter` is None."""
-
 MIN_EPOCHS = 5
 
 BATCH_SIZES = (64, 256)
@@ -69,9 +66,9 @@ def auto_batch_size(num_rows: int) -> int:
     return int(np.clip(num_rows // BATCHES_AN_EPOCH, smallest, largest))
 
 
-def auto_max_iter(num_rows: int, batch_size: int) -> int:
-    """Return the number of epochs that makes about `NUM_STEPS` steps."""
-    return max(round(NUM_STEPS / -(-num_rows // batch_size)), MIN_EPOCHS)
+def auto_max_iter(num_rows: int, batch_size: int, num_steps: int) -> int:
+    """Return the number of epochs that makes about so many steps."""
+    return max(round(num_steps / -(-num_rows // batch_size)), MIN_EPOCHS)
 
 
 def likelihood_of(likelihood: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 from scipy.special import gammaln, ndtr, ndtri, stdtr, stdtrit
 
-__all__ = ["Noise", "NormalNoise", "StudentTNoise"]
+__all__ = ["Noise", "NormalNoise", "StudentTNoise", "noise_with_tail"]
 
 CELLS, FARTHEST = 4000, 16.0
 """Cells of the table of a t distribution function, and the arsinh(t) where it ends: t = 4e6."""
@@ -21,9 +21,11 @@ class NormalNoise:
     ----------
     reach : float
         Number of standard deviations beyond which the tails can be left out of an integral.
+    tail : float
+        Inverse of the degrees of freedom that Student's t noise of this shape has: 0.
     """
 
-    reach = 10.0
+    reach, tail = 10.0, 0.0
 
     def cdf(self, z: np.ndarray) -> np.ndarray:
         """Distribution function, elementwise."""
@@ -61,12 +63,14 @@ class StudentTNoise:
     reach : float
         Number of standard deviations beyond which the tails, which decay as a power, can be left out of an integral:
         they contribute 1e-8 sd, or 1e-7 sd with few degrees of freedom.
+    tail : float
+        Inverse of the degrees of freedom.
     unit : float
         Scale of a t distribution with standard deviation 1.
     """
 
     def __init__(self, df: float) -> None:
-        self.df = df
+        self.df, self.tail = df, 1.0 / df
         self.unit = float(np.sqrt((df - 2.0) / df))
         self.reach = float(np.clip(10.0 ** (8.0 / (df - 1.0)), 40.0, 1e6))
 
@@ -116,3 +120,8 @@ class StudentTNoise:
 
 
 Noise = NormalNoise | StudentTNoise
+
+
+def noise_with_tail(tail: float) -> Noise:
+    """Noise whose `tail` is this number, in [0, 1/2)."""
+    return NormalNoise() if tail == 0.0 else StudentTNoise(1.0 / tail)

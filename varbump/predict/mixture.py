@@ -31,21 +31,31 @@ class Mixture:
         Mean and sd of y for each draw s.
     noises : sequence of Noise
         Noise in units of its sd, of draws 0, 1, ... in turn.
+    places : sequence of slice, optional
+        Which draws have each noise, if they do not take turns; together they are all draws, each once.
     """
 
     is_smooth = True
     """Whether no single value of y has a positive probability."""
 
-    def __init__(self, loc: np.ndarray, scale: np.ndarray, noises: Sequence[Noise]) -> None:
+    def __init__(
+        self,
+        loc: np.ndarray,
+        scale: np.ndarray,
+        noises: Sequence[Noise],
+        places: Sequence[slice] | None = None,
+    ) -> None:
         self.loc, self.scale, self._noises = loc, scale, tuple(noises)
+        taking_turns = [slice(index, None, len(self._noises)) for index in range(len(self._noises))]
+        self._places = tuple(taking_turns if places is None else places)
 
     def affine(self, shift: np.ndarray, unit: np.ndarray) -> Mixture:
         """The distribution of ``shift + unit * y``, both (Q,)."""
-        return Mixture(shift + unit * self.loc, unit * self.scale, self._noises)
+        return Mixture(shift + unit * self.loc, unit * self.scale, self._noises, self._places)
 
     def first(self, num: int) -> Mixture:
         """The mixture for the first `num` rows."""
-        return Mixture(self.loc[:, :num], self.scale[:, :num], self._noises)
+        return Mixture(self.loc[:, :num], self.scale[:, :num], self._noises, self._places)
 
     def moments(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean, total and epistemic sd, (B, Q) each; total variance is mean noise variance plus variance of the mean.
@@ -67,7 +77,7 @@ class Mixture:
 
     def _mean_of(self, y: np.ndarray, functions: Sequence[Callable[[np.ndarray], np.ndarray]]) -> np.ndarray:
         z = (y - self.loc) / self.scale
-        shares = [function(z[index :: len(functions)]).sum(axis=0) for index, function in enumerate(functions)]
+        shares = [function(z[mine]).sum(axis=0) for mine, function in zip(self._places, functions, strict=True)]
         return np.sum(shares, axis=0) / len(z)
 
     def pit(self, y: np.ndarray, uniform: np.ndarray) -> np.ndarray:
@@ -130,7 +140,8 @@ class Mixture:
         return self.loc + self.scale * noise
 
     def _by_noise(self) -> list[tuple[slice, Noise]]:
-        return [(slice(i, None, len(self._noises)), noise) for i, noise in enumerate(self._noises[: len(self.loc)])]
+        pairs = zip(self._places, self._noises, strict=True)
+        return [(mine, noise) for mine, noise in pairs if len(self.loc[mine])]
 
     @cached_property
     def _spacing(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,9 +1,8 @@
-"""Fitted regressors: parameters, scalers, and a trained ensemble."""
+"""Fitted regressors: parameters, scalers, and trained ensembles."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from varbump.estimator import VariationalRegressor
-from varbump.estimator.state import TrainedEnsemble
-from varbump.likelihoods.checks import outputs_needed
-from varbump.model.assembly import build_network
-from varbump.saving.allowed import Refused, built, table_for
-from varbump.saving.networks import MAX_LAYERS
-from varbump.saving.shapes import Shape, activation_shapes, whole_number
+from varbump.saving.allowed import Refused
+from varbump.saving.forests import forest_arrays, forest_shapes, make_forest
+from varbump.saving.pools import make_pool, make_report, pool_arrays, pool_configuration, pool_shapes
+from varbump.saving.shapes import Shape, whole_number
 from varbump.saving.tables import (
     encoder_arrays,
     encoder_configuration,
@@ -25,28 +22,15 @@ from varbump.saving.tables import (
     make_encoder,
     plain_encoder,
 )
-from varbump.saving.values import (
-    decode_value,
-    encode_value,
-    encoded_likelihood,
-    history_arrays,
-    history_configuration,
-    history_shapes,
-    likelihood_shapes_of,
-    likelihood_weights,
-    make_history,
-    make_likelihood,
-)
+from varbump.saving.trained import check_names, make_trained, trained_arrays, trained_configuration, trained_shapes
+from varbump.saving.values import decode_value, encode_value
 
 __all__ = ["make_regressor", "regressor_arrays", "regressor_configuration", "regressor_shapes"]
 
-SCALERS = {"x_scaler": "num_features", "y_scaler": "num_outputs"}
+SCALERS = ("x_scaler", "y_scaler")
 
 MOMENTS = ("mean_", "var_", "scale_")
 """Fitted attributes of a scaler."""
-
-NOT_A_PARAMETER = {"likelihood"}
-"""Arguments of `build_network` that are saved as trained objects instead."""
 
 
 def regressor_configuration(regressor: VariationalRegressor) -> dict[str, Any]:
@@ -62,16 +46,14 @@ def regressor_configuration(regressor: VariationalRegressor) -> dict[str, Any]:
     except NotFittedError as error:
         raise Refused("it has not been fitted yet") from error
     state = regressor.__getstate__()
-    trained = state["_trained"].__getstate__()
     parameters = regressor.get_params(deep=False)
-    arguments = {key: value for key, value in trained["arguments"].items() if key not in NOT_A_PARAMETER}
+    pool = state["_pool"]
     names = state.get("feature_names_in_")
     return {
         "parameters": {key: encode_value(value, f"the parameter {key}") for key, value in parameters.items()},
-        "arguments": {key: encode_value(value, f"the argument {key}") for key, value in arguments.items()},
-        "likelihood": encoded_likelihood(trained["arguments"]["likelihood"]),
-        "likelihoods": [encoded_likelihood(likelihood) for likelihood in trained["likelihoods"]],
-        "history": history_configuration(trained["history"]),
+        **trained_configuration(state["_trained"]),
+        "pool": None if pool is None else pool_configuration(pool, state["stacking_"]),
+        "embedding": None if state["embedding_"] is None else "forest",
         "feature_names": None if names is None else [str(name) for name in names],
         "table": encoder_configuration(state["encoder_"]),
         "rows_seen": [encode_value(state[f"{name}_"].n_samples_seen_, name) for name in SCALERS],
@@ -83,81 +65,49 @@ def regressor_configuration(regressor: VariationalRegressor) -> dict[str, Any]:
 
 
 def regressor_arrays(regressor: VariationalRegressor) -> dict[str, np.ndarray]:
-    """Arrays: values of the members, weights of the likelihoods, scalers, encoder, history and noise."""
-    trained = regressor._trained.__getstate__()
-    arrays = {f"members/{index}": value for index, value in enumerate(trained["values"])}
-    arrays |= likelihood_weights(trained["arguments"]["likelihood"], "likelihood")
-    for index, likelihood in enumerate(trained["likelihoods"]):
-        arrays |= likelihood_weights(likelihood, f"likelihoods/{index}")
+    """Arrays: those of the candidates and of the forest, scalers, encoder, and noise."""
+    arrays = trained_arrays(regressor._trained)
+    if regressor._pool is not None and regressor.stacking_ is not None:
+        arrays |= pool_arrays(regressor._pool, regressor.stacking_)
+    if regressor.embedding_ is not None:
+        arrays |= forest_arrays(regressor.embedding_)
     for name in SCALERS:
         scaler = getattr(regressor, f"{name}_")
         arrays |= {f"{name}/{moment.strip('_')}": np.asarray(getattr(scaler, moment), float) for moment in MOMENTS}
     arrays |= encoder_arrays(regressor.encoder_)
-    return {**arrays, **history_arrays(trained["history"]), "noise_std": np.asarray(regressor.noise_std_, float)}
+    return {**arrays, "noise_std": np.asarray(regressor.noise_std_, float)}
 
 
 def regressor_shapes(configuration: dict[str, Any], declared: Mapping[str, Any]) -> dict[str, Shape]:
     """Names and shapes of the arrays for a configuration, which is checked at the same time."""
-    arguments = configuration.get("arguments")
-    likelihoods = configuration.get("likelihoods")
-    if not isinstance(arguments, dict) or not isinstance(likelihoods, list):
-        raise Refused("it does not say how its network is built")
-    if not likelihoods:
-        raise Refused("it has no members")
-    _check_names(arguments, inspect.signature(build_network).parameters, "argument")
-    shapes = likelihood_shapes_of(configuration.get("likelihood"), "likelihood")
-    for index, likelihood in enumerate(likelihoods):
-        shapes |= likelihood_shapes_of(likelihood, f"likelihoods/{index}")
+    shapes = trained_shapes(configuration, declared)
+    arguments = configuration["arguments"]
     num_targets = whole_number(arguments, "num_outputs", "the argument num_outputs")
-    trained = [*_network_shapes(configuration), *_trained_likelihood(shapes)]
-    shapes |= {f"members/{index}": (len(likelihoods), *shape) for index, shape in enumerate(trained)}
-    for name, size in SCALERS.items():
-        count = whole_number(arguments, size, f"the argument {size}")
+    for name, count in zip(SCALERS, (_num_encoded(configuration), num_targets), strict=True):
         shapes |= {f"{name}/{moment.strip('_')}": (count,) for moment in MOMENTS}
     if "table" in configuration:
-        num_inputs = whole_number(arguments, "num_features", "the argument num_features")
-        shapes |= encoder_shapes(configuration["table"], num_inputs)
+        shapes |= encoder_shapes(configuration["table"], _num_encoded(configuration))
+    if configuration.get("pool") is not None:
+        shapes |= pool_shapes(configuration["pool"], arguments, declared)
+    if configuration.get("embedding") is not None:
+        shapes |= forest_shapes(num_targets, declared)
     single = configuration.get("single_target") is True
     if single and num_targets != 1:
         raise Refused(f"it has {num_targets} targets, but says that it has a single one")
     shapes["noise_std"] = () if single else (num_targets,)
-    return {**shapes, **history_shapes(configuration.get("history"), declared)}
-
-
-def _check_names(given: dict[str, Any], known: Collection[str], what: str) -> None:
-    """Refuse unknown names, before anything is made of their values."""
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        raise Refused(f"its {what} {unknown[0]!r:.60} is unknown")
-
-
-def _trained_likelihood(shapes: dict[str, Shape]) -> list[Shape]:
-    return [shape for name, shape in shapes.items() if name.startswith("likelihood/")]
-
-
-def _network_shapes(configuration: dict[str, Any]) -> list[Shape]:
-    """Shapes of the trainable variables of the network for given arguments, in order, without building it."""
-    arguments = {key: decode_value(value, f"the argument {key}") for key, value in configuration["arguments"].items()}
-    likelihood = built(configuration["likelihood"], table_for("likelihood"), "the likelihood")
-    try:
-        hidden, activation = list(arguments["hidden_units"]), arguments["activation"]
-        if len(hidden) >= MAX_LAYERS:
-            raise Refused(f"its network must have at most {MAX_LAYERS} layers, got {len(hidden) + 1:,}")
-        widths = [*hidden, outputs_needed(likelihood, arguments["num_outputs"])]
-        factory, fan_in = arguments["make_posterior_fn"], arguments["num_features"]
-        shapes: list[Shape] = []
-        for index, units in enumerate(widths):
-            if type(units) is not int or units < 1:
-                raise Refused(f"the argument hidden_units must not hold {str(units):.40}")
-            is_hidden = index < len(hidden)
-            if is_hidden and getattr(activation, "trainable", True):
-                shapes += activation_shapes(activation, units)
-            size = (fan_in + 1) * units
-            shapes += factory.variable_shapes(size)
-            factory, fan_in = factory.after(size), units
-    except (KeyError, TypeError, AttributeError) as error:
-        raise Refused(f"its arguments do not describe a network ({error})") from error
     return shapes
+
+
+def _num_encoded(configuration: dict[str, Any]) -> int:
+    """Number of encoded features: inputs of the networks, less the two columns for each target of an embedding."""
+    embedding, arguments = configuration.get("embedding"), configuration["arguments"]
+    if embedding not in (None, "forest"):
+        raise Refused(f"its embedding must be 'forest', got {embedding!r:.40}")
+    num_inputs = whole_number(arguments, "num_features", "the argument num_features")
+    num_features = num_inputs - (0 if embedding is None else 2 * arguments["num_outputs"])
+    if num_features < 1:
+        raise Refused("its networks have no inputs besides those of the embedding")
+    return num_features
 
 
 def make_regressor(archive: Any) -> VariationalRegressor:
@@ -166,11 +116,11 @@ def make_regressor(archive: Any) -> VariationalRegressor:
     encoded = configuration.get("parameters")
     if not isinstance(encoded, dict):
         raise Refused("it has no parameters")
-    _check_names(encoded, VariationalRegressor._get_param_names(), "parameter")
+    check_names(encoded, VariationalRegressor._get_param_names(), "parameter")
     parameters = {key: decode_value(value, f"the parameter {key}") for key, value in encoded.items()}
     regressor = VariationalRegressor(**parameters)
     regressor._validate_params()
-    trained = _trained(archive)
+    trained = make_trained(configuration, array, archive.declared)
     noise = array("noise_std")
     if (noise < 0.0).any():
         raise Refused("noise_std must not be negative")
@@ -178,44 +128,21 @@ def make_regressor(archive: Any) -> VariationalRegressor:
         **parameters,
         **_attributes(archive),
         "_trained": trained,
+        "_pool": None,
+        "stacking_": None,
+        "embedding_": None,
         "history_": trained.ensemble.history,
         "noise_std_": float(noise) if noise.ndim == 0 else noise,
     }
+    if configuration.get("pool") is not None:
+        state["_pool"] = make_pool(configuration["pool"], trained, array, archive.declared)
+        state["stacking_"] = make_report(configuration["pool"], array)
+    if configuration.get("embedding") is not None:
+        state["embedding_"] = make_forest(_num_encoded(configuration), array)
     regressor.__setstate__(state)
     num_data = whole_number(configuration, "num_data", "the regressor")
     regressor.parameter_report_ = regressor._report(num_data)
     return regressor
-
-
-def _trained(archive: Any) -> TrainedEnsemble:
-    configuration, array = archive.configuration, archive.array
-    arguments = {key: decode_value(value, f"the argument {key}") for key, value in configuration["arguments"].items()}
-    arguments["likelihood"] = make_likelihood(configuration["likelihood"], "likelihood", array)
-    likelihoods = [
-        make_likelihood(value, f"likelihoods/{index}", array)
-        for index, value in enumerate(configuration["likelihoods"])
-    ]
-    history = make_history(configuration["history"], array)
-    names = [name for name in archive.declared if name.startswith("members/")]
-    values = [array(f"members/{index}") for index in range(len(names))]
-    trained = TrainedEnsemble.__new__(TrainedEnsemble)  # as unpickling does
-    trained.__setstate__({"arguments": arguments, "likelihoods": likelihoods, "history": history, "values": values})
-    _check_members(trained, likelihoods)
-    return trained
-
-
-def _check_members(trained: TrainedEnsemble, likelihoods: list[Any]) -> None:
-    """Refuse members whose types are not those of the network, or whose likelihoods are not those of the ensemble."""
-    ensemble = trained.ensemble
-    variables = [*ensemble.network.trainable_variables, *getattr(ensemble.likelihood, "trainable_variables", [])]
-    for index, (variable, value) in enumerate(zip(variables, ensemble.values, strict=True)):
-        if value.dtype.name != variable.dtype.name:
-            raise Refused(f"members/{index} is {value.dtype.name}, but its variable is {variable.dtype.name}")
-    for index, (one, other) in enumerate(zip(likelihoods, ensemble.likelihoods, strict=True)):
-        same = type(one) is type(other) and one.structure() == other.structure()
-        pairs = zip(getattr(one, "variables", []), getattr(other, "variables", []), strict=True)
-        if not same or not all(np.array_equal(a.numpy(), b.numpy()) for a, b in pairs):
-            raise Refused(f"likelihoods/{index} is not the likelihood of its member")
 
 
 def _attributes(archive: Any) -> dict[str, Any]:

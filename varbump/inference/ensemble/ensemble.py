@@ -78,6 +78,11 @@ class Ensemble:
         own = {key(v): value[index] for v, value in zip(self.network.trainable_variables, self._values, strict=False)}
         return [tf.convert_to_tensor(own.get(key(v), v)) for v in self.network.variables]
 
+    def alone(self, index: int) -> Ensemble:
+        """Ensemble of one member, which shares the network with this one."""
+        own = [value[index : index + 1] for value in self._values]
+        return Ensemble(self.network, self.likelihood, self.history, own)
+
     def member(self, index: int) -> keras.Model:
         """Make a separate network with the learned weights of one member."""
         network = type(self.network).from_config(self.network.get_config())

@@ -36,6 +36,7 @@ def fit_ensemble(
     y: Any,
     *,
     num_members: int = 8,
+    sample_weight: Any = None,
     **options: Any,
 ) -> Ensemble:
     r"""Train K networks of one architecture at once, as one vectorised XLA program.
@@ -53,6 +54,9 @@ def fit_ensemble(
         As in `varbump.fit`. Every member learns its own weights of the likelihood.
     num_members : int, default=8
         K, the number of networks.
+    sample_weight : array-like (N,) or (N, K), optional
+        Weights of the rows, see `varbump.fit`. With a column for each member, each has weights of its own, such as 0
+        for rows that it leaves out; N in the ELBO is then the mean of their sums.
     {options}
 
     Returns
@@ -82,7 +86,7 @@ def fit_ensemble(
     unknown = sorted(set(options) - {field.name for field in dataclasses.fields(Options)})
     if unknown:
         raise TypeError(f"fit_ensemble has no option {unknown[0]!r}; beside num_members it takes those of varbump.fit")
-    chosen = Options(**options)
+    chosen = Options(sample_weight=sample_weight, **options)
     check_network(network)
     if network.built:
         _check_layers(network)

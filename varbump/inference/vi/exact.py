@@ -51,8 +51,8 @@ def fit_exactly(loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Option
         the prior or the family has no closed form.
     """
     layer = _only_layer(loss, x, y.shape[1]) if options.leaves_the_method_open else None
-    if layer is None:
-        return None
+    if layer is None or np.ndim(options.sample_weight) > 1 < np.shape(options.sample_weight)[1]:
+        return None  # members of different weights have different optima
     size = layer.posterior.num_weights
     weights, total = options.row_weights(x)
     model, watched = linear_model(loss, size, x, y, weights), None

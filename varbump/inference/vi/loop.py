@@ -37,8 +37,8 @@ class Data(NamedTuple):
     Attributes
     ----------
     x, y : ndarray (capacity, D), (capacity, Q)
-    sample_weight : ndarray (capacity,) or None
-        Weights of the rows, with mean 1 over the data.
+    sample_weight : ndarray (capacity,) or (capacity, K) or None
+        Weights of the rows, with mean 1 over the data; those of each member, if they differ.
     row_weights : ndarray (steps, width)
         As in `BatchPlan`.
     validation : Batch or None
@@ -198,7 +198,7 @@ class Loop:
         x, y, sample_weight = windows
         weights = row_weights[i]
         if sample_weight is not None:
-            weights *= sample_weight
+            weights = sample_weight * (weights if sample_weight.shape.rank == 1 else weights[:, None])
         return Batch(x, y, weights)
 
     def block_noise(self, seed: Any, start: Any) -> tf.Tensor:

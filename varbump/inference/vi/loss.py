@@ -23,8 +23,9 @@ class Batch(NamedTuple):
     Attributes
     ----------
     x, y : Tensor (B, D), (B, Q)
-    row_weights : Tensor (B,) or None
-        Weights of the rows, which sum to about 1; None if all rows count equally.
+    row_weights : Tensor (B,) or (B, K) or None
+        Weights of the rows, which sum to about 1; None if all rows count equally. A column for each of K members is
+        taken apart by `varbump.inference.vi.members.Members`.
     """
 
     x: tf.Tensor

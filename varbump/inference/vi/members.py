@@ -55,45 +55,48 @@ class Members:
     ) -> Gradient:
         """Compute the gradients of all members on one batch, each with its own noise."""
 
-        def one(own_values: Any, own_moving: Any, own_noise: Any, own_seed: Any) -> Any:
+        def one(own_values: Any, own_moving: Any, own_noise: Any, own_seed: Any, own_batch: Batch) -> Any:
             taken = self._values(own_values, own_moving, fixed)
-            gradients, terms = self.loss.gradient(taken, batch, own_noise, own_seed, kl_share)
+            gradients, terms = self.loss.gradient(taken, own_batch, own_noise, own_seed, kl_share)
             return gradients, terms.nll + terms.penalty, terms.kl, terms.moving
 
-        gradients, nll, kl, moved = self._map(one, values, moving, noise, seed)
+        gradients, nll, kl, moved = self._map(one, values, moving, batch, noise, seed)
         return Gradient(gradients, tf.reduce_mean(nll), tf.reduce_mean(kl), moved)
 
     def evaluate(self, values: Any, moving: Any, fixed: Any, batch: Batch, noise: Any, seed: Any) -> tuple[Any, Any]:
         """Compute the nll of one draw and the KL, averaged over the members; moving variables stay the same."""
 
-        def one(own_values: Any, own_moving: Any, own_noise: Any, own_seed: Any) -> Any:
+        def one(own_values: Any, own_moving: Any, own_noise: Any, own_seed: Any, own_batch: Batch) -> Any:
             taken = self._values(own_values, own_moving, fixed)
-            terms = self.loss.terms(taken, batch, own_noise, own_seed, training=False)
+            terms = self.loss.terms(taken, own_batch, own_noise, own_seed, training=False)
             return terms.nll, terms.kl
 
-        nll, kl = self._map(one, values, moving, noise, seed)
+        nll, kl = self._map(one, values, moving, batch, noise, seed)
         return tf.reduce_mean(nll), tf.reduce_mean(kl)
 
     def _values(self, trainable: Any, moving: Any, fixed: Any) -> dict[Any, tf.Tensor]:
         variables = [*self.loss.trainable, *self.loss.moving, *self.loss.fixed]
         return {key(v): value for v, value in zip(variables, [*trainable, *moving, *fixed], strict=True)}
 
-    def _map(self, one: Any, values: Sequence[Any], moving: Sequence[Any], noise: Any, seed: Any) -> Any:
+    def _map(self, one: Any, values: Sequence[Any], moving: Sequence[Any], batch: Batch, noise: Any, seed: Any) -> Any:
         if self.num_members == 1:
-            result = one([v[0] for v in values], [m[0] for m in moving], noise, seed)
+            result = one([v[0] for v in values], [m[0] for m in moving], noise, seed, batch)
             return tf.nest.map_structure(lambda t: t[None], result)
 
         def member(arguments: Any) -> Any:
-            own_values, own_moving, own_noise, index = arguments
+            own_values, own_moving, own_noise, index, *own_weights = arguments
             return one(
                 list(own_values),
                 list(own_moving),
                 own_noise,
                 seed + tf.stack([tf.zeros_like(index), index * 65_537]),
+                batch._replace(row_weights=own_weights[0]) if own_weights else batch,
             )
 
         own_noise = rotated(noise, self.num_members)
-        arguments = tuple(values), tuple(moving), own_noise, tf.range(self.num_members)
+        arguments: tuple[Any, ...] = (tuple(values), tuple(moving), own_noise, tf.range(self.num_members))
+        if batch.row_weights is not None and batch.row_weights.shape.rank == 2:
+            arguments += (tf.transpose(batch.row_weights),)
         return tf.vectorized_map(member, arguments, fallback_to_while_loop=True)
 
 

@@ -37,8 +37,8 @@ def warn_of_misfit(history: History, likelihood: Any, x: np.ndarray, y: np.ndarr
     ----------
     x, y : ndarray (N, ...), (N, ..., Q)
         Training data, already validated.
-    weights : array-like (N,), optional
-        `sample_weight` of the fit.
+    weights : array-like (N,) or (N, K), optional
+        `sample_weight` of the fit; of members that differ, their mean.
     """
     if history.stopped == "interrupted" or not history.epoch:
         return
@@ -68,7 +68,7 @@ def _far(likelihood: Any, x: np.ndarray, y: np.ndarray) -> str:
 
 def _constant_nll(likelihood: Any, y: np.ndarray, weights: Any) -> float | None:
     """Nll, in nats per observation, that a constant function reaches; None if unknown."""
-    share = np.ones(len(y)) if weights is None else np.asarray(weights, float).reshape(-1)
+    share = np.ones(len(y)) if weights is None else np.asarray(weights, float).reshape(len(y), -1).mean(axis=1)
     share = share / share.sum()
     mean = np.tensordot(share, y, 1)
     sd = np.sqrt(np.tensordot(share, np.square(y - mean), 1))

@@ -85,19 +85,23 @@ class Options:
         """Number of epochs of an ordinary run."""
         return self.epochs or max(EPOCHS, -(-NUM_STEPS // steps_an_epoch))
 
-    def row_weights(self, x: np.ndarray) -> tuple[np.ndarray | None, float]:
-        """`sample_weight` scaled to mean 1, and its sum before scaling, the N of the ELBO."""
+    def row_weights(self, x: np.ndarray, num_members: int = 1) -> tuple[np.ndarray | None, float]:
+        """`sample_weight` scaled to mean 1, (N,) or (N, K), and its sum before scaling, the N of the ELBO.
+
+        Weights of K members, each of a column of its own, have the mean of their sums.
+        """
         if self.sample_weight is None:
             return None, float(len(x))
         weights = check_array(self.sample_weight, "sample_weight", x.dtype.name)
         check_rows_match(x, weights, "x", "sample_weight")
-        if weights.shape[1:] != (1,):
-            raise ValueError(f"sample_weight must have one number a row, got shape {weights.shape}")
-        weights = weights[:, 0]
-        if (weights < 0).any() or not weights.sum() > 0:
+        if weights.ndim != 2 or weights.shape[1] not in (1, num_members):
+            a_member = f", or one for each of {num_members} members" if num_members > 1 else ""
+            raise ValueError(f"sample_weight must have one number a row{a_member}, got shape {weights.shape}")
+        if (weights < 0).any() or not (weights.sum(axis=0) > 0).all():
             raise ValueError("sample_weight must not be negative, nor all zero")
-        total = float(weights.sum(dtype=np.float64))
-        return weights * (len(x) / total), total
+        totals = weights.sum(axis=0, dtype=np.float64)
+        scaled = (weights * (len(x) / totals)).astype(weights.dtype)
+        return scaled[:, 0] if len(totals) == 1 else scaled, float(totals.mean())
 
     def arguments(self) -> dict[str, Any]:
         """Options that determine the result of a run, except the seed; data are compared by checksum elsewhere."""

@@ -115,7 +115,7 @@ def train(
         Nothing has been assigned to the variables of the loss yet.
     """
     network, likelihood = loss.network, loss.likelihood
-    weights, total_weight = options.row_weights(x)
+    weights, total_weight = options.row_weights(x, len(starts[0]))
     validation = None
     if options.validation_data is not None:
         watched_x, watched_y = options.validation_data
