@@ -59,11 +59,12 @@ def flatten(registry):
     return [item for items in registry.values() for item in items]
 
 
-def first_fast(items):
-    """The same objects as parameters of a test, all but the first of each class marked slow."""
+def first_fast(items, classes=None):
+    """The same objects as parameters of a test, all but the first of each class, or of some classes, marked slow."""
     seen, parameters = set(), []
     for item in items:
-        parameters.append(pytest.param(item, marks=pytest.mark.slow) if type(item) in seen else item)
+        is_slow = type(item) in seen or (classes is not None and type(item).__name__ not in classes)
+        parameters.append(pytest.param(item, marks=pytest.mark.slow) if is_slow else item)
         seen.add(type(item))
     return parameters
 

@@ -116,7 +116,7 @@ def test_two_processes_agree_to_the_bit():
     [
         pytest.param(1, 1, 1, marks=pytest.mark.slow),
         pytest.param(3, 1, 7, marks=pytest.mark.slow),
-        (2, 3, 32),
+        pytest.param(2, 3, 32, marks=pytest.mark.slow),
         pytest.param(1, 2, 1000, marks=pytest.mark.slow),
     ],
 )
