@@ -140,7 +140,7 @@ def ours(split: Split, model: vb.VariationalRegressor) -> Result:
     """Score a mixture over draws of the weights."""
     seconds = timed(model, split)
     scores = vb.evaluate(model, split.x_test, split.y_test, levels=LEVELS)
-    inside = dict(zip(("coverage_90", "coverage_95"), map(float, scores.coverage), strict=True))
+    inside = dict(zip(("coverage_90", "coverage_95"), map(float, scores.coverage.values()), strict=True))
     exact = {"rmse": scores.rmse, "log_likelihood": scores.log_likelihood, "crps": scores.crps}
     return {**{name: float(value) for name, value in exact.items()}, **inside, "seconds": seconds}
 

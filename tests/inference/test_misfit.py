@@ -66,6 +66,13 @@ def test_positive_y_need_an_offset(name):
     assert not warned(1e6, likelihood, y=np.round(20 * np.exp(0.1 * Y)))  # a network reaches it
 
 
+def test_a_censored_normal_has_an_origin_and_a_unit_of_its_own():
+    y = np.maximum(3e3 + 1e3 * Y, 2e3)
+    placed = vb.likelihoods.CensoredNormal(lower=2e3, offset=3e3, unit=1e3)
+    assert not warned(1e9, placed, y=y)  # exp(offset) is not its level
+    assert "far from the unit scale" in warned(1e9, vb.likelihoods.CensoredNormal(lower=2e3), y=y)
+
+
 def test_silence():
     assert not warned(1e9)  # of unit scale: the run was short
     assert not warned(1e9, y=np.zeros_like(Y))

@@ -59,7 +59,11 @@ def warn_of_misfit(history: History, likelihood: Any, x: np.ndarray, y: np.ndarr
 def _far(likelihood: Any, x: np.ndarray, y: np.ndarray) -> str:
     """Describe the first column far from unit scale, of y before x; "" if there is none."""
     found = [("y", *column) for column in far_from_unit_scale(y, MAX_MEAN)]
-    if not standardises(likelihood):
+    if getattr(likelihood, "unit", None) is not None:  # f = 0 and f = 1 stand for an origin and a unit in y
+        placed = (y - np.asarray(likelihood.offset)) / np.asarray(likelihood.unit)
+        still = {index for index, *_ in far_from_unit_scale(placed, MAX_MEAN)}
+        found = [column for column in found if column[1] in still]
+    elif not standardises(likelihood) and not hasattr(likelihood, "unit"):  # f = 0 stands for exp(offset)
         start = np.broadcast_to(np.exp(getattr(likelihood, "offset", None) or 0.0), y.shape[1:]).ravel()
         found = [column for column in found if not LEVELS[0] <= abs(column[2]) / start[column[1]] <= LEVELS[1]]
     found += [("x", *column) for column in far_from_unit_scale(x, MAX_MEAN)]
