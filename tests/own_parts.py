@@ -72,3 +72,28 @@ class Twice(vb.layers.DenseVariational):
 
     def call(self, inputs, training=None):
         return 2.0 * super().call(inputs, training)
+
+
+class OnceDifferentiable(vb.likelihoods.Normal):
+    """A normal of scale 1 whose second derivative is missing."""
+
+    def nll(self, y, f):
+        @tf.custom_gradient
+        def square(r):
+            def twice(upstream):
+                raise NotImplementedError("no second derivative")
+
+            @tf.custom_gradient
+            def slope(r):
+                return r, twice
+
+            return 0.5 * r**2, lambda upstream: upstream * slope(r)
+
+        return tf.reduce_sum(square(tf.cast(y, f.dtype) - f), -1)
+
+
+class NotCurved(vb.likelihoods.Likelihood):
+    """Laplace's distribution of scale 1."""
+
+    def distribution(self, f):
+        return tfd.Laplace(f, tf.ones([], f.dtype))

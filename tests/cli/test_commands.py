@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from edited_json import edited
 from hypothesis import HealthCheck, given, settings, strategies as st
+from invoked import invoke
 from pyarrow import csv, parquet
 
 import varbump as vb
@@ -22,12 +23,6 @@ from varbump.cli.tables import open_table
 
 EVIL = '<script>alert("x")</script>'
 FEATURES = ["a", EVIL, "größe $x^2", "constant"]
-
-
-def invoke(*arguments, code=0):
-    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
 
 
 @pytest.fixture(scope="module")

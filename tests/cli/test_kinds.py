@@ -6,11 +6,10 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from click.testing import CliRunner
+from invoked import invoke
 from pyarrow import parquet
 
 import varbump as vb
-from varbump.cli.app import varbump as command
 from varbump.cli.errors import UserError
 from varbump.cli.features import Declared, read_as, read_features
 from varbump.cli.frame import Frame, rows_of
@@ -89,12 +88,6 @@ def test_typical_rows(tmp_path):
     assert list(rows["colour"]) == ["red"] * 3
     assert (rows["day"] == np.datetime64("2024-01-02T12:00")).all()
     assert (features[1]["num_levels"], features[1]["empty"], features[0]["empty"]) == (2, 1, 1)
-
-
-def invoke(*arguments, code=0):
-    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
-    assert result.exit_code == code, (result.output, result.exception)
-    return result
 
 
 @pytest.fixture(scope="module")

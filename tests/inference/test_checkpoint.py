@@ -290,7 +290,7 @@ def test_a_checkpoint_that_was_edited_is_refused_in_one_sentence(finished, loade
     path.write_bytes(edited(data, finished[0] / "fit.checkpoint"))
     again, found = copy.copy(checkpoint), vb.History()
     again.path = path
-    for read in (lambda: again.resume(state, found), lambda: module.stored_seed(tmp_path)):
+    for read in (lambda: again.resume(state, found), lambda: module.stored_argument(tmp_path, "seed")):
         try:
             result = read()
         except ValueError as error:

@@ -9,6 +9,7 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
+from own_parts import NotCurved, OnceDifferentiable
 
 import varbump as vb
 from varbump.inference.laplace.evidence import best_noise, best_prior_scale
@@ -208,30 +209,11 @@ class TestErrors:
 
     @pytest.mark.slow
     def test_likelihoods_without_curvature(self):
-        class Absolute(vb.likelihoods.Likelihood):
-            def distribution(self, f):
-                return tfp.distributions.Laplace(f, tf.ones([], f.dtype))
-
-        class Once(vb.likelihoods.Normal):
-            def nll(self, y, f):
-                @tf.custom_gradient
-                def square(r):
-                    def twice(upstream):
-                        raise NotImplementedError("no second derivative")
-
-                    @tf.custom_gradient
-                    def slope(r):
-                        return r, twice
-
-                    return 0.5 * r**2, lambda upstream: upstream * slope(r)
-
-                return tf.reduce_sum(square(tf.cast(y, f.dtype) - f), -1)
-
         network = dense(1)
         with pytest.raises(ValueError, match="not curved"):
-            vb.laplace(network, Absolute(), self.x, self.y)
+            vb.laplace(network, NotCurved(), self.x, self.y)
         with pytest.raises(ValueError, match="cannot be differentiated twice.*sample_nuts"):
-            vb.laplace(network, Once(), self.x, self.y)
+            vb.laplace(network, OnceDifferentiable(), self.x, self.y)
 
     @pytest.mark.slow
     def test_the_last_layer_of_a_subclassed_network(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
+from own_parts import NotCurved, OnceDifferentiable
 
 import varbump as vb
 from varbump.forward.stateless import all_variables, key
@@ -112,18 +113,59 @@ def test_fixed_point_of_a_linear_model_is_its_posterior(family, temperature, mon
 def test_who_takes_it(monkeypatch):
     x, y = np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32)
 
-    def start(network, likelihood=None, **given):
-        likelihood = likelihood or vb.likelihoods.Normal(1.0)
-        return natural.natural_start(NetworkLoss(network, likelihood, (2,)), x, y, options(**given), 0)
+    def starts(network, likelihood=None, **given):
+        chosen = options(**given)
+        loss = NetworkLoss(network, likelihood or vb.likelihoods.Normal(1.0), (2,))
+        return natural.natural_start(loss, x, y, chosen, 0)[1] is not chosen
 
+    monkeypatch.setattr(natural, "STEPS", 2)
     network = network_of("joint")
+    assert starts(network)
     for given in ({"epochs": 3}, {"learning_rate": 0.1}, {"optimizer": "adam"}, {"patience": 2}):
-        assert start(network, **given) is None
-    assert start(network_of("joint", make_prior_fn=vb.priors.TrainableNormal())) is None
-    assert start(network_of("joint", make_prior_fn=vb.priors.Laplace())) is None
-    assert start(vb.build_network(2, hidden_units=(3,), make_posterior_fn=vb.posteriors.MeanFieldNormal())) is None
+        assert not starts(network, **given)
+    assert not starts(network_of("joint", make_prior_fn=vb.priors.TrainableNormal()))
+    assert not starts(network_of("joint", make_prior_fn=vb.priors.Laplace()))
+    assert not starts(vb.build_network(2, hidden_units=(3,), make_posterior_fn=vb.posteriors.MeanFieldNormal()))
+    assert not starts(network, NotCurved())
+    assert not starts(network, OnceDifferentiable(1.0))
     monkeypatch.setattr(natural, "MAX_WEIGHTS", 12)
-    assert start(network) is None
+    assert not starts(network)
+
+
+def test_noise_that_is_learned_on_the_way(monkeypatch):
+    """Its optimum is that of the exact solution, which `fit` would take here."""
+    monkeypatch.setattr(natural, "STEPS", 600)
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(60, 2)).astype(np.float32)
+    y = (x @ [[1.0], [-2.0]] + 0.4 * rng.normal(size=(60, 1))).astype(np.float32)
+    scales = {}
+    for steps in (True, False):
+        likelihood = vb.likelihoods.LearnedNormal()
+        network = vb.build_network(2, hidden_units=(), make_posterior_fn=FAMILIES["joint"], seed=0)
+        if steps:
+            loss = NetworkLoss(network, likelihood, (2,))
+            values, _ = natural.natural_start(loss, x, y, options(), 0)
+            for variable, value in zip(loss.trainable, values, strict=True):
+                variable.assign(value[0])
+        else:
+            assert vb.fit(network, likelihood, x, y, verbose=0).exact
+        scales[steps] = likelihood.scale
+    np.testing.assert_allclose(scales[True], scales[False], rtol=1e-2)  # Adam's steps follow four draws of w
+
+
+def test_a_finished_run_returns_at_once(tmp_path, monkeypatch):
+    """The steps are not taken again, and the run is known by the options that they have chosen."""
+    monkeypatch.setattr(natural, "STEPS", 2)
+    x, y = np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    runs = []
+    for _ in range(2):
+        network = network_of("joint", seed=0)
+        history = vb.fit(network, vb.likelihoods.Normal(1.0), x, y, checkpoint=tmp_path, seed=0, verbose=0)
+        runs.append((history.history, network.get_weights()))
+        monkeypatch.setattr(natural, "_iterate", None)
+    assert runs[0][0] == runs[1][0]
+    for first, second in zip(runs[0][1], runs[1][1], strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_divergence_changes_nothing(monkeypatch):
@@ -134,7 +176,11 @@ def test_divergence_changes_nothing(monkeypatch):
     network = network_of("joint")
     before = [v.numpy() for v in network.variables]
     loss = NetworkLoss(network, vb.likelihoods.Normal(1.0), (2,))
-    assert natural.natural_start(loss, np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32), options(), 0) is None
+    chosen = options()
+    values, then = natural.natural_start(loss, np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32), chosen, 0)
+    assert then is chosen
+    for (value,), variable in zip(values, loss.trainable, strict=True):
+        np.testing.assert_array_equal(value, variable.numpy())
     for value, variable in zip(before, network.variables, strict=True):
         np.testing.assert_array_equal(value, variable.numpy())
 

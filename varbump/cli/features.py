@@ -57,10 +57,7 @@ def read_features(table: Table, names: Sequence[str], declared: Declared) -> dic
     if not rows:
         raise UserError(f"{table.name} has no rows, only a header")
     others = [name for name in names if name not in numbers]
-    texts: dict[str, list[pa.Array]] = {name: [] for name in others}
-    for batch in table.batches(others) if others else ():
-        for name in others:
-            texts[name].append(batch.column(name))
+    texts = _collected(table, others)
     read = {}
     for name in names:
         if name in numbers:
@@ -74,10 +71,7 @@ def read_features(table: Table, names: Sequence[str], declared: Declared) -> dic
 
 def read_as(table: Table, kinds: Mapping[str, str]) -> Any:
     """Read all rows of columns of known kinds, as a matrix or a `Frame`."""
-    parts: dict[str, list[pa.Array]] = {name: [] for name in kinds}
-    for batch in table.batches(list(kinds)):
-        for name in kinds:
-            parts[name].append(batch.column(name))
+    parts = _collected(table, list(kinds))
     return rows_of({name: _converted(parts[name], kind, name, table) for name, kind in kinds.items()})
 
 
@@ -88,6 +82,15 @@ def rows_in_chunks(table: Table, kinds: Mapping[str, str], kept: Sequence[str]) 
         read = {name: as_kind(batch.column(name), kind, name, row, table.name) for name, kind in kinds.items()}
         row += batch.num_rows
         yield rows_of(read), batch.select(list(kept))
+
+
+def _collected(table: Table, names: Sequence[str]) -> dict[str, list[pa.Array]]:
+    """All batches of the columns."""
+    parts: dict[str, list[pa.Array]] = {name: [] for name in names}
+    for batch in table.batches(list(names)) if names else ():
+        for name in names:
+            parts[name].append(batch.column(name))
+    return parts
 
 
 def _converted(parts: Sequence[pa.Array], kind: str, name: str, table: Table) -> np.ndarray:

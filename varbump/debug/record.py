@@ -174,7 +174,3 @@ class Record:
     def finite(self, op: Operation, which: dict[str, np.ndarray], side: str = "outputs") -> bool:
         """Whether the values, or the gradients, on one side of an operation are finite."""
         return all(np.all(np.isfinite(which[name])) for name in getattr(op, side) if name in which)
-
-    def reaches_loss(self) -> set[int]:
-        """Return indices of all operations, since only those that reach the loss are recorded."""
-        return {op.index for op in self.operations}

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.core.interrupts import safe_point
+from varbump.forward.jacobian import NOT_DIFFERENTIABLE
 from varbump.inference.laplace.response import Response
 
 __all__ = ["Curvature", "curvature_of"]
@@ -90,7 +91,7 @@ def _derivatives(likelihood: Any, y: np.ndarray, f: np.ndarray) -> tuple[np.ndar
             slope = inner.gradient(nll, at, unconnected_gradients="zero")
             columns = tf.unstack(slope, axis=-1)
         hessian = [outer.gradient(column, at, unconnected_gradients="zero") for column in columns]
-    except (LookupError, NotImplementedError, tf.errors.OpError) as error:
+    except NOT_DIFFERENTIABLE as error:
         raise ValueError(
             f"the log density of {type(likelihood).__name__} cannot be differentiated twice with respect to f "
             f"({type(error).__name__}: {str(error)[:100]}), and laplace needs its curvature; use sample_nuts, which "

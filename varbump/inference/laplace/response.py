@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from varbump.core.keras import float_dtype, keras
 from varbump.forward.apply import apply
+from varbump.forward.jacobian import outputs_and_jacobian
 from varbump.forward.programs import program
 from varbump.forward.stateless import key, make_stateless
 from varbump.forward.structure import network_structure
@@ -59,8 +60,6 @@ class Response:
         self.bytes_a_draw = len(loc) * self.dtype.size
         self.state = tuple(map(tf.constant, weights.values)), tuple(map(tf.constant, weights.draws))
         self._loc = tf.constant(loc, self.dtype)
-        # recurrent layers hold loops, whose gradients cannot be vectorised over rows
-        map_rows = _one_by_one if _has_loops(network) else tf.vectorized_map
         chosen, key_ = weights.chosen, (structure, row_shape, weights.chosen)
 
         def f(x: tf.Tensor, w: tf.Tensor, state: Any) -> tf.Tensor:
@@ -70,14 +69,7 @@ class Response:
             return tf.map_fn(lambda w: f(x, w, state), draws[0])
 
         def respond(x: tf.Tensor, w: tf.Tensor, state: Any) -> tuple[tf.Tensor, tf.Tensor]:
-            def one(row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                with tf.GradientTape(persistent=True) as tape:
-                    tape.watch(w)
-                    outputs = tf.unstack(tf.reshape(f(row[None], w, state), [-1]))
-                slopes = [tape.gradient(output, w, unconnected_gradients="zero") for output in outputs]
-                return tf.stack(outputs), tf.stack(slopes)
-
-            return map_rows(one, x)
+            return outputs_and_jacobian(lambda x, w: f(x, w, state), x, w, network)
 
         self.evaluate = program("evaluate weights", key_, lambda: evaluate, network)
         self._respond = program("response to weights", key_, lambda: respond, network)
@@ -91,15 +83,6 @@ class Response:
         """Values f (B, Q) at the present weights, and Jacobians J (B, Q, P), for rows x (B, ...)."""
         f, jacobian = self._respond(tf.constant(x, self.dtype), self._loc, self.state)
         return f.numpy(), jacobian.numpy()
-
-
-def _has_loops(network: keras.Model) -> bool:
-    layers = network._flatten_layers()
-    return any(isinstance(layer, keras.layers.RNN) and not layer.unroll for layer in layers)
-
-
-def _one_by_one(function: Any, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.map_fn(function, x, fn_output_signature=(x.dtype, x.dtype))
 
 
 def _outputs(network: keras.Model, chosen: tuple[int, ...], x: Any, w: Any, values: Any, draws: Any) -> tf.Tensor:

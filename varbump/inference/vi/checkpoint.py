@@ -20,7 +20,7 @@ from varbump.inference.vi.fingerprint import difference, digest
 from varbump.inference.vi.history import History
 from varbump.inference.vi.state import TrainState
 
-__all__ = ["Checkpoint", "stored_seed"]
+__all__ = ["Checkpoint", "stored_argument"]
 
 NAME = "fit.checkpoint"
 
@@ -155,11 +155,11 @@ class Checkpoint:
         self._wait = (self._written - began) / MAX_SHARE
 
 
-def stored_seed(folder: Any) -> int | None:
-    """Seed of the run whose checkpoint is in a folder; None if there is no folder or no checkpoint."""
+def stored_argument(folder: Any, name: str) -> Any | None:
+    """An argument of the run whose checkpoint is in a folder; None if there is no folder or no checkpoint."""
     if folder is None or not _path(folder).exists():
         return None
-    return _read(_path(folder))[0]["arguments"]["seed"]
+    return _read(_path(folder))[0]["arguments"][name]
 
 
 def _path(folder: Any) -> Path:

@@ -95,7 +95,7 @@ class OpenCourse(Course):
     """
 
     def __init__(self, ordinary: int, steps: int, options: Any, rate: float, num_weights: int) -> None:
-        self._steps, self._options, self._rate, self._num_weights = steps, options, rate, num_weights
+        self._steps, self._rate, self._num_weights = steps, rate, num_weights
         warmup = kl_weights(options.kl_warmup, ordinary * steps, options.temperature)
         self.warming = int(np.sum(warmup[steps - 1 :: steps] < options.temperature))
         self._warmup = warmup

@@ -114,11 +114,10 @@ def _iterate(
 def _only_layer(loss: NetworkLoss, x: np.ndarray, num_targets: int) -> Any | None:
     """Find the variational layer if there is one, and all that is trained is its q and the scale of normal noise."""
     layers = called_layers(loss.network, (1, *x.shape[1:]))
-    if len(layers) != 1 or loss.moving or loss.likelihood.best_scale(np.ones(num_targets)) is None:
+    if len(layers) != 1 or loss.likelihood.best_scale(np.ones(num_targets)) is None:
         return None
     layer: Any = layers[0]
-    own = [*getattr(layer.posterior, "trainable_variables", []), *loss.likelihood.trainable_variables]
-    if {v.ref() for v in own} != {v.ref() for v in loss.trainable} or not hasattr(layer.posterior, "assign"):
+    if not loss.trains_only([layer.posterior]) or not hasattr(layer.posterior, "assign"):
         return None
     is_possible = is_small(layer.posterior.num_weights, len(x), num_targets)
     return layer if is_possible and isinstance(layer.prior(None), tfd.MultivariateNormalDiag) else None

@@ -180,8 +180,7 @@ def fit(
         note_temperature(network, temperature)
         warn_of_misfit(exact, likelihood, x, y, sample_weight)
         return exact
-    start = natural_start(loss, x, y, options, seed)
-    values, options = ([[v.numpy()] for v in loss.trainable], options) if start is None else start
+    values, options = natural_start(loss, x, y, options, seed)
     run = train(loss, x, y, options, seed, values)
     with uninterrupted():
         for variable, value in run.values():

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from varbump.forward.apply import apply
+from varbump.forward.jacobian import outputs_and_jacobian
 from varbump.forward.programs import program
 from varbump.forward.stateless import all_variables, at, key
 from varbump.inference.vi.loss import Batch, NetworkLoss
@@ -53,7 +54,7 @@ def gauss_newton(loss: NetworkLoss, sizes: Sequence[int]) -> Callable[..., Slope
     """
     network, likelihood = loss.network, loss.likelihood
     variables = all_variables(network, likelihood)
-    own = list(likelihood.trainable_variables)
+    own = loss.of_likelihood
 
     def slopes(batch: Batch, draws: tf.Tensor, of_likelihood: list[tf.Tensor], state: Sequence[tf.Tensor]) -> Slopes:
         values = {key(v): value for v, value in zip(variables, state, strict=True)}
@@ -63,13 +64,7 @@ def gauss_newton(loss: NetworkLoss, sizes: Sequence[int]) -> Callable[..., Slope
             return apply(network, x, values=values, draws=tf.split(w, list(sizes))).f
 
         def one(w: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            def row(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                with tf.GradientTape(persistent=True) as tape:
-                    tape.watch(w)
-                    outputs = tf.unstack(f(x[None], w)[0])
-                return tf.stack(outputs), tf.stack([tape.gradient(o, w) for o in outputs])
-
-            outputs, jacobian = tf.vectorized_map(row, batch.x)  # (B, Q), (B, Q, P)
+            outputs, jacobian = outputs_and_jacobian(f, batch.x, w, network)  # (B, Q), (B, Q, P)
             with at(values):
                 nll, slope, curvature, gradients = _derivatives(likelihood, batch, outputs, of_likelihood)
             flat = tf.reshape(jacobian * tf.sqrt(curvature)[..., None], [-1, jacobian.shape[-1]])
@@ -88,13 +83,17 @@ def gauss_newton(loss: NetworkLoss, sizes: Sequence[int]) -> Callable[..., Slope
 def _derivatives(
     likelihood: Any, batch: Batch, f: tf.Tensor, own: list[tf.Tensor]
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-    """Mean nll, its gradient and the positive diagonal of its Hessian by f (B, Q), and its gradients by `own`."""
+    """Mean nll, its gradient and the positive diagonal of its Hessian by f (B, Q), and its gradients by `own`.
+
+    Slopes and curvatures by what the likelihood does not depend on are zeros.
+    """
     with tf.GradientTape(persistent=True) as outer:
         outer.watch(f)
         with tf.GradientTape(persistent=True) as inner:
             inner.watch([f, *own])
             nll = batch.mean(likelihood.nll(batch.y, f))
-        slope = inner.gradient(nll, f)
+        slope = inner.gradient(nll, f, unconnected_gradients="zero")
         columns = tf.unstack(slope, axis=-1)
     curvature = [outer.gradient(c, f, unconnected_gradients="zero")[..., q] for q, c in enumerate(columns)]
-    return nll, slope, tf.nn.relu(tf.stack(curvature, -1)), [inner.gradient(nll, v) for v in own]
+    gradients = inner.gradient(nll, own, unconnected_gradients="zero")
+    return nll, slope, tf.nn.relu(tf.stack(curvature, -1)), gradients

@@ -96,6 +96,8 @@ class NetworkLoss:
     trainable, moving, fixed : list of tf.Variable
         All variables: those that are trained by their gradients, those that a training pass updates, such as the
         averages of batch normalisation, and all others.
+    of_likelihood : list of tf.Variable
+        Those of `trainable` that the likelihood owns.
     estimated_kl : tuple of str
         Names of the layers whose KL is a Monte Carlo estimate.
     structure : hashable
@@ -110,7 +112,8 @@ class NetworkLoss:
         self.dtype = tf.as_dtype(float_dtype(network))
         variables = all_variables(network, likelihood)
         check_trained(network, likelihood)
-        self.trainable = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
+        self.of_likelihood = list(getattr(likelihood, "trainable_variables", []))
+        self.trainable = [*network.trainable_variables, *self.of_likelihood]
         self._of_network = network_structure(network, lasting=False)
         moved = rehearse(network, (2, *row_shape), training=True, structure=self._of_network).moved
         self.moving = [network.variables[index] for index in moved]
@@ -158,6 +161,13 @@ class NetworkLoss:
         means = [tf.add_n(list(terms)) / self.num_samples for terms in zip(*(d[:3] for d in draws), strict=True)]
         nll, kl, penalty = means
         return Terms(nll, kl, penalty, draws[-1].moving)
+
+    def trains_only(self, posteriors: Sequence[Any]) -> bool:
+        """Whether all that is trained is these posteriors and the likelihood."""
+        of_posteriors = [v for q in posteriors for v in getattr(q, "trainable_variables", [])]
+        return {key(v) for v in [*of_posteriors, *self.of_likelihood]} == {
+            key(v) for v in self.trainable
+        } and not self.moving
 
     def count_noise(self, shape: Sequence[int]) -> int:
         """Number of standard normal numbers that a step, or an evaluation, takes for a batch of this shape."""

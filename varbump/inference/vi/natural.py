@@ -28,9 +28,12 @@ from varbump.core.interrupts import safe_point
 from varbump.core.progress import ProgressBar
 from varbump.core.random import generator
 from varbump.forward.apply import called_layers
+from varbump.forward.jacobian import NOT_DIFFERENTIABLE
 from varbump.forward.stateless import all_variables, key
+from varbump.inference.vi.checkpoint import stored_argument
 from varbump.inference.vi.gauss_newton import gauss_newton
 from varbump.inference.vi.loss import Batch, NetworkLoss
+from varbump.inference.vi.optimizers import Adam
 from varbump.inference.vi.options import Options
 
 __all__ = ["natural_start"]
@@ -65,28 +68,30 @@ NATURAL = 7
 
 def natural_start(
     loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Options, seed: int
-) -> tuple[list[list[np.ndarray]], Options] | None:
+) -> tuple[list[list[np.ndarray]], Options]:
     """Return initial values (1, ...) of `loss.trainable`, and options with which to go on; change nothing.
 
-    Returns
-    -------
-    tuple or None
-        None if an option speaks about optimisation, if the network is large, if a family has no covariances or a prior
-        is trained or not normal, if the likelihood cannot be differentiated twice, or if the steps have diverged.
+    They are the present values and the given options if an option speaks about optimisation, if the network is large,
+    if a family has no covariances or a prior is trained or not normal, if the likelihood cannot be differentiated
+    twice or is not curved, or if the steps have diverged. A run that a checkpoint holds goes on as it began, from the
+    values that are there.
     """
+    present = [[v.numpy()] for v in loss.trainable]
     parts = _parts(loss, x) if options.seeks_convergence and options.learning_rate is None else None
     if parts is None:
-        return None
+        return present, options
+    then = replace(options, learning_rate=RATE, kl_warmup=0.0)
+    if stored_argument(options.checkpoint, "seed") is not None:
+        began_so = stored_argument(options.checkpoint, "learning_rate") == RATE
+        return present, then if began_so else options
     try:
         with np.errstate(all="raise", under="ignore"):
             own = _iterate(loss, parts, x, y, options, seed)
             factors = [np.linalg.cholesky(np.linalg.inv(block.precision)) for block in parts.blocks]
-    except (FloatingPointError, np.linalg.LinAlgError):
-        return None
-    values = parts.values(factors) | {
-        key(v): value for v, value in zip(loss.likelihood.trainable_variables, own, strict=True)
-    }
-    return [[values[key(v)]] for v in loss.trainable], replace(options, learning_rate=RATE, kl_warmup=0.0)
+    except (FloatingPointError, np.linalg.LinAlgError, *NOT_DIFFERENTIABLE):
+        return present, options
+    values = parts.values(factors) | {key(v): value for v, value in zip(loss.of_likelihood, own, strict=True)}
+    return [[values[key(v)]] for v in loss.trainable], then
 
 
 @dataclass
@@ -142,12 +147,11 @@ def _parts(loss: NetworkLoss, x: np.ndarray) -> _Parts | None:
     """Find the layers and their blocks; None if the method does not suit the network."""
     layers = called_layers(loss.network, (1, *x.shape[1:]))
     families = [layer.posterior for layer in layers if hasattr(layer.posterior, "values_of")]
-    if not layers or len(families) < len(layers) or len(set(map(id, layers))) < len(layers) or loss.moving:
+    if not layers or len(families) < len(layers) or len(set(map(id, layers))) < len(layers):
         return None
-    own = [*(v for q in families for v in q.trainable_variables), *loss.likelihood.trainable_variables]
     priors = [layer.prior(None) for layer in layers]
     sizes = [q.num_weights for q in families]
-    if {key(v) for v in own} != {key(v) for v in loss.trainable} or sum(sizes) > MAX_WEIGHTS:
+    if not loss.trains_only(families) or sum(sizes) > MAX_WEIGHTS:
         return None
     follows = any(getattr(layer.prior, "follows_posterior", False) for layer in layers)
     if follows or not all(isinstance(p, tfd.MultivariateNormalDiag) for p in priors):
@@ -175,13 +179,17 @@ def _iterate(
     weights = np.ones(len(x)) if weights is None else weights
     random, step = generator(seed, NATURAL), gauss_newton(loss, parts.sizes)
     state = [tf.constant(v) for v in all_variables(loss.network, loss.likelihood)]
-    own = _Adam([v.numpy() for v in loss.likelihood.trainable_variables])
+    own = loss.of_likelihood
+    adam = Adam([tf.TensorSpec(v.shape, v.dtype) for v in own])
+    of_likelihood, values = adam.start(own), [tf.convert_to_tensor(v) for v in own]
+    falls = 0.5 * (1.0 + np.cos(np.pi * np.arange(STEPS) / STEPS))
+    alphas = adam.step_sizes(OWN_RATE * falls)
     size = min(len(x), MAX_ROWS)
     scale = total / options.temperature
     bar = ProgressBar(STEPS, unit="step", verbose=options.verbose, text="natural-gradient start")
     # matrices are small: a second thread of BLAS costs more than it brings, much more on a busy machine
     with bar, threadpool_limits(1, "blas"):
-        for number in range(STEPS):
+        for fall, alpha in zip(falls, alphas, strict=True):
             safe_point()
             rows = slice(None) if size == len(x) else random.choice(len(x), size, replace=False)
             shares = (weights[rows] / size).astype(x.dtype)
@@ -189,33 +197,18 @@ def _iterate(
             deviations = np.concatenate([block.deviations(noise[block.place]) for block in parts.blocks]).T
             draws = parts.loc + np.concatenate([deviations, -deviations])
             batch = Batch(x[rows], y[rows], shares)
-            slopes = step(batch, draws.astype(loss.dtype.as_numpy_dtype), own.values, state)
-            fall = 0.5 * (1.0 + np.cos(np.pi * number / STEPS))
+            slopes = step(batch, draws.astype(loss.dtype.as_numpy_dtype), values, state)
             gradient = scale * slopes.gradient.numpy().astype(np.float64)
             gradient += parts.prior_precision * (parts.loc - parts.prior_loc)
             matrix = slopes.matrix.numpy()
+            if not matrix.any():
+                raise NotImplementedError("the log density is not curved")
             for block in parts.blocks:
                 here = matrix[block.place, block.place].astype(np.float64)
                 precision = scale * here + np.diag(parts.prior_precision[block.place])
                 block.move(gradient[block.place], precision, (MEAN_RATE * fall, PRECISION_RATE * fall))
-            own.move([g.numpy() for g in slopes.of_likelihood], OWN_RATE * fall)
+            if own:
+                of_likelihood = adam.step(of_likelihood, slopes.of_likelihood, alpha)
+                values = adam.values(of_likelihood)
             bar.advance(1)
-    return own.values
-
-
-class _Adam:
-    """Adam for a few numbers on the host (Kingma and Ba 2015), with the usual constants."""
-
-    def __init__(self, values: list[np.ndarray]) -> None:
-        self.values, self._count = values, 0
-        self._means, self._squares = [np.zeros_like(v) for v in values], [np.zeros_like(v) for v in values]
-
-    def move(self, gradients: Sequence[np.ndarray], rate: float) -> None:
-        """Take a step."""
-        self._count += 1
-        for index, gradient in enumerate(gradients):
-            self._means[index] = 0.9 * self._means[index] + 0.1 * gradient
-            self._squares[index] = 0.999 * self._squares[index] + 0.001 * gradient**2
-            mean = self._means[index] / (1.0 - 0.9**self._count)
-            square = self._squares[index] / (1.0 - 0.999**self._count)
-            self.values[index] = (self.values[index] - rate * mean / (np.sqrt(square) + 1e-7)).astype(gradient.dtype)
+    return [np.asarray(value) for value in values]

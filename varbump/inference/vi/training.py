@@ -14,7 +14,7 @@ from varbump.core.keras import keras
 from varbump.core.progress import TrainingProgress
 from varbump.core.random import host_seed
 from varbump.data.batches import BatchPlan
-from varbump.inference.vi.checkpoint import Checkpoint, stored_seed
+from varbump.inference.vi.checkpoint import Checkpoint, stored_argument
 from varbump.inference.vi.convergence import Settling
 from varbump.inference.vi.course import Course, FixedCourse, OpenCourse
 from varbump.inference.vi.failure import non_finite_loss
@@ -81,7 +81,7 @@ class Run:
 
 def run_seed(options: Options) -> int:
     """Seed of a run: the given one, that of its checkpoint, or one from TensorFlow's global seed."""
-    return host_seed(stored_seed(options.checkpoint) if options.seed is None else options.seed)
+    return host_seed(stored_argument(options.checkpoint, "seed") if options.seed is None else options.seed)
 
 
 def checked_data(network: keras.Model, likelihood: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
