@@ -1,5 +1,6 @@
 """Quiet TensorFlow, no display, and a fixed global seed for each test: none depends on the order of others."""
 
+import gc
 import os
 import signal
 
@@ -14,6 +15,8 @@ import pytest
 import tf_keras
 
 import varbump as vb
+
+gc.freeze()  # what the imports made stays: without it, every collection would visit it again
 
 
 @pytest.fixture(autouse=True)

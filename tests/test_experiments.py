@@ -12,6 +12,7 @@ RUNS = {
     "bump": ["--frames", "3"],
     "bump_sigma": ["--num-data", "1000", "--epochs", "1"],
     "calibration": ["--num-data", "200", "--num-fresh", "60", "--epochs", "1"],
+    "convergence": ["--only", "cubic, tanh", "--families", "mean field", "--epochs", "2", "--num-draws", "20"],
     "cubic": ["--num-data", "200", "--epochs", "2"],
     "diagnose": ["--num-data", "100", "--epochs", "2"],
     "laplace": ["--epochs", "2", "--networks", "1", "--num-draws", "4", "--num-warmup", "10"],
@@ -30,6 +31,7 @@ SLOW = {
     "benchmark",
     "bump_sigma",
     "calibration",
+    "convergence",
     "diagnose",
     "features",
     "gradient_variance",
@@ -40,13 +42,14 @@ SLOW = {
     "tables",
     "truth",
 }
-TABLES = {"benchmark", "gradient_variance", "kl_warmup", "tables"}
+TABLES = {"benchmark", "convergence", "gradient_variance", "kl_warmup", "tables"}
 """Those that leave a table and no picture."""
 SAYS = {
     "benchmark": ["varbump.fit", "[model(x) for _ in range(100)]", "tf.nn.gelu"],
     "bump": ["bump_sigma.gif"],
     "bump_sigma": ["[-1, 1]", "[-5, 5]", "[-20, 20]", "threshold", "with inner where", "nan"],
     "calibration": ["noise learned along x", "noise scale fixed at 0.12", "Recalibrated on 60 other points", "out.png"],
+    "convergence": ["cubic, tanh | mean field | default", "twice the steps: lower by", "Adam alone", "Table: "],
     "cubic": ["38,130", "321", "epistemic sd", "steps a second", "out.png"],
     "gradient_variance": ["MeanFieldNormal, 642", "| shared | 1 |", "| local | 1 |", "| flipout | 1 |", "Table: "],
     "features": ["Relevance of the inputs", "out.png"],

@@ -31,7 +31,6 @@ SMALL = {
 }
 
 FAST_CHECKS = [
-    "check_methods_subset_invariance",
     "check_no_attributes_set_in_init",
     "check_parameters_default_constructible",
 ]

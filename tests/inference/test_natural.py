@@ -86,7 +86,7 @@ def test_variables_have_the_covariance(family):
         assert not found[:9, 9:].any()
 
 
-@pytest.mark.parametrize(("family", "temperature"), [("joint", 0.5), ("full", 1.0)])
+@pytest.mark.parametrize(("family", "temperature"), [("joint", 0.5), pytest.param("full", 1.0, marks=pytest.mark.slow)])
 def test_fixed_point_of_a_linear_model_is_its_posterior(family, temperature, monkeypatch):
     """Antithetic draws have no noise here, so the steps end at the posterior up to float32."""
     monkeypatch.setattr(natural, "STEPS", 150)

@@ -51,7 +51,7 @@ def sigmas(dtype, count=64):
 @supports
 @modes
 @pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16], ids=lambda t: t.name)
-@pytest.mark.parametrize("broadcast", [True, False])
+@pytest.mark.parametrize("broadcast", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_every_number_of_half_precision(dtype, mode, support, broadcast):
     x, sigma = all_numbers(dtype), sigmas(dtype)
     grid_x = np.broadcast_to(x, (len(sigma), len(x)))

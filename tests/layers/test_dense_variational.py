@@ -251,6 +251,7 @@ def batch_of_normals(kernel_size, bias_size=0, dtype=None):
     return lambda _: tfd.Normal(tf.zeros(kernel_size + bias_size, dtype), 1.0)
 
 
+@pytest.mark.slow
 def test_a_batch_of_scalar_normals_is_a_prior_too():
     dense = layer(prior=batch_of_normals, kl_use_exact=False, kl_weight=1.0)
     dense(np.zeros((1, 2), "float32"))

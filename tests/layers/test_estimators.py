@@ -60,7 +60,7 @@ def implied(dense, x):
     return jacobian @ np.array(q.mean()), jacobian @ np.array(q.covariance()) @ jacobian.T
 
 
-@each
+@some
 @pytest.mark.parametrize("use_bias", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_each_row_has_the_moments_of_q(posterior, estimator, use_bias):
     dense = layer(posterior, estimator, use_bias)

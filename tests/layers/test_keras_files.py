@@ -74,7 +74,9 @@ def test_every_family_and_prior_in_every_format(tmp_path, posterior, prior, suff
     assert_equal(network, saved(network, tmp_path / f"model{suffix}"))
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".h5", pytest.param("", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "suffix", [".keras", pytest.param(".h5", marks=pytest.mark.slow), pytest.param("", marks=pytest.mark.slow)]
+)
 def test_both_bumps_as_layers(tmp_path, suffix):
     network = ours()
     assert_equal(network, saved(network, tmp_path / f"model{suffix}"))

@@ -92,7 +92,7 @@ def test_kl_to_a_laplace_prior_is_that_of_quadrature(factory):
     np.testing.assert_allclose(q.kl(p), expected, rtol=1e-8)  # quadrature to 1e-10 a weight
 
 
-@each
+@one_of_each
 @pytest.mark.parametrize("prior", NORMAL_PRIORS, ids=name)
 def test_kl_is_that_of_tfp_on_dense_matrices(factory, prior):
     q, p = registry.perturbed(factory(6, 3, "float64", seed=0)), prior(6, 3, "float64")(None)
@@ -100,7 +100,7 @@ def test_kl_is_that_of_tfp_on_dense_matrices(factory, prior):
     np.testing.assert_allclose(q.kl_to_normal(p), tfd.kl_divergence(dense, p), rtol=1e-10)
 
 
-@each
+@one_of_each
 @pytest.mark.parametrize("prior", flatten({n: registry.PRIORS[n] for n in ("TrainableNormal", "ARDNormal")}), ids=name)
 def test_learned_scales_are_those_of_the_smallest_kl(factory, prior):
     q = registry.perturbed(factory(6, 2, "float64", seed=0))  # three inputs, two units, a bias
@@ -195,7 +195,7 @@ def test_parameter_counts(n):
 
 
 @one_of_each
-@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("exact", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_stock_tfp_layer_trains_with_the_factories(factory, exact):
     prior = vb.prior
     x = np.linspace(-1, 1, 64, dtype="float32")[:, None]

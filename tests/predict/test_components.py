@@ -144,6 +144,7 @@ class OwnStudent(Likelihood):
         return tfp.distributions.StudentT(tf.constant(5.0, f.dtype), f, tf.constant(0.8, f.dtype))
 
 
+@pytest.mark.slow
 def test_the_two_paths_agree():
     f = draws(num_draws=40, spread=2.0)
     made = DensityMixture([OwnStudent()], f)

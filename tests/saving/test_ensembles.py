@@ -85,6 +85,7 @@ def assert_equal_answers(first, second, x=X):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_regressors_answer_the_same(pair):
     model, loaded = pair
     assert_equal_answers(model, loaded, FRAME)

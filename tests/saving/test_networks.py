@@ -62,7 +62,7 @@ def test_priors_keep_their_configuration(path, prior):
     assert vb.parameter_report(loaded).kl == vb.parameter_report(network).kl
 
 
-@pytest.mark.parametrize("likelihood", registry.flatten(registry.LIKELIHOODS), ids=registry.name)
+@pytest.mark.parametrize("likelihood", registry.first_fast(registry.flatten(registry.LIKELIHOODS)), ids=registry.name)
 def test_likelihoods_keep_every_bit(path, likelihood):
     likelihood = type(likelihood).from_config(likelihood.get_config())
     for variable in getattr(likelihood, "variables", []):
@@ -107,7 +107,7 @@ def functional():
     return tf_keras.Model(inputs, LAYERS.Add()([variational()(hidden), LAYERS.Dense(1)(inputs)]))
 
 
-@pytest.mark.parametrize("make", [sequential_of_everything, functional])
+@pytest.mark.parametrize("make", [pytest.param(sequential_of_everything, marks=pytest.mark.slow), functional])
 def test_models_of_keras_layers_and_ours(path, make):
     network = make()
     normalization = network.layers[0]

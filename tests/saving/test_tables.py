@@ -98,6 +98,7 @@ def test_tables_of_many_columns(tmp_path):
         np.testing.assert_array_equal(vb.load(tmp_path / "model.varbump").predict(frame), model.predict(frame))
 
 
+@pytest.mark.slow
 def test_files_of_earlier_versions_have_numbers_only(fitted, tmp_path):
     vb.save(fitted, tmp_path / "new.varbump")
     arrays = {k: v for k, v in arrays_of(tmp_path / "new.varbump").items() if not k.startswith("table/")}
