@@ -143,7 +143,8 @@ def rows(options: argparse.Namespace, data: Problem, family: str) -> list[list[s
     if not default.history.exact:
         epochs = len(default.history.epoch)
         rate = default.history.history["learning_rate"][0]
-        more = {"epochs": epochs, "learning_rate": rate, "kl_warmup": 0.0}
+        rows_a_step = -(-len(data.x) // default.history.steps_per_epoch)
+        more = {"epochs": epochs, "batch_size": rows_a_step, "learning_rate": rate, "kl_warmup": 0.0}
         again = call(options, data, network, likelihood, more)
         shown.append([f"twice the steps: lower by {default.loss - again.loss:.4f}", *cells(again, None)])
         alone, *_ = fit(options, data, family, learning_rate=0.01)

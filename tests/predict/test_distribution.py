@@ -6,8 +6,9 @@ from exact_linear import LIKELIHOOD, NOISE, linear
 from scipy import stats
 
 import varbump as vb
+from varbump.predict import predictive as module
 from varbump.predict.distribution import PredictiveDistribution
-from varbump.predict.predictive import BLOCK
+from varbump.predict.predictive import BLOCK, predictive_of
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,18 @@ def test_bad_arguments_are_named(rows):
     with pytest.raises(ValueError, match="size must be an integer"):
         made.rvs(0)
     assert isinstance(made, PredictiveDistribution)
+
+
+def test_many_rows_in_large_calls_are_the_same_rows(monkeypatch):
+    """But for rounding; the last call has rows of its own and padding."""
+    likelihood = vb.likelihoods.HeteroscedasticNormal()
+    network = vb.build_network(1, hidden_units=(3,), likelihood=likelihood, seed=0)
+    x, y = np.linspace(-2.0, 2.0, 1100)[:, None].astype("float32"), np.zeros((1100, 1))
+    predictive = predictive_of(network, likelihood, 6, 0)
+    answers = [predictive.moments(x), predictive.quantiles(x, [0.1, 0.5]), predictive.pit(x, y)]
+    monkeypatch.setattr(module, "LARGE", 512)
+    monkeypatch.setattr(module, "MANY", 1000)
+    assert [rows for rows, _ in predictive.blocks(x)] == [slice(start, start + 256) for start in range(0, 1100, 256)]
+    again = [predictive.moments(x), predictive.quantiles(x, [0.1, 0.5]), predictive.pit(x, y)]
+    for first, second in zip(answers, again, strict=True):
+        np.testing.assert_allclose(second, first, rtol=1e-4, atol=1e-6)  # float32

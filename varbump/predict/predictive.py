@@ -5,7 +5,7 @@ r"""The predictive distribution of a trained model, row by row: a mixture over d
 Moments, intervals and densities follow from the S distributions of y without drawing noise. If the likelihood has noise
 of a fixed shape, they are computed from locations and scales (`Mixture`), otherwise from its `distribution`
 (`DensityMixture`, `CountMixture`). All rows go through one compiled program in blocks of one shape, so the result for
-a row does not depend on the other rows.
+a row does not depend on the other rows, nor, but for rounding, on how many there are.
 """
 
 from __future__ import annotations
@@ -32,7 +32,13 @@ LARGEST = 1e150
 """Largest absolute value of a draw: beyond it, variances overflow."""
 
 BLOCK = 256
-"""Rows per compiled call; fewer are padded."""
+"""Rows per mixture, and per compiled call unless there are many; fewer are padded."""
+
+LARGE, MANY = 4_096, 16_384
+"""Rows per compiled call if there are many: two to three times as fast, for one more compilation."""
+
+MAX_LARGE_DRAWS = 1_024
+"""Draws up to which calls are large, a bound on their memory."""
 
 PIT_SEED = 41
 """Seed of the uniform numbers in the PIT of counts: the same rows always get the same numbers."""
@@ -69,7 +75,7 @@ class Predictive:
         ----------
         x : ndarray (N, D)
         """
-        mean, total, epistemic = zip(*(mixture.moments() for _, mixture in self.blocks(x)), strict=True)
+        mean, total, epistemic = zip(*(mixture.moments() for _, mixture in self._blocks(x, LARGE)), strict=True)
         return np.concatenate(mean)[: len(x)], np.concatenate(total)[: len(x)], np.concatenate(epistemic)[: len(x)]
 
     def quantiles(self, x: np.ndarray, levels: Sequence[float] | np.ndarray, *, epistemic: bool = False) -> np.ndarray:
@@ -109,13 +115,23 @@ class Predictive:
 
     def blocks(self, x: np.ndarray) -> Iterator[tuple[slice, Mixture | Components]]:
         """Yield blocks of rows: their indices, and the mixture for BLOCK rows, including padding."""
-        padded = np.pad(x, [(0, -len(x) % BLOCK)] + [(0, 0)] * (x.ndim - 1))
-        sampler = self.sampler(x)
-        for start in range(0, len(padded), BLOCK):
-            (_, f), *_ = sampler.chunks(padded[start : start + BLOCK])
-            mixture = self._mixture(f)
-            _check_finite(mixture.loc[:, : len(x[start : start + BLOCK])], start)
-            yield slice(start, start + BLOCK), mixture
+        return self._blocks(x, BLOCK)  # of larger ones, what a quantile or a score takes would not fit into caches
+
+    def _blocks(self, x: np.ndarray, size: int) -> Iterator[tuple[slice, Mixture | Components]]:
+        for first, f in self._drawn(x):
+            for start in range(first, min(first + f.shape[1], len(x)), size):
+                mixture = self._mixture(f[:, start - first : start - first + size])
+                _check_finite(mixture.loc[:, : len(x) - start], start)
+                yield slice(start, start + mixture.loc.shape[1]), mixture
+
+    def _drawn(self, x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield draws f (S, B, K) of blocks of rows, with the index of the first; the last block is padded."""
+        size = LARGE if len(x) >= MANY and self.num_draws <= MAX_LARGE_DRAWS else BLOCK
+        padded = np.pad(x, [(0, -len(x) % size)] + [(0, 0)] * (x.ndim - 1))
+        sampler = self.sampler(x, size)
+        for start in range(0, len(padded), size):
+            (_, f), *_ = sampler.chunks(padded[start : start + size])
+            yield start, f
 
     def _mixture(self, f: np.ndarray) -> Mixture | Components:
         """Make the mixture of the distributions of y for draws f (S, B, K)."""
@@ -123,9 +139,9 @@ class Predictive:
             return Mixture(self._by_member(f, "mean"), self._by_member(f, "stddev"), self._noises)
         return (CountMixture if self._is_discrete else DensityMixture)(self._likelihoods, f)
 
-    def sampler(self, x: np.ndarray) -> Sampler:
-        """Return the sampler that draws functions at rows like those of x."""
-        return sampler_of(self.source, x.shape[1:], self.num_draws, self._seed, BLOCK)
+    def sampler(self, x: np.ndarray, chunk_size: int = BLOCK) -> Sampler:
+        """Return the sampler that draws functions at rows like those of x, so many per compiled call."""
+        return sampler_of(self.source, x.shape[1:], self.num_draws, self._seed, chunk_size)
 
     def _of_rows(self, x: np.ndarray, of: Callable[[Mixture | Components], np.ndarray], axis: int) -> np.ndarray:
         parts = [of(mixture) for _, mixture in self.blocks(x)]
