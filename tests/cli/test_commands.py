@@ -22,6 +22,7 @@ from varbump.cli.run_content import STATISTICS
 from varbump.cli.tables import open_table
 
 EVIL = '<script>alert("x")</script>'
+PLAIN = ("--likelihood", "normal", "--embedding", "none")  # one network for all tests
 FEATURES = ["a", EVIL, "größe $x^2", "constant"]
 
 
@@ -35,7 +36,7 @@ def run(tmp_path_factory):
     table = pa.table(dict(zip([*FEATURES, "y", "z<b>"], np.hstack([x, y]).T, strict=True)))
     csv.write_csv(table, folder / "data.csv")
     arguments = ["fit", folder / "data.csv", "-t", "y", "-t", "z<b>", "--out", folder / "run"]
-    result = invoke(*arguments, "--max-iter", 3, "--members", 2, "--hidden", "5", "--json")
+    result = invoke(*arguments, "--max-iter", 3, "--members", 2, *PLAIN, "--hidden", "5", "--json")
     return folder, json.loads(result.stdout), x, y
 
 
@@ -360,7 +361,7 @@ def test_a_browser_shows_the_page_without_sideways_scrolling(report, width, tmp_
 def test_no_held_out_rows(run, tmp_path):
     folder = run[0]
     arguments = ["fit", folder / "data.csv", "-t", "y", "--features", "a", "--test-size", 0, "--max-iter", 1]
-    result = invoke(*arguments, "--members", 1, "--hidden", "none", "--out", tmp_path / "run")
+    result = invoke(*arguments, "--members", 1, *PLAIN, "--hidden", "none", "--out", tmp_path / "run")
     assert "Parameters" in result.stdout
     assert not (tmp_path / "run" / "held_out.csv").exists()
     invoke("report", tmp_path / "run", "--quiet")
@@ -378,3 +379,22 @@ def test_demo(tmp_path):
     shown = json.loads(invoke("demo", "--out", tmp_path / "cubic.png", "--json").stdout)
     assert (tmp_path / "cubic.png").read_bytes().startswith(b"\x89PNG")
     assert shown["epistemic_sd_right_end"] > 3 * shown["epistemic_sd_inside"]
+
+
+@pytest.mark.slow
+def test_without_options_candidates_are_pooled_and_told(tmp_path):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(80, 2))
+    csv.write_csv(pa.table({"a": x[:, 0], "b": x[:, 1], "y": x[:, 0] ** 2}), tmp_path / "data.csv")
+    arguments = [tmp_path / "data.csv", "-t", "y", "--out", tmp_path / "run", "--max-iter", 3, "--members", 2]
+    shown = invoke("fit", *arguments)
+    assert "50-50, normal" in shown.stdout
+    info = json.loads((tmp_path / "run" / "run.json").read_text())
+    weights = [one["weight"] for one in info["candidates"]]
+    assert weights == sorted(weights, reverse=True)
+    assert sum(weights) == pytest.approx(1.0)
+    assert all(np.isfinite(one["log_likelihood"]) for one in info["candidates"])
+    assert len(info["features"]) == 2  # the columns of the forest are none of the table
+    invoke("report", tmp_path / "run")
+    assert "50, heteroscedastic, forest" in (tmp_path / "run" / "report.html").read_text()
+    invoke("predict", tmp_path / "run", tmp_path / "data.csv", "--out", tmp_path / "predicted.csv")

@@ -23,6 +23,7 @@ main()
 def run(folder, seconds=None):
     """Exit code, standard error and seconds of a fit that is interrupted after some seconds."""
     arguments = ["fit", "data.csv", "-t", "y", "--out", "run", "--max-iter", "100", "--members", "2", "--hidden", "4"]
+    arguments += ["--likelihood", "normal", "--embedding", "none"]
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *arguments],
         cwd=folder,

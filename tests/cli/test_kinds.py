@@ -105,6 +105,7 @@ def run(tmp_path_factory):
         lines.append(",".join(map(str, [*cells, y])))
     (folder / "data.csv").write_text("\n".join(lines))
     arguments = ["--max-iter", 5, "--members", 1, "--hidden", "none", "--categorical", "code", "--json"]
+    arguments += ["--likelihood", "normal", "--embedding", "none"]
     shown = invoke("fit", folder / "data.csv", "-t", "y", "--out", folder / "run", *arguments)
     return folder, json.loads(shown.stdout)
 

@@ -37,14 +37,19 @@ __all__ = ["fit"]
 @click.option("--numeric", help="Features that are numbers, so that any other cell is an error.")
 @click.option("--drop-missing", is_flag=True, help="Leave out rows with empty or infinite cells.")
 @click.option("--delimiter", help="Delimiter of a text table, such as ';' or the word tab.")
-@click.option("--likelihood", default="normal", show_default=True, metavar="NAME",
+@click.option("--likelihood", default="auto", show_default=True, metavar="NAME",
               help="Distribution of y: normal, heteroscedastic (noise differs by row), student_t (heavy tails), "
-              "poisson or negative_binomial (counts), gamma or log_normal (positive), censored_normal.")  # fmt: skip
+              "poisson or negative_binomial (counts), gamma or log_normal (positive), censored_normal; auto tries the "
+              "first two.")  # fmt: skip
 @click.option("--posterior", metavar="[full_covariance|joint|low_rank|mean_field]", default="mean_field",
               show_default=True, help="Family of distributions over weights.")  # fmt: skip
 @click.option("--prior", metavar="[ard|laplace|normal|scale_mixture|trainable]", default="ard", show_default=True,
               help="Prior of the weights; ard learns how relevant each feature is.")  # fmt: skip
-@click.option("--hidden", type=Sizes(), default="50", show_default=True, help="Units of hidden layers; none: linear.")
+@click.option("--hidden", type=Sizes(), default="auto", show_default=True,
+              help="Units of hidden layers, such as 50,50; none: linear; auto tries one and two layers.")  # fmt: skip
+@click.option("--embedding", type=click.Choice(["auto", "forest", "none"]), default="auto", show_default=True,
+              help="What networks see of a row beside its features: predictions of a forest, nothing, or both in "
+              "turn.")  # fmt: skip
 @click.option("--max-iter", type=click.IntRange(1, 10**9), help="Passes over the rows.  [default: about 20,000 steps]")
 @click.option("--members", type=click.IntRange(1, 100), default=4, show_default=True, help="Networks to pool.")
 @for_scripts

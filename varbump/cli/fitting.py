@@ -29,7 +29,7 @@ from varbump.core.printed import Table
 from varbump.saving import save
 from varbump.version import __version__
 
-__all__ = ["Fitted", "HELD_OUT", "fit_rows", "most_relevant", "numbers_first", "relevance_table"]
+__all__ = ["Fitted", "HELD_OUT", "candidates_of", "fit_rows", "most_relevant", "numbers_first", "relevance_table"]
 
 HELD_OUT = "held_out.csv"
 
@@ -91,7 +91,7 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
     settings = {
         "hidden_layer_sizes": options["hidden"],
         "likelihood": options["likelihood"],
-        "embedding": None,
+        "embedding": None if options["embedding"] == "none" else options["embedding"],
         "posterior": options["posterior"],
         "prior": options["prior"],
         "max_iter": options["max_iter"],
@@ -103,7 +103,7 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
     report = replace(model.parameter_report_, num_data=len(x))  # the report counts equal rows once
     features = describe_features(columns.features, x)
     if report.relevance is not None:
-        for feature, relevance in zip(features, report.relevance, strict=True):
+        for feature, relevance in zip(features, report.relevance[: len(features)], strict=True):  # then an embedding's
             feature["relevance"] = float(relevance)
     info: dict[str, Any] = {
         "format": FORMAT,
@@ -124,7 +124,11 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
         },
         "training": {"epochs": model.n_iter_, "loss": model.history_.history["loss"][-1]},
     }
-    summary: list[Any] = [replace(report, relevance=None), *relevance_table(features), *_ignored(model, features)]
+    stacking = model.stacking_
+    if stacking is not None:
+        info["candidates"] = candidates_of(stacking)
+    summary: list[Any] = [] if stacking is None else [stacking, ""]
+    summary += [replace(report, relevance=None), *relevance_table(features), *_ignored(model, features)]
     x_new, y_new = rows.x[test[:MOST_ROWS]], rows.y[test[:MOST_ROWS]]
     if not len(test):
         return Fitted(model, columns, info, x_new, y_new, None, None, summary)
@@ -135,6 +139,15 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
     info["calibration"] = {"calibrated": evaluation.calibrated, "judgement": evaluation.judgement}
     summary += ["", score_table(scores, len(x_new)), evaluation.judgement]
     return Fitted(model, columns, info, x_new, y_new, predicted, evaluation, summary)
+
+
+def candidates_of(stacking: Any) -> list[dict[str, Any]]:
+    """Candidates of a `StackingReport`, the heaviest first; the log-likelihood is missing if no rows were left out."""
+    rows = zip(stacking.names, stacking.weights, stacking.log_likelihood, strict=True)
+    return [
+        {"name": name, "weight": float(weight), **({"log_likelihood": float(value)} if np.isfinite(value) else {})}
+        for name, weight, value in sorted(rows, key=lambda row: -row[1])
+    ]
 
 
 def most_relevant(features: Sequence[dict[str, Any]], num: int) -> list[int]:

@@ -20,7 +20,7 @@ BASES: dict[str, type] = {"likelihood": Likelihood, "posterior": PosteriorFactor
 def check_names(options: dict[str, Any]) -> None:
     """Raise the error of a `click.Choice`, exit code 2, for a name that no class goes by."""
     for option, base in BASES.items():
-        known = by_short_name(base)
+        known = [*by_short_name(base), *(["auto"] if option == "likelihood" else [])]
         if options[option] not in known:
             raise click.BadParameter(
                 f"{options[option]!r} is not one of {listed(known)}.",

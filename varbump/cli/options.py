@@ -13,19 +13,22 @@ __all__ = ["Intervals", "Share", "Sizes", "for_scripts", "path_argument", "repla
 
 
 class Sizes(click.ParamType):
-    """Parameter type of hidden layers, such as 50,50; "none" for a linear model."""
+    """Parameter type of hidden layers, such as 50,50; "none" for a linear model, "auto" to have them chosen."""
 
     name = "sizes"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        """Parse integers of at least 1."""
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...] | str:
+        """Parse integers of at least 1, or a word."""
         if isinstance(value, tuple):
             return value
-        if value.strip().lower() == "none":
-            return ()
+        word = value.strip().lower()
+        if word in ("none", "auto"):
+            return () if word == "none" else word
         parts = [part.strip() for part in value.split(",")]
         if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= 10_000 for part in parts):
-            self.fail(f"{value!r} is not a list of layer sizes such as 50 or 50,50 (each 1 to 10000; none: linear)")
+            self.fail(
+                f"{value!r} is not a list of layer sizes such as 50 or 50,50 (each 1 to 10000), none or auto"
+            )
         return tuple(int(part) for part in parts)
 
 

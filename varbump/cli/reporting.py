@@ -61,7 +61,7 @@ def page_of(run: Run) -> str:
     others = "" if alone else "All other features are held at their median; the points are not, so they scatter more. "
     if bands:
         parts.append(section("Prediction along each feature", paragraph(note + others), *bands))
-    parts.append(_relevance(info, order))
+    parts += [_candidates(info), _relevance(info, order)]
     parts.append(section("Training", picture(pictures.training(model.history_), "Loss over epochs"), _training(info)))
     parts += [_parameters(info), _columns(info, order), _provenance(info)]
     return page(f"{', '.join(run.targets)} from {info['data']['file']}", parts)
@@ -105,6 +105,23 @@ def _scores(info: dict[str, Any]) -> str:
         paragraph(
             "RMSE and CRPS in units of the target, smaller is better; log-likelihood in nats a row, larger is better. "
             "Linear: Bayesian ridge regression. Constant: mean and sd of the training rows."
+        ),
+    )
+
+
+def _candidates(info: dict[str, Any]) -> str:
+    if not info.get("candidates"):
+        return ""
+    rows = [
+        [one["name"], f"{one['weight']:.2f}", f"{one['log_likelihood']:.3f}" if "log_likelihood" in one else "-"]
+        for one in info["candidates"]
+    ]
+    return section(
+        "Candidates",
+        table(["hidden units, noise, embedding", "weight", "log-likelihood"], rows),
+        paragraph(
+            "Models that were trained, and the weight of each in the predictions. Log-likelihood in nats a row, of "
+            "training rows that its networks had left out; what follows is about the heaviest."
         ),
     )
 

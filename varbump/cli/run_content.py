@@ -132,6 +132,8 @@ def _feature(value: Any, where: str) -> None:
 
 SCORES = _record(dict.fromkeys(("rmse", "log_likelihood", "crps", "coverage_95"), _number))
 
+CANDIDATE = _record({"name": _text, "weight": _positive}, log_likelihood=_number)
+
 RUN = _record(
     {
         "format": _count,
@@ -157,6 +159,7 @@ RUN = _record(
         "arguments": _map_of(_plain),
         "seconds": _positive,
     },
+    candidates=_list_of(CANDIDATE),
     scores=_map_of(SCORES),
     calibration=_record({"calibrated": _flag, "judgement": _text}),
 )
