@@ -370,7 +370,7 @@ def test_no_held_out_rows(run, tmp_path):
 
 def test_version_and_help():
     assert invoke("--version").stdout == f"varbump {vb.__version__}\n"
-    for name in ("fit", "predict", "report", "demo"):
+    for name in ("fit", "predict", "report", "compare", "demo"):
         assert "Usage:" in invoke(name, "--help").stdout
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from varbump.cli.compare_command import compare
 from varbump.cli.demo_command import demo
 from varbump.cli.errors import UserError
 from varbump.cli.fit_command import fit
@@ -73,6 +74,7 @@ HELP = """Regression with honest uncertainty, for a table of data.
 varbump fit data.csv --target y --out run
 varbump predict run new.csv --out predictions.csv --intervals 50,95
 varbump report run
+varbump compare data.csv --target y
 """
 
 
@@ -82,5 +84,5 @@ def varbump() -> None:
     """The command line."""
 
 
-for command in (fit, predict, report, demo):
+for command in (fit, predict, report, compare, demo):
     varbump.add_command(command)

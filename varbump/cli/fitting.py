@@ -20,7 +20,7 @@ from varbump.cli.digits import rounded
 from varbump.cli.errors import listed
 from varbump.cli.forecasts import LEVELS, Forecast, along, forecast
 from varbump.cli.frame import NUMBER
-from varbump.cli.learning import learn, library_errors, split
+from varbump.cli.learning import learn, library_errors, settings_of, split
 from varbump.cli.output_names import held_out_names
 from varbump.cli.run_file import FORMAT, versions
 from varbump.cli.scoring import MOST_ROWS, judge, score_table
@@ -88,18 +88,7 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
     """Train on some rows and score on the others, with the options of ``varbump fit``."""
     train, test = split(len(rows.x), options["test_size"], options["seed"])
     x, y = rows.x[train], rows.y[train]
-    settings = {
-        "hidden_layer_sizes": options["hidden"],
-        "likelihood": options["likelihood"],
-        "embedding": None if options["embedding"] == "none" else options["embedding"],
-        "posterior": options["posterior"],
-        "prior": options["prior"],
-        "max_iter": options["max_iter"],
-        "n_members": options["members"],
-        "random_state": options["seed"],
-        "verbose": verbose,
-    }
-    model = learn(settings, x, y)
+    model = learn(settings_of(options, verbose), x, y)
     report = replace(model.parameter_report_, num_data=len(x))  # the report counts equal rows once
     features = describe_features(columns.features, x)
     if report.relevance is not None:

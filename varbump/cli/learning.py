@@ -12,7 +12,7 @@ import numpy as np
 from varbump.cli.errors import UserError
 from varbump.core.random import generator
 
-__all__ = ["learn", "library_errors", "split"]
+__all__ = ["learn", "library_errors", "settings_of", "split"]
 
 
 def split(num_rows: int, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -20,6 +20,21 @@ def split(num_rows: int, test_size: float, seed: int) -> tuple[np.ndarray, np.nd
     order = generator(seed).permutation(num_rows)
     num_test = min(max(round(test_size * num_rows), 2), num_rows - 2) if test_size else 0
     return order[num_test:], order[:num_test]
+
+
+def settings_of(options: dict[str, Any], verbose: int) -> dict[str, Any]:
+    """Parameters of a `VariationalRegressor`, from the options of `varbump.cli.options.of_model`."""
+    return {
+        "hidden_layer_sizes": options["hidden"],
+        "likelihood": options["likelihood"],
+        "embedding": None if options["embedding"] == "none" else options["embedding"],
+        "posterior": options["posterior"],
+        "prior": options["prior"],
+        "max_iter": options["max_iter"],
+        "n_members": options["members"],
+        "random_state": options["seed"],
+        "verbose": verbose,
+    }
 
 
 def learn(options: dict[str, Any], x: Any, y: np.ndarray) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-__all__ = ["Intervals", "Share", "Sizes", "for_scripts", "path_argument", "replaces"]
+__all__ = ["Intervals", "Share", "Sizes", "for_scripts", "of_model", "of_table", "path_argument", "replaces"]
 
 
 class Sizes(click.ParamType):
@@ -26,9 +26,7 @@ class Sizes(click.ParamType):
             return () if word == "none" else word
         parts = [part.strip() for part in value.split(",")]
         if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= 10_000 for part in parts):
-            self.fail(
-                f"{value!r} is not a list of layer sizes such as 50 or 50,50 (each 1 to 10000), none or auto"
-            )
+            self.fail(f"{value!r} is not a list of layer sizes such as 50 or 50,50 (each 1 to 10000), none or auto")
         return tuple(int(part) for part in parts)
 
 
@@ -66,6 +64,48 @@ class Share(click.FloatRange):
         if math.isnan(number):
             self.fail(f"{value!r} is not a number from 0 to 1")
         return number
+
+
+def of_table(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument DATA, and what to read of it."""
+    for option in reversed((
+        path_argument("data", "DATA"),
+        click.option("--target", "-t", "targets", multiple=True, required=True,
+                     help="Column to predict; repeat for several."),
+        click.option("--features", help="Columns to predict from, separated by commas.  [default: all others]"),
+        click.option("--categorical", help="Features that are categories, such as codes, separated by commas."),
+        click.option("--numeric", help="Features that are numbers, so that any other cell is an error."),
+        click.option("--drop-missing", is_flag=True, help="Leave out rows with empty or infinite cells."),
+        click.option("--delimiter", help="Delimiter of a text table, such as ';' or the word tab."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def of_model(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what a model is made of."""
+    for option in reversed((
+        click.option("--likelihood", default="auto", show_default=True, metavar="NAME",
+                     help="Distribution of y: normal, heteroscedastic (noise differs by row), student_t (heavy tails), "
+                     "poisson or negative_binomial (counts), gamma or log_normal (positive), censored_normal; auto "
+                     "tries the first two."),
+        click.option("--posterior", metavar="[full_covariance|joint|low_rank|mean_field]", default="mean_field",
+                     show_default=True, help="Family of distributions over weights."),
+        click.option("--prior", metavar="[ard|laplace|normal|scale_mixture|trainable]", default="ard",
+                     show_default=True, help="Prior of the weights; ard learns how relevant each feature is."),
+        click.option("--hidden", type=Sizes(), default="auto", show_default=True,
+                     help="Units of hidden layers, such as 50,50; none: linear; auto tries one and two layers."),
+        click.option("--embedding", type=click.Choice(["auto", "forest", "none"]), default="auto", show_default=True,
+                     help="What networks see of a row beside its features: predictions of a forest, nothing, or both "
+                     "in turn."),
+        click.option("--max-iter", type=click.IntRange(1, 10**9),
+                     help="Passes over the rows.  [default: about 20,000 steps]"),
+        click.option("--members", type=click.IntRange(1, 100), default=4, show_default=True, help="Networks to pool."),
+        click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True,
+                     help="Seed of the split and fit."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
 
 
 def for_scripts(command: Callable[..., Any]) -> Callable[..., Any]:

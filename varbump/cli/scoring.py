@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from varbump.core.printed import Table
 from varbump.scores import Evaluation, evaluate
 
-__all__ = ["MOST_ROWS", "Scores", "judge", "score_table"]
+__all__ = ["LEVEL", "MOST_ROWS", "Scores", "inputs_of", "judge", "normal_scores", "score_table"]
 
 MOST_ROWS = 10_000
 """Largest number of held-out rows that are scored, chosen at random."""
@@ -49,8 +49,8 @@ def judge(model: Any, x: Any, y: np.ndarray, x_new: Any, y_new: np.ndarray) -> t
         "varbump": Scores(
             evaluation.rmse, evaluation.log_likelihood, evaluation.crps, evaluation.coverage[evaluation.levels[-1]]
         ),
-        "linear": _normal_scores(*_linear(_numbers(model, x), y, _numbers(model, x_new)), y_new),
-        "constant": _normal_scores(mean, sd, y_new),
+        "linear": normal_scores(*_linear(_numbers(model, x), y, _numbers(model, x_new)), y_new),
+        "constant": normal_scores(mean, sd, y_new),
     }
     return evaluation, scores
 
@@ -67,9 +67,14 @@ def score_table(scores: dict[str, Scores], num_rows: int) -> Table:
     return table
 
 
+def inputs_of(model: Any, x: Any) -> np.ndarray:
+    """The standardised numbers that a regressor makes of the columns of a table (N, D'), without an embedding."""
+    return model.predict_dist(x).inputs[:, : len(model.get_feature_names_out())]
+
+
 def _numbers(model: Any, x: Any) -> np.ndarray:
     """Rows as numbers, those of the model if they are not numbers already."""
-    return x if isinstance(x, np.ndarray) and not np.isnan(x).any() else model.predict_dist(x).inputs
+    return x if isinstance(x, np.ndarray) and not np.isnan(x).any() else inputs_of(model, x)
 
 
 def _linear(x: np.ndarray, y: np.ndarray, x_new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +87,8 @@ def _linear(x: np.ndarray, y: np.ndarray, x_new: np.ndarray) -> tuple[np.ndarray
     return np.stack(means, axis=1), np.stack(sds, axis=1)
 
 
-def _normal_scores(mean: np.ndarray, sd: np.ndarray, y: np.ndarray) -> Scores:
+def normal_scores(mean: np.ndarray, sd: np.ndarray, y: np.ndarray) -> Scores:
+    """Scores of normal predictions, of mean and sd (M, Q)."""
     sd = np.maximum(sd, np.finfo(float).tiny ** 0.25)  # a perfect fit has sd 0
     inside = np.abs(y - mean) <= norm.ppf(0.5 + LEVEL / 2) * sd
     return Scores(
