@@ -105,9 +105,9 @@ def table_of(result: dict[str, Any]) -> list[Any]:
     best = max(result["scores"], key=lambda name: result["scores"][name]["log_likelihood"])
     return [
         table,
-        f"RMSE and CRPS in units of the target, smaller is better. Log-likelihood in nats a row, larger is better, and its "
-        f"difference from that of {OURS}, with a standard error: {best} is ahead. Share of rows in the 95 % interval. "
-        f"Seconds of one fit.",
+        f"RMSE and CRPS in units of the target, smaller is better. Log-likelihood in nats a row, larger is better, and "
+        f"its difference from that of {OURS}, with a standard error: {best} is ahead. Share of rows in the 95 % "
+        f"interval. Seconds of one fit.",
     ]
 
 
