@@ -25,8 +25,12 @@ def test_every_exported_class_is_in_the_registry(module, listed):
     assert exported == set(listed)
 
 
+UNNAMED = {"varbump>ContinuedNormal"}
+"""Classes that hold arrays, and so cannot be made by a name alone."""
+
+
 def builtin(base):
-    return {key: cls for key, cls in registered(base).items() if key.startswith("varbump>")}
+    return {key: cls for key, cls in registered(base).items() if key.startswith("varbump>") and key not in UNNAMED}
 
 
 @pytest.mark.parametrize("base", [priors.Prior, posteriors.PosteriorFactory], ids=lambda base: base.__name__)

@@ -93,12 +93,14 @@ def build_network(
         seed = host_seed(seed)  # the layers need the same seed
     network = keras.Sequential([keras.Input((num_features,), dtype=dtype)])
     for index, (units, factory) in enumerate(zip(widths, factories, strict=True)):
+        if index and isinstance(make_prior_fn, Prior):
+            make_prior_fn = make_prior_fn.after()
         is_last = index == len(widths) - 1
         network.add(
             DenseVariational(
                 units,
                 factory,
-                make_prior_fn.after() if index and isinstance(make_prior_fn, Prior) else make_prior_fn,
+                make_prior_fn,
                 kl_weight=kl_weight,
                 activation=None if is_last else _copy_of(activation),
                 estimator=estimator,

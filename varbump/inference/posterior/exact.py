@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tensorflow_probability import distributions as tfd
 
 from varbump.core.random import generator
-from varbump.inference.vi.linear import is_small, linear_model
+from varbump.inference.vi.linear import is_small, linear_model, normal_prior
 from varbump.model.log_posterior import LogPosterior
 
 __all__ = ["exact_draws"]
@@ -27,7 +26,8 @@ def exact_draws(target: LogPosterior, num: int, seed: int) -> np.ndarray | None:
     if len(target.layers) != 1 or best_scale is None or best_scale(np.ones(num_targets)) is None:
         return None
     prior, (size,) = target.layers[0].prior(None), target.num_weights
-    if not isinstance(prior, tfd.MultivariateNormalDiag) or target.y.shape.rank != 2:
+    of_prior = normal_prior(prior)
+    if of_prior is None or target.y.shape.rank != 2:
         return None
     if not is_small(size, len(target.x), num_targets):
         return None
@@ -35,9 +35,8 @@ def exact_draws(target: LogPosterior, num: int, seed: int) -> np.ndarray | None:
     model = linear_model(target, size, x, y)
     if model is None:
         return None
-    loc, variance = (np.asarray(value, np.float64) for value in (prior.mean(), prior.variance()))
     scale = np.broadcast_to(likelihood.scale, num_targets).astype(np.float64)
-    mean, precision = model.posterior(len(x), scale, loc, variance)
+    mean, precision = model.posterior(len(x), scale, *of_prior)
     noise = generator(seed, 1).standard_normal((size, num))
     draws = mean[:, None] + np.linalg.solve(np.linalg.cholesky(precision).T, noise)
     return draws.T.astype(x.dtype)

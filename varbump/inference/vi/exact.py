@@ -1,9 +1,9 @@
 r"""The exact optimum of the ELBO, for models that are linear in their weights and have normal noise.
 
-With f = f_0 + J w, noise N(0, sigma^2) and a prior N(m_0, diag(s_0^2)), the posterior is normal, with
+With f = f_0 + J w, noise N(0, sigma^2) and a prior N(m_0, Lambda_0^(-1)), the posterior is normal, with
 
-.. math:: \Lambda = J^T J / \sigma^2 + \operatorname{diag}(s_0^{-2}), \quad
-          \Lambda m = J^T (y - f_0) / \sigma^2 + m_0 / s_0^2
+.. math:: \Lambda = J^T J / \sigma^2 + \Lambda_0, \quad
+          \Lambda m = J^T (y - f_0) / \sigma^2 + \Lambda_0 m_0
 
 (Bishop 2006, "Pattern Recognition and Machine Learning", eq. 3.50). Families with full covariance contain it. Among
 independent normals, the best one has the same mean and the variances 1 / Lambda_ii (eq. 10.12). If scales of the noise
@@ -16,14 +16,13 @@ import math
 from typing import Any
 
 import numpy as np
-from tensorflow_probability import distributions as tfd
 
 from varbump.core.interrupts import safe_point
 from varbump.core.restored import restored_after_errors
 from varbump.forward.apply import called_layers
 from varbump.forward.elbo import negative_elbo
 from varbump.inference.vi.history import History
-from varbump.inference.vi.linear import LinearModel, is_small, linear_model
+from varbump.inference.vi.linear import LinearModel, is_small, linear_model, normal_prior
 from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.options import Options
 from varbump.model.checks import check_data
@@ -82,15 +81,15 @@ def _iterate(
     columns: dict[str, list[float]] = {}
     for _ in range(MAX_ITERATIONS):
         safe_point()
-        p = layer.prior(None)
-        p_loc, p_variance = (np.asarray(v, np.float64) for v in (p.mean(), p.variance()))
+        prior = normal_prior(layer.prior(None))
+        assert prior is not None  # as found before
         scale = np.broadcast_to(likelihood.scale, len(model.gram)).astype(np.float64)
-        loc, precision = model.posterior(total / temperature, scale, p_loc, p_variance)
+        loc, precision = model.posterior(total / temperature, scale, *prior)
         independent = layer.posterior.independent
         covariance = np.diag(1.0 / np.diag(precision)) if independent else np.linalg.inv(precision)
         layer.posterior.assign(loc, covariance)
 
-        kl = _kl(loc, covariance, p_loc, p_variance)
+        kl = _kl(loc, covariance, *prior)
         errors = {"": model.squared_errors(loc, covariance)}
         if watched is not None:
             errors["val_"] = watched.squared_errors(loc, covariance)
@@ -120,10 +119,11 @@ def _only_layer(loss: NetworkLoss, x: np.ndarray, num_targets: int) -> Any | Non
     if not loss.trains_only([layer.posterior]) or not hasattr(layer.posterior, "assign"):
         return None
     is_possible = is_small(layer.posterior.num_weights, len(x), num_targets)
-    return layer if is_possible and isinstance(layer.prior(None), tfd.MultivariateNormalDiag) else None
+    return layer if is_possible and normal_prior(layer.prior(None)) is not None else None
 
 
-def _kl(loc: np.ndarray, covariance: np.ndarray, p_loc: np.ndarray, p_variance: np.ndarray) -> float:
-    """KL in nats from a normal to one with independent components."""
-    fit = (np.diag(covariance) + (loc - p_loc) ** 2) / p_variance
-    return float(0.5 * (np.sum(fit - 1.0 + np.log(p_variance)) - np.linalg.slogdet(covariance)[1]))
+def _kl(loc: np.ndarray, covariance: np.ndarray, p_loc: np.ndarray, p_precision: np.ndarray) -> float:
+    """KL in nats between normals."""
+    away = loc - p_loc
+    fit = np.sum(covariance * p_precision) + away @ p_precision @ away - len(loc)
+    return float(0.5 * (fit - np.linalg.slogdet(p_precision)[1] - np.linalg.slogdet(covariance)[1]))

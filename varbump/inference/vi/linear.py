@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from scipy.linalg import cho_solve
+from tensorflow_probability import distributions as tfd
 
 from varbump.forward.apply import apply
 
-__all__ = ["LinearModel", "is_small", "linear_model"]
+__all__ = ["LinearModel", "is_small", "linear_model", "normal_prior"]
 
 TOLERANCE = 1e-4
 """Relative error up to which f counts as linear: well above float32 rounding in sums over hundreds of inputs."""
@@ -41,12 +43,12 @@ class LinearModel:
         return np.stack([J.T @ r for J, r in zip(self.jacobian, residuals.T, strict=True)])
 
     def posterior(
-        self, num_data: float, scale: np.ndarray, p_loc: np.ndarray, p_variance: np.ndarray
+        self, num_data: float, scale: np.ndarray, p_loc: np.ndarray, p_precision: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        r"""Mean (P,) and precision (P, P) of the posterior, for a prior with independent normals.
+        r"""Mean (P,) and precision (P, P) of the posterior, for a normal prior.
 
-        .. math:: \Lambda = J^T J / \sigma^2 + \operatorname{diag}(s_0^{-2}), \quad
-                  \Lambda m = J^T (y - f_0) / \sigma^2 + m_0 / s_0^2
+        .. math:: \Lambda = J^T J / \sigma^2 + \Lambda_0, \quad
+                  \Lambda m = J^T (y - f_0) / \sigma^2 + \Lambda_0 m_0
 
         (Bishop 2006, "Pattern Recognition and Machine Learning", eq. 3.50).
 
@@ -56,16 +58,27 @@ class LinearModel:
             Number of rows, or the sum of their weights; divided by a temperature, for a tempered posterior.
         scale : ndarray (Q,)
             Standard deviation of the noise.
-        p_loc, p_variance : ndarray (P,)
+        p_loc, p_precision : ndarray (P,), (P, P)
+            As from `normal_prior`.
         """
         factor = num_data / scale**2
-        precision = np.tensordot(factor, self.gram, 1) + np.diag(1.0 / p_variance)
-        return np.linalg.solve(precision, factor @ self.moment + p_loc / p_variance), precision
+        precision = np.tensordot(factor, self.gram, 1) + p_precision
+        return np.linalg.solve(precision, factor @ self.moment + p_precision @ p_loc), precision
 
     def squared_errors(self, loc: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """Weighted mean of E[(y - f)^2] for each target (Q,), for weights with this mean and covariance."""
         residuals = self.y - self.offset - (self.jacobian @ loc).T
         return self.shares @ residuals**2 + np.tensordot(self.gram, covariance, 2)
+
+
+def normal_prior(prior: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean (P,) and precision (P, P) of a prior with independent normals or a Cholesky factor; None for any other."""
+    if isinstance(prior, tfd.MultivariateNormalDiag):
+        return np.asarray(prior.mean(), np.float64), np.diag(1.0 / np.asarray(prior.variance(), np.float64))
+    if isinstance(prior, tfd.MultivariateNormalTriL):
+        factor = np.asarray(prior.scale.to_dense(), np.float64)
+        return np.asarray(prior.mean(), np.float64), cho_solve((factor, True), np.eye(len(factor)))
+    return None
 
 
 def is_small(size: int, num_data: int, num_targets: int) -> bool:
