@@ -68,7 +68,6 @@ class Family(NamedTuple):
     make_posterior_fn: Any
     estimator: str
     num_members: int
-    weight_of_epochs: float  # times --epochs
 
 
 class Result(NamedTuple):
@@ -80,18 +79,20 @@ class Result(NamedTuple):
     upper: np.ndarray
     loss: float
     seconds: float
+    settled: str = ""
+    again: float = np.nan  # loss after twice the steps
 
 
 PROBLEMS = ("cubic", "wiggly", "two clusters", "fan")
 FAMILIES = {
-    "mean field": Family(vb.posteriors.MeanFieldNormal(), "local", 1, 1.0),
-    "low rank": Family(vb.posteriors.LowRankNormal(), "local", 1, 1.0),
-    "full, by layer": Family(vb.posteriors.FullCovarianceNormal(), "flipout", 1, 1.0),
-    "joint": Family(vb.posteriors.JointNormal(), "flipout", 1, 1.0),
-    "8 mean fields": Family(vb.posteriors.MeanFieldNormal(), "local", 8, 0.5),
-    "4 joints": Family(vb.posteriors.JointNormal(), "flipout", 4, 1.0),
-    "importance": Family(vb.posteriors.MeanFieldNormal(), "local", 0, 1.0),
-    "sample_posterior": Family(vb.posteriors.MeanFieldNormal(), "local", -1, 1.0),
+    "mean field": Family(vb.posteriors.MeanFieldNormal(), "local", 1),
+    "low rank": Family(vb.posteriors.LowRankNormal(), "local", 1),
+    "full, by layer": Family(vb.posteriors.FullCovarianceNormal(), "flipout", 1),
+    "joint": Family(vb.posteriors.JointNormal(), "flipout", 1),
+    "8 mean fields": Family(vb.posteriors.MeanFieldNormal(), "local", 8),
+    "4 joints": Family(vb.posteriors.JointNormal(), "flipout", 4),
+    "importance": Family(vb.posteriors.MeanFieldNormal(), "local", 0),
+    "sample_posterior": Family(vb.posteriors.MeanFieldNormal(), "local", -1),
 }
 NUTS, AGAIN = "NUTS", "NUTS, shorter run"
 
@@ -121,8 +122,7 @@ def main(arguments: list[str] | None = None) -> None:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Command-line options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=15_000, help="passes over the data (default %(default)s)")
-    parser.add_argument("--learning-rate", type=float, default=0.01, help="its peak (default %(default)s)")
+    parser.add_argument("--epochs", type=int, help="passes over the data (default: until the fit has settled)")
     parser.add_argument("--num-draws", type=int, default=500, help="draws of each NUTS chain (default %(default)s)")
     parser.add_argument("--num-warmup", type=int, default=300, help="warm-up draws before them (default %(default)s)")
     parser.add_argument("--only", nargs="+", choices=PROBLEMS, default=list(PROBLEMS), help="data sets (default all)")
@@ -168,11 +168,17 @@ def measure(task: tuple[argparse.Namespace, str]) -> tuple[dict[str, Result], st
         seconds = time.perf_counter() - began
         start = start or network
         last = max(len(history.history["loss"]) // 20, 1)
-        loss = float(np.mean(history.history["loss"][-last:]))
+        loss, again = float(np.mean(history.history["loss"][-last:])), np.nan
         num_draws = 4000 if family.num_members else NUM_RESAMPLED
         if isinstance(source, vb.NearExactDraws):
             num_draws = source.num_chains * source.num_draws
-        results[family_name] = summary(data, source, num_draws, loss, seconds)
+        result = summary(data, source, num_draws, loss, seconds)
+        if family.num_members == 1:
+            loss, again = estimate(network, data), twice(options, network, data, history)
+        settled = "yes" if history.converged else "no"
+        results[family_name] = result._replace(
+            loss=loss, settled=settled if family.num_members > 0 else "", again=again
+        )
     runs = {}
     for factor, seed in ((1, options.seed + 1000), (2, options.seed)):
         runs[factor] = vb.sample_nuts(
@@ -209,21 +215,29 @@ def train(options: argparse.Namespace, family: Family, network: Any, data: Probl
         )
         return draws, vb.History(history={"loss": [np.nan]}, num_data=len(data.x), steps_per_epoch=1)
     if not family.num_members:
-        steps = {"num_steps": min(10_000, 4 * options.epochs), "num_draws": NUM_RESAMPLED}
+        steps = {"num_steps": min(10_000, 4 * (options.epochs or 10_000)), "num_draws": NUM_RESAMPLED}
         draws = vb.sample_importance(network, data.likelihood, data.x, data.y, **steps, seed=options.seed, verbose=0)
         return draws, draws.history
-    how = {
-        "epochs": max(1, int(family.weight_of_epochs * options.epochs)),
-        "batch_size": 50,
-        "learning_rate": options.learning_rate,
-        "kl_warmup": 0.0,
-        "seed": options.seed,
-        "verbose": 0,
-    }
+    how: dict[str, Any] = {"seed": options.seed, "verbose": 0}
+    how |= {} if options.epochs is None else {"epochs": options.epochs}
     if family.num_members == 1:
         return network, vb.fit(network, data.likelihood, data.x, data.y, **how)
     ensemble = vb.fit_ensemble(network, data.likelihood, data.x, data.y, num_members=family.num_members, **how)
     return ensemble, ensemble.history
+
+
+def estimate(network: Any, data: Problem) -> float:
+    """-ELBO / N of a network."""
+    return vb.estimate_elbo(network, data.likelihood, data.x, data.y, num_draws=2000, seed=1).loss
+
+
+def twice(options: argparse.Namespace, network: Any, data: Problem, history: vb.History) -> float:
+    """Go on for as many steps as the fit has taken, in which the rate falls to 0 again; return -ELBO / N."""
+    rate, epochs = history.history["learning_rate"][0], len(history.epoch)
+    rows = -(-len(data.x) // history.steps_per_epoch)
+    how = {"epochs": epochs, "batch_size": rows, "learning_rate": rate, "kl_warmup": 0.0}
+    vb.fit(network, data.likelihood, data.x, data.y, **how, seed=options.seed, verbose=0)
+    return estimate(network, data)
 
 
 def summary(data: Problem, source: Any, num_draws: int, loss: float, seconds: float) -> Result:
@@ -247,12 +261,13 @@ def table(options: argparse.Namespace, results: dict[str, dict[str, Result]], no
     """Write a table for each data set, and one for a linear network, where the theory is known."""
     given = "" if options.noise is None else f" --noise {options.noise:g}"
     lines = [
-        f"python experiments/truth.py --seed {options.seed} --epochs {options.epochs} --learning-rate "
-        f"{options.learning_rate:g} --num-draws {options.num_draws} --num-warmup {options.num_warmup}{given}",
+        f"python experiments/truth.py --seed {options.seed} --num-draws {options.num_draws} --num-warmup "
+        f"{options.num_warmup}{given}",
         "",
         "f of a 1-16-16-1 ReLU network with N(0, 1) priors, against NUTS. Two numbers a region: the error of the mean, "
         "|mean - mean of NUTS| / sd of NUTS, and the ratio of the sd to that of NUTS, both averaged over the region; "
-        "the ends are those of the picture, a third of the range beyond the data. Loss: nats per observation.",
+        "the ends are those of the picture, a third of the range beyond the data. Fits are those without options. "
+        "Loss: -ELBO / N, nats per observation; twice: after as many steps again.",
     ]
     for (name, result), note in zip(results.items(), notes, strict=True):
         data = problem(options, name)
@@ -260,8 +275,9 @@ def table(options: argparse.Namespace, results: dict[str, dict[str, Result]], no
         for family, one in result.items():
             if family != NUTS:
                 cells = against(data, one, result[NUTS])
-                rows.append([family, *cells, f"{one.loss:.3f}" if np.isfinite(one.loss) else "", f"{one.seconds:.0f}"])
-        head = ["posterior", *REGIONS, "loss", "seconds"]
+                losses = [f"{value:.3f}" if np.isfinite(value) else "" for value in (one.loss, one.again)]
+                rows.append([family, *cells, *losses, one.settled, f"{one.seconds:.0f}"])
+        head = ["posterior", *REGIONS, "loss", "twice", "settled", "seconds"]
         ends = f"sd of NUTS {result[NUTS].sd[0]:.3f} at the left end and {result[NUTS].sd[-1]:.3f} at the right"
         lines += ["", f"{note}; {ends}.", "", *markdown(head, rows)]
     return "\n".join([*lines, "", *linear(options), ""])
@@ -300,9 +316,7 @@ def linear(options: argparse.Namespace) -> list[str]:
             vb.likelihoods.Normal(noise),
             x,
             y,
-            epochs=2 * options.epochs,
-            batch_size=num_data,
-            kl_warmup=0.0,
+            epochs=options.epochs,
             seed=options.seed,
             verbose=0,
         )
