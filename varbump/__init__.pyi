@@ -14,6 +14,7 @@ from .core.registry import (
 )
 from .data import (
     datasets as datasets,
+    sources as sources,
 )
 from .data.slices import (
     slice_along as slice_along,
