@@ -15,11 +15,11 @@ from varbump.data.sources.base import BLOCK_ROWS, Rows, Source
 
 __all__ = ["ArraySource"]
 
-GROUP_ROWS = 1_024
-"""Rows that are read together, which makes the access to files on disks nearly sequential."""
+GROUPS_A_BLOCK = 64
+"""Groups in a block; a thousand neighbours at a time make the access to files on disks nearly sequential."""
 
-HASHED_GROUPS = 4_096
-"""Groups that take part in the checksum, evenly spaced; all of them, up to four million rows."""
+HASHED_ROWS, HASHED_SLICES = 1_024, 4_096
+"""Rows in each slice that takes part in the checksum, and number of slices, which are evenly spaced."""
 
 
 class ArraySource(Source):
@@ -51,8 +51,8 @@ class ArraySource(Source):
             check_rows_match(self._x, self._weights, "x", "sample_weight")
             if self._weights.shape[1:] != (1,):
                 raise ValueError(f"sample_weight must have one number a row, got shape {self._weights.shape}")
-        count = len(self._x)
-        self.groups = [min(GROUP_ROWS, count - start) for start in range(0, count, GROUP_ROWS)]
+        count, self._group_rows = len(self._x), max(1, self.block_rows // GROUPS_A_BLOCK)
+        self.groups = [min(self._group_rows, count - start) for start in range(0, count, self._group_rows)]
         self.x_shape, self.y_shape = self._x.shape[1:], self._y.shape[1:]
         self.weighted = self._weights is not None
         used = [a.dtype for a in (self._x, self._y, self._weights) if a is not None]
@@ -60,28 +60,29 @@ class ArraySource(Source):
 
     def read(self, group: int, size: int) -> Iterator[Rows]:
         """Yield the rows of a group in pieces of at most `size` rows, which are views."""
-        end = group * GROUP_ROWS + self.groups[group]
-        for start in range(group * GROUP_ROWS, end, size):
+        first = group * self._group_rows
+        end = first + self.groups[group]
+        for start in range(first, end, size):
             part = slice(start, min(start + size, end))
             yield Rows(self._x[part], self._y[part], None if self._weights is None else self._weights[part, 0])
 
     @property
     def digest(self) -> str:
         """Checksum of the rows, of an evenly spaced sample if there are more than four million."""
-        total = hashlib.sha256(f"{self.groups[-1]} {len(self.groups)} {self.block_rows} {self.pool_rows}".encode())
-        chosen = np.unique(np.linspace(0, len(self.groups) - 1, HASHED_GROUPS).astype(int))
+        total = hashlib.sha256(f"{self.block_rows} {self.pool_rows}".encode())
+        starts = np.arange(0, self.num_data, HASHED_ROWS)
+        chosen = starts[np.unique(np.linspace(0, len(starts) - 1, HASHED_SLICES).astype(int))]
         for array in (self._x, self._y, self._weights):
             if array is not None:
                 total.update(f"{array.shape}{array.dtype}".encode())
-                for group in chosen:
-                    start = group * GROUP_ROWS
-                    total.update(np.ascontiguousarray(array[start : start + self.groups[group]]).data)
+                for start in chosen:
+                    total.update(np.ascontiguousarray(array[start : start + HASHED_ROWS]).data)
         return total.hexdigest()
 
     def place(self, group: int, row: int) -> str:
         """Row of the arrays."""
         name = getattr(self._x, "filename", None)
-        return f"{name or 'the arrays'}, row {group * GROUP_ROWS + row}"
+        return f"{name or 'the arrays'}, row {group * self._group_rows + row}"
 
 
 def _columns(value: Any, argument: str) -> np.ndarray:
