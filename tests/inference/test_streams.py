@@ -52,7 +52,8 @@ def assert_equal_runs(first, second):
     assert (first[1].best_epoch, first[1].stopped) == (second[1].best_epoch, second[1].stopped)
 
 
-@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("weighted", [False, True])
 def test_a_source_of_one_block_gives_the_bits_of_arrays(weighted):
     options = {"validation_data": VALIDATION, "patience": 2, "epochs": 12, "schedule": "constant"}
     weights = WEIGHTS if weighted else None
@@ -118,6 +119,7 @@ def test_the_course_in_blocks_is_that_of_a_run_of_the_same_steps(options):
     assert (course.end, course.warming) == (15, whole.warming)
 
 
+@pytest.mark.slow
 def test_validation_on_a_source_is_the_mean_over_its_blocks():
     kept = vb.sources.ArraySource(*VALIDATION, WEIGHTS[:90], block_rows=20)
     _, history = train(source(), validation_data=kept)

@@ -63,7 +63,9 @@ def test_columns_that_do_not_suit(tmp_path):
     path = tmp_path / "a.parquet"
     write(path, a=values(3), city=["x", "y", "z"], y=values(3))
     with raises(f"{path}: column 'city' holds string, no numbers; leave it out"):
-        vb.sources.ParquetSource(path, "y")
+        read(vb.sources.ParquetSource(path, "y"))
+    with raises(f"{path}: column 'city' holds string, no numbers; convert it"):
+        vb.sources.ParquetSource(path, "city")
     with raises(f"{path} has no column 'b'; it has a, city, y"):
         vb.sources.ParquetSource(path, "y", ["a", "b"])
     with raises("column 'a' can be only one of features, target and sample_weight"):

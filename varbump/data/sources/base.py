@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,11 @@ __all__ = ["BLOCK_ROWS", "Rows", "Source"]
 BLOCK_ROWS = 65_536
 """Default number of rows in a block."""
 
-POOL_BLOCKS = 16
+POOL_BLOCKS, OPEN_GROUPS = 16, 8
 """Blocks in the pool from which rows are drawn, and largest number of groups that are open at a time."""
+
+PIECES, VISITS = 128, 4
+"""Pieces of which the pool is made at least, and largest number of times that a group is read for that in an epoch."""
 
 POOL_BYTES = 128 * 2**20
 """Bound on the size of the pool of wide tables, which has two blocks at least."""
@@ -33,10 +36,11 @@ class Rows(NamedTuple):
     Attributes
     ----------
     x, y : ndarray (n, ...), (n, ...)
+        Of `Source.read_table`, x may be a data frame.
     sample_weight : ndarray (n,) or None
     """
 
-    x: np.ndarray
+    x: Any
     y: np.ndarray
     sample_weight: np.ndarray | None = None
 
@@ -70,9 +74,13 @@ class Source(ABC):
 
     Notes
     -----
-    An epoch is a function of the seed and of its number. Its groups are opened in random order, up to sixteen at a
+    An epoch is a function of the seed and of its number. Its groups are opened in random order, up to eight at a
     time, and read in pieces, each from a random one of those that are open, into a pool of `pool_rows` rows. A block is
     drawn from the pool without replacement. Every row occurs once in every epoch.
+
+    Where few groups fill the pool, each is read up to four times in an epoch, with every fourth of its rows, so that
+    the pool has rows of more groups: in a file that is sorted by a feature, a group is all that is known of a range of
+    it, and what is seldom seen is forgotten.
     """
 
     groups: Sequence[int]
@@ -89,6 +97,17 @@ class Source(ABC):
     @abstractmethod
     def read(self, group: int, size: int) -> Iterator[Rows]:
         """Yield the rows of a group in pieces of at most `size` rows."""
+
+    def read_table(self, group: int, size: int) -> Iterator[Rows]:
+        """Yield a group like `read`, but with x as an estimator takes it: a data frame, if the columns have names."""
+        return self.read(group, size)
+
+    def transformed(self, rows: Rows) -> Rows:
+        """Rows as they go into blocks; sources that encode or scale what they `read` do so here, where it is needed."""
+        return rows
+
+    def check_numbers(self) -> None:  # noqa: B027, since arrays hold nothing else
+        """Raise a ValueError if a column of x holds something else than numbers."""
 
     @property
     @abstractmethod
@@ -145,9 +164,7 @@ class Source(ABC):
         if self.num_blocks == 1:  # the program shuffles within a block
             pieces = (piece for group in range(len(self.groups)) for piece in self._packed(group, size))
         else:
-            order = map(int, rng.permutation(len(self.groups)))
-            groups = ((self.groups[group], self._packed(group, size)) for group in order)
-            pieces = interleaved(groups, rng, POOL_BLOCKS)
+            pieces = interleaved(map(self._visit, *self._visits(rng)), rng, OPEN_GROUPS)
         for block in pooled(pieces, sizes, self.pool_rows, rng, self.num_data):
             yield Rows(*layout.unpack(block))
 
@@ -191,24 +208,41 @@ class Source(ABC):
 
     @property
     def _piece_rows(self) -> int:
-        return max(1, min(self.block_rows, self.pool_rows // POOL_BLOCKS))
+        return max(1, min(self.block_rows, self.pool_rows // PIECES))
 
-    def _packed(self, group: int, size: int) -> Iterator[np.ndarray]:
-        """Yield a group as tables with all columns, whose entries have been checked."""
+    def _visits(self, rng: np.random.Generator) -> tuple[list[int], list[int], list[int]]:
+        """Group, part and number of parts of each visit of an epoch, in random order."""
+        piece = max(self.pool_rows // PIECES, 1)
+        parts = [min(VISITS, -(-rows // piece)) if len(self.groups) > 1 else 1 for rows in self.groups]
+        visits = np.array([(group, part, of) for group, of in enumerate(parts) for part in range(of)])
+        groups, part, of = visits[rng.permutation(len(visits))].T.tolist()
+        return groups, part, of
+
+    def _visit(self, group: int, part: int, of: int) -> tuple[int, Iterator[np.ndarray]]:
+        """Number of rows of a visit, and their tables."""
+        return -(-(self.groups[group] - part) // of), self._packed(group, self._piece_rows * of, part, of)
+
+    def _packed(self, group: int, size: int, part: int = 0, of: int = 1) -> Iterator[np.ndarray]:
+        """Yield a group as tables with all columns, whose entries have been checked; every so many rows from `part`."""
         first = 0
         for rows in self.read(group, size):
-            table = self._layout.pack(rows, self.dtype)
-            self._check(table, group, first)
-            first += len(table)
-            yield table
+            start = (part - first) % of
+            weights = None if rows.sample_weight is None else rows.sample_weight[start::of]
+            chosen = self.transformed(Rows(rows.x[start::of], rows.y[start::of], weights))
+            table = self._layout.pack(chosen, self.dtype)
+            self._check(table, group, range(first + start, self.groups[group], of))
+            first += len(rows.y)
+            if len(table):
+                yield table
 
-    def _check(self, table: np.ndarray, group: int, first: int) -> None:
+    def _check(self, table: np.ndarray, group: int, numbers: range) -> None:
+        """Raise a ValueError that names the row, of these `numbers`, with an entry that cannot be used."""
         if not np.isfinite(table).all():
             row, column = map(int, np.argwhere(~np.isfinite(table))[0])
             what = "is missing" if np.isnan(table[row, column]) else "is infinite"
             raise ValueError(
-                f"{self.place(group, first + row)}: {self.column(column)} {what}; drop or fill such rows before"
+                f"{self.place(group, numbers[row])}: {self.column(column)} {what}; drop or fill such rows before"
             )
         if self.weighted and (table[:, -1] < 0).any():
             row = int(np.argmax(table[:, -1] < 0))
-            raise ValueError(f"{self.place(group, first + row)}: {self.column(table.shape[1] - 1)} is negative")
+            raise ValueError(f"{self.place(group, numbers[row])}: {self.column(table.shape[1] - 1)} is negative")

@@ -57,7 +57,7 @@ class CSVSource(ParquetSource):
     def __init__(
         self,
         path: Any,
-        target: str | Sequence[str],
+        target: str | Sequence[str] | None = None,
         features: Sequence[str] | None = None,
         sample_weight: str | None = None,
         *,
@@ -70,7 +70,7 @@ class CSVSource(ParquetSource):
         self._originals = found(path, ENDINGS)
         self.cache = Path(tempfile.mkdtemp(prefix="varbump-csv-", dir=cache))
         self._remove = weakref.finalize(self, shutil.rmtree, self.cache, ignore_errors=True)
-        named = [target] if isinstance(target, str) else list(target)
+        named = [target] if isinstance(target, str) else list(target or ())
         wanted = None if features is None else [*features, *named, *([sample_weight] if sample_weight else [])]
         try:
             for index, file in enumerate(self._originals):

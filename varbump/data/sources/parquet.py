@@ -11,6 +11,9 @@ from varbump.data.sources.tabular import Part, TabularSource
 
 __all__ = ["ParquetSource"]
 
+BUFFER = 2**16
+"""Bytes of a column that are read at a time; otherwise all of a row group, a million rows by default, is in memory."""
+
 
 class ParquetSource(TabularSource):
     """Rows of Parquet files: row groups in random order, read as numbers.
@@ -21,8 +24,8 @@ class ParquetSource(TabularSource):
     ----------
     path : str or path, or a sequence of these
         A file, a folder of files that end in ``.parquet`` or ``.pq``, or a pattern such as ``"part-*.parquet"``.
-    target : str or sequence of str
-        Columns of y.
+    target : str or sequence of str, optional
+        Columns of y; None for rows to predict.
     features : sequence of str, optional
         Columns of x; the default is all others.
     sample_weight : str, optional
@@ -42,8 +45,9 @@ class ParquetSource(TabularSource):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a column is missing in a file, or does not hold numbers. Entries that are missing or not finite are found
-        when they are read; the message then names file, row and column.
+        If a column is missing in a file, or y and the weights do not hold numbers. Features of text or dates are
+        refused by `varbump.fit`, and encoded by `varbump.VariationalRegressor`. Entries that are missing or not finite
+        are found when they are read; the message then names file, row and column.
     """
 
     endings = (".parquet", ".pq")
@@ -57,7 +61,7 @@ class ParquetSource(TabularSource):
 
     def _batches(self, part: Part, group: int, size: int, names: list[str]) -> Iterator[Any]:
         parquet = need("pyarrow.parquet", "sources.ParquetSource", "parquet")
-        with parquet.ParquetFile(part.path, metadata=part.footer, pre_buffer=False) as file:
+        with parquet.ParquetFile(part.path, metadata=part.footer, buffer_size=BUFFER, pre_buffer=False) as file:
             yield from file.iter_batches(size, row_groups=[group], columns=names, use_threads=False)
 
 

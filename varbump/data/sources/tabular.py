@@ -52,8 +52,8 @@ class TabularSource(Source):
     ----------
     path : str or path, or a sequence of these
         A file, a folder, or a pattern such as ``"part-*.parquet"``.
-    target : str or sequence of str
-        Columns of y.
+    target : str or sequence of str, optional
+        Columns of y; None for rows to predict.
     features : sequence of str, optional
         Columns of x; the default is all others.
     sample_weight : str, optional
@@ -72,7 +72,7 @@ class TabularSource(Source):
     def __init__(
         self,
         path: Any,
-        target: str | Sequence[str],
+        target: str | Sequence[str] | None = None,
         features: Sequence[str] | None = None,
         sample_weight: str | None = None,
         *,
@@ -84,15 +84,14 @@ class TabularSource(Source):
         self.files = found(path, self.endings)
         self._parts = [self._opened(file) for file in self.files]
         schema = self._parts[0].schema
-        self.target = [target] if isinstance(target, str) else list(target)
+        self.target = [target] if isinstance(target, str) else list(target or ())
         if isinstance(features, str):
             raise ValueError(f"features must be a list of columns, got {features!r}")
         taken = {*self.target, sample_weight}
         self.features = [n for n in schema.names if n not in taken] if features is None else list(features)
         self.weighted, self._weight = sample_weight is not None, sample_weight
-        for argument, names in (("target", self.target), ("features", self.features)):
-            if not names:
-                raise ValueError(f"{argument} must name a column at least")
+        if not self.features:
+            raise ValueError("features must name a column at least")
         self._names = [*self.features, *self.target, *([sample_weight] if sample_weight is not None else [])]
         if len(set(self._names)) < len(self._names):
             twice = next(name for name in self._names if self._names.count(name) > 1)
@@ -117,18 +116,41 @@ class TabularSource(Source):
 
     def read(self, group: int, size: int) -> Iterator[Rows]:
         """Yield the rows of a group in pieces of at most `size` rows; missing entries are nan."""
-        num_features, num_targets = len(self.features), len(self.target)
-        for table in self._tables(group, size, self._names):
-            weights = table[:, -1] if self.weighted else None
-            yield Rows(table[:, :num_features], table[:, num_features : num_features + num_targets], weights)
+        if not self._numbers_only:
+            self.check_numbers()
+        for batch in self._read(group, size, self._names):
+            yield self._rows(batch, self._table(batch, self.features))
+
+    def read_table(self, group: int, size: int) -> Iterator[Rows]:
+        """Yield the rows of a group with the features as data frames of pandas, of any types."""
+        need("pandas", f"sources.{type(self).__name__} with an estimator", "parquet")
+        for batch in self._read(group, size, self._names):
+            yield self._rows(batch, batch.select(self.features).to_pandas())
+
+    @cached_property
+    def _numbers_only(self) -> bool:
+        kinds = (part.schema.field(name).type for part in self._parts for name in self.features)
+        return all(map(self._is_number, kinds))
+
+    def check_numbers(self) -> None:
+        """Raise a ValueError that names the first feature of text, dates and the like."""
+        for part in self._parts:
+            for name in self.features:
+                kind = part.schema.field(name).type
+                if not self._is_number(kind):
+                    raise ValueError(
+                        f"{part.path}: column {name!r} holds {kind}, no numbers; leave it out of features, convert it, "
+                        f"or use varbump.VariationalRegressor, which takes categories and dates"
+                    )
 
     @cached_property
     def total_weight(self) -> float:
         """Sum of the weights of the rows; only their column is read."""
         if self._weight is None:
             return float(self.num_data)
-        sums = (t.sum() for g in range(len(self.groups)) for t in self._tables(g, self.block_rows, [self._weight]))
-        return float(sum(sums))
+        names, groups = [self._weight], range(len(self.groups))
+        batches = (batch for group in groups for batch in self._read(group, self.block_rows, names))
+        return float(sum(self._table(batch, names).sum() for batch in batches))
 
     @cached_property
     def digest(self) -> str:
@@ -160,16 +182,23 @@ class TabularSource(Source):
     def __repr__(self) -> str:
         return f"{type(self).__name__} of {self.num_data:,} rows in {len(self.files):,} files"
 
-    def _tables(self, group: int, size: int, names: list[str]) -> Iterator[np.ndarray]:
+    def _read(self, group: int, size: int, names: list[str]) -> Iterator[Any]:
         part, index = self._of_group[group]
         try:
-            for batch in self._batches(part, index, size, names):
-                table = np.empty((batch.num_rows, len(names)), self.dtype)
-                for place, name in enumerate(names):
-                    table[:, place] = batch.column(name).to_numpy(zero_copy_only=False)
-                yield table
+            yield from self._batches(part, index, size, names)
         except (self._arrow.ArrowException, OSError) as error:
             raise ValueError(f"{part.path} cannot be read: {_first_line(error)}") from error
+
+    def _rows(self, batch: Any, x: Any) -> Rows:
+        weights = None if self._weight is None else self._table(batch, [self._weight])[:, 0]
+        return Rows(x, self._table(batch, self.target), weights)
+
+    def _table(self, batch: Any, names: list[str]) -> np.ndarray:
+        """Columns of numbers, with nan where they are missing."""
+        table = np.empty((batch.num_rows, len(names)), self.dtype)
+        for place, name in enumerate(names):
+            table[:, place] = batch.column(name).to_numpy(zero_copy_only=False)
+        return table
 
     def _opened(self, path: Path) -> Part:
         try:
@@ -178,16 +207,18 @@ class TabularSource(Source):
             raise ValueError(f"{path} is no such file, or is damaged: {_first_line(error)}") from error
 
     def _check_columns(self, part: Part) -> None:
-        """Raise a ValueError unless a file has all columns, and numbers in them."""
+        """Raise a ValueError unless a file has all columns, and numbers for y and the weights."""
         for name in self._names:
             if name not in part.schema.names:
                 names = ", ".join(part.schema.names[:10])
                 raise ValueError(f"{part.path} has no column {name!r}; it has {names}")
-            kind, types = part.schema.field(name).type, self._arrow.types
-            if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
-                raise ValueError(
-                    f"{part.path}: column {name!r} holds {kind}, no numbers; leave it out of features, or convert it"
-                )
+            kind = part.schema.field(name).type
+            if name not in self.features and not self._is_number(kind):
+                raise ValueError(f"{part.path}: column {name!r} holds {kind}, no numbers; convert it")
+
+    def _is_number(self, kind: Any) -> bool:
+        types = self._arrow.types
+        return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
 
     def _fits_float32(self, kind: Any) -> bool:
         types = self._arrow.types

@@ -47,6 +47,7 @@ def check_source(network: keras.Model, likelihood: Any, source: Source, of: str 
     """Check that rows of a source fit the network and the likelihood, and build the network if necessary."""
     check_network(network)
     check_likelihood(likelihood)
+    source.check_numbers()
     check_input_shape(network, (source.num_data, *source.x_shape), f"{of}x")
     if not network.built:
         network(np.zeros((1, *source.x_shape), float_dtype(network)))
