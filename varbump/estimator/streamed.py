@@ -69,6 +69,11 @@ class EncodedSource(Source):
         """Yield the rows of a group as the source has them."""
         return (self._source.read if self._plain else self._source.read_table)(group, size)
 
+    def read_part(self, group: int, size: int, part: int, of: int) -> Iterator[tuple[range, Rows]]:
+        """Yield every row of a group whose number is `part` modulo `of`, with the numbers."""
+        found = self._source.read_part if self._plain else super().read_part
+        return found(group, size, part, of)
+
     def transformed(self, rows: Rows) -> Rows:
         """Inputs of the networks and standardised y."""
         x, y, weights = rows

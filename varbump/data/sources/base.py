@@ -98,6 +98,15 @@ class Source(ABC):
     def read(self, group: int, size: int) -> Iterator[Rows]:
         """Yield the rows of a group in pieces of at most `size` rows."""
 
+    def read_part(self, group: int, size: int, part: int, of: int) -> Iterator[tuple[range, Rows]]:
+        """Yield every row of a group whose number is `part` modulo `of`, with the numbers, like `read`."""
+        first = 0
+        for x, y, weights in self.read(group, size):
+            begin = (part - first) % of
+            chosen = Rows(x[begin::of], y[begin::of], None if weights is None else weights[begin::of])
+            yield range(first + begin, self.groups[group], of), chosen
+            first += len(y)
+
     def read_table(self, group: int, size: int) -> Iterator[Rows]:
         """Yield a group like `read`, but with x as an estimator takes it: a data frame, if the columns have names."""
         return self.read(group, size)
@@ -224,14 +233,9 @@ class Source(ABC):
 
     def _packed(self, group: int, size: int, part: int = 0, of: int = 1) -> Iterator[np.ndarray]:
         """Yield a group as tables with all columns, whose entries have been checked; every so many rows from `part`."""
-        first = 0
-        for rows in self.read(group, size):
-            start = (part - first) % of
-            weights = None if rows.sample_weight is None else rows.sample_weight[start::of]
-            chosen = self.transformed(Rows(rows.x[start::of], rows.y[start::of], weights))
-            table = self._layout.pack(chosen, self.dtype)
-            self._check(table, group, range(first + start, self.groups[group], of))
-            first += len(rows.y)
+        for numbers, rows in self.read_part(group, size, part, of):
+            table = self._layout.pack(self.transformed(rows), self.dtype)
+            self._check(table, group, numbers)
             if len(table):
                 yield table
 

@@ -116,10 +116,19 @@ class TabularSource(Source):
 
     def read(self, group: int, size: int) -> Iterator[Rows]:
         """Yield the rows of a group in pieces of at most `size` rows; missing entries are nan."""
+        for _, rows in self.read_part(group, size, 0, 1):
+            yield rows
+
+    def read_part(self, group: int, size: int, part: int, of: int) -> Iterator[tuple[range, Rows]]:
+        """Yield every row of a group whose number is `part` modulo `of`, with the numbers, like `read`."""
         if not self._numbers_only:
             self.check_numbers()
+        first = 0
         for batch in self._read(group, size, self._names):
-            yield self._rows(batch, self._table(batch, self.features))
+            begin = (part - first) % of
+            rows = self._rows(batch, self._table(batch, self.features, begin, of), begin, of)
+            yield range(first + begin, self.groups[group], of), rows
+            first += batch.num_rows
 
     def read_table(self, group: int, size: int) -> Iterator[Rows]:
         """Yield the rows of a group with the features as data frames of pandas, of any types."""
@@ -189,15 +198,15 @@ class TabularSource(Source):
         except (self._arrow.ArrowException, OSError) as error:
             raise ValueError(f"{part.path} cannot be read: {_first_line(error)}") from error
 
-    def _rows(self, batch: Any, x: Any) -> Rows:
-        weights = None if self._weight is None else self._table(batch, [self._weight])[:, 0]
-        return Rows(x, self._table(batch, self.target), weights)
+    def _rows(self, batch: Any, x: Any, begin: int = 0, of: int = 1) -> Rows:
+        weights = None if self._weight is None else self._table(batch, [self._weight], begin, of)[:, 0]
+        return Rows(x, self._table(batch, self.target, begin, of), weights)
 
-    def _table(self, batch: Any, names: list[str]) -> np.ndarray:
-        """Columns of numbers, with nan where they are missing."""
-        table = np.empty((batch.num_rows, len(names)), self.dtype)
+    def _table(self, batch: Any, names: list[str], begin: int = 0, of: int = 1) -> np.ndarray:
+        """Columns of numbers, with nan where they are missing; every so many rows from `begin` on."""
+        table = np.empty((len(range(begin, batch.num_rows, of)), len(names)), self.dtype)
         for place, name in enumerate(names):
-            table[:, place] = batch.column(name).to_numpy(zero_copy_only=False)
+            table[:, place] = batch.column(name).to_numpy(zero_copy_only=False)[begin::of]
         return table
 
     def _opened(self, path: Path) -> Part:
