@@ -61,3 +61,8 @@ def test_scores_are_those_of_all_rows(network, source):
         vb.evaluate(network, source, Y, likelihood=likelihood)
     with pytest.raises(ValueError, match="y is missing"):
         vb.evaluate(network, X, likelihood=likelihood)
+
+
+def test_other_functions_say_which_take_sources(network, source):
+    with pytest.raises(TypeError, match="got a ParquetSource; only fit, fit_ensemble, evaluate, predict_to"):
+        vb.predict_f(network, source)

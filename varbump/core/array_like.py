@@ -69,6 +69,8 @@ def _instead(value: Any, argument: str) -> str | None:
             "collect its rows first, such as by x, y = map(np.stack, zip(*dataset.as_numpy_iterator())); fit also "
             "takes varbump.sources.DatasetSource(dataset)"
         )
+    if hasattr(value, "read_table") and hasattr(value, "epoch"):
+        return "only fit, fit_ensemble, evaluate, predict_to and VariationalRegressor.fit take sources; pass some rows"
     if isinstance(value, Iterator):
         return f"it can be read only once, so collect it first: np.array(list({argument}))"
     if isinstance(value, Mapping) and hasattr(value, "toarray"):  # a dictionary of keys of SciPy

@@ -321,7 +321,33 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
             self._learn(trained, encoder, x_scaler, y_scaler, len(rows.x), all_columns, weights)
         return self
 
-    def _fit_to_source(self, source: Source, y: Any, sample_weight: Any) -> VariationalRegressor:
+    def fit_with_checkpoint(self, source: Source, checkpoint: Any) -> VariationalRegressor:
+        """Train on a source like `fit`, with a folder for the state of the run.
+
+        Parameters
+        ----------
+        source : Source
+        checkpoint : str or path
+            As in `varbump.fit`. The seed must be fixed by an integer as `random_state`.
+
+        Returns
+        -------
+        VariationalRegressor
+            The fitted estimator; bit-identical to that of an uninterrupted fit.
+
+        Raises
+        ------
+        ValueError
+            As `fit`; or if `random_state` is not an integer, or the checkpoint is that of another run.
+        """
+        self._validate_params()
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(f"random_state must be an integer with a checkpoint, got {self.random_state!r}")
+        return self._fit_to_source(source, None, None, checkpoint)
+
+    def _fit_to_source(
+        self, source: Source, y: Any, sample_weight: Any, checkpoint: Any = None
+    ) -> VariationalRegressor:
         if y is not None or sample_weight is not None:
             raise ValueError("y and sample_weight must be left out where X is a source, which has its own")
         parameters = self.get_params(deep=False)
@@ -345,7 +371,7 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
         scaled = scalers(source, encode, encoder, standardises(likelihood))
         x, z = scaled.x.transform(x), scaled.y.transform(targets)
         encoded = EncodedSource(source, encode, encoder.is_plain, scaled, x.shape[1])
-        trained = train_on_source(candidate, encoded, z, encoder.tied, parameters, seed)
+        trained = train_on_source(candidate, encoded, z, encoder.tied, parameters, seed, checkpoint)
         with uninterrupted():
             self._pool, self.embedding_, self.stacking_ = None, None, None
             self._draw_seed, self._single_target = draw_seed, targets.shape[1] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -87,8 +88,12 @@ class EncodedSource(Source):
 
     @property
     def digest(self) -> str | None:
-        """That of the source."""
-        return self._source.digest
+        """Of the rows of the source, and of the scales; the encoder follows from both."""
+        own = self._source.digest
+        if own is None or self._scalers is None:
+            return own
+        scales = [scale for scaler in self._scalers for scale in (scaler.mean_, scaler.scale_)]
+        return hashlib.sha256(own.encode() + b"".join(scale.tobytes() for scale in scales)).hexdigest()
 
     def place(self, group: int, row: int) -> str:
         """That of the source."""
@@ -167,6 +172,7 @@ def train_on_source(
     tied: list[int],
     parameters: Mapping[str, Any],
     seed: int,
+    checkpoint: Any = None,
 ) -> TrainedEnsemble:
     """Train the ensemble of a candidate.
 
@@ -181,6 +187,8 @@ def train_on_source(
     parameters : mapping
         Those of the regressor.
     seed : int
+    checkpoint : str or path, optional
+        As in `varbump.fit`.
     """
     auto = parameters["batch_size"] == "auto"
     batch_size = auto_batch_size(encoded.num_data) if auto else int(parameters["batch_size"])
@@ -200,6 +208,7 @@ def train_on_source(
         learning_rate=float(parameters["learning_rate"]),
         kl_warmup=float(parameters["kl_warmup"]),
         seed=seed,
+        checkpoint=checkpoint,
         verbose=int(parameters["verbose"]),
     )
     return TrainedEnsemble(arguments, ensemble)

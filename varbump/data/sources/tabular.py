@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from varbump.core.checks import check_shares
 from varbump.core.extras import need
+from varbump.core.random import generator
 from varbump.data.sources.base import BLOCK_ROWS, Rows, Source
 from varbump.data.sources.paths import found
 
 __all__ = ["Part", "TabularSource"]
+
+Tabular = TypeVar("Tabular", bound="TabularSource")
 
 SAMPLE = 65_536
 """Bytes of each group that take part in the checksum."""
@@ -152,6 +157,44 @@ class TabularSource(Source):
                         f"or use varbump.VariationalRegressor, which takes categories and dates"
                     )
 
+    def split(self: Tabular, share: float, seed: int = 0) -> tuple[Tabular, Tabular]:
+        """Split the groups at random into two sources, of which the second has about this share of the rows.
+
+        Parameters
+        ----------
+        share : float
+            In (0, 1).
+        seed : int, default=0
+
+        Returns
+        -------
+        TabularSource, TabularSource
+            Such as training and validation data; together they have each group once.
+
+        Raises
+        ------
+        ValueError
+            If `share` is out of range, or there is only one group.
+        """
+        (share,) = check_shares(share, "share").tolist()
+        if len(self.groups) < 2:
+            raise ValueError(f"{self!r} has a single group of rows, which cannot be split; write smaller row groups")
+        order = generator(seed).permutation(len(self.groups))
+        before = np.concatenate([[0], np.cumsum(np.array(self.groups)[order])[:-1]])
+        chosen = np.zeros(len(order), bool)
+        chosen[order] = before < share * self.num_data
+        chosen[order[-1]] = False
+        return self._with(np.flatnonzero(~chosen)), self._with(np.flatnonzero(chosen))
+
+    def _with(self: Tabular, chosen: np.ndarray) -> Tabular:
+        """Return a source of some of the groups."""
+        other = copy.copy(self)
+        for name in ("num_data", "total_weight", "digest"):  # what was known of the other groups
+            other.__dict__.pop(name, None)
+        other._of_group = [self._of_group[index] for index in chosen.tolist()]
+        other.groups = [self.groups[index] for index in chosen.tolist()]
+        return other
+
     @cached_property
     def total_weight(self) -> float:
         """Sum of the weights of the rows; only their column is read."""
@@ -167,7 +210,9 @@ class TabularSource(Source):
 
         The samples are the beginnings of all groups. The chosen columns and the sizes of blocks and pool count, too.
         """
-        chosen = [self.features, self.target, self._weight, self.block_rows, self.pool_rows]
+        chosen: list[Any] = [self.features, self.target, self._weight, self.block_rows, self.pool_rows]
+        if len(self.groups) < sum(len(part.groups) for part in self._parts):
+            chosen.append([(str(part.path.name), index) for part, index in self._of_group])
         total = hashlib.sha256(repr(chosen).encode())
         for part in self._parts:
             size = part.path.stat().st_size
