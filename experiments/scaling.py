@@ -109,7 +109,9 @@ def main(arguments: list[str] | None = None) -> None:
     if options.one:
         print(json.dumps(run(json.loads(options.one), options.batch_size)))
         return
-    lines = [f"`python experiments/scaling.py --batch-size {options.batch_size}`, network D-50-1, mean field.", ""]
+    only = " ".join(f'"{what}"' for what in options.only)
+    command = f"python experiments/scaling.py --only {only} --batch-size {options.batch_size}"
+    lines = [f"`{command}`, network D-50-1, mean field.", ""]
     lines += ["| what | value | microseconds a step | rows a second | peak memory, MB above one block |"]
     lines += ["|---|---|---|---|---|"]
     base = in_process({**USUAL, "kind": "block", "N": GROUP}, options.batch_size)["megabytes"]
