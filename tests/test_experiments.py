@@ -23,6 +23,7 @@ RUNS = {
     "gradient_variance": ["--epochs", "1", "--batches", "2", "--repeats", "3", "--draws", "1"]
     + ["--families", "MeanFieldNormal"],
     "kl_warmup": ["--steps", "4", "--repeats", "1", "--num-draws", "2", "--warmups", "0", "--sets", "cubic-200"],
+    "scaling": ["--only", "N, memory", "N, source", "--values", "1", "--largest", "100000"],
     "tables": ["{folder}", "--sets", "made", "--splits", "1", "--max-iter", "20"],
     "truth": ["--only", "two clusters", "--families", "mean field", "4 joints", "--jobs", "1", "--epochs", "2"]
     + ["--num-draws", "4", "--num-warmup", "10"],
@@ -39,6 +40,7 @@ SLOW = {
     "laplace",
     "nan_loss",
     "noise",
+    "scaling",
     "tables",
     "truth",
 }
@@ -59,6 +61,7 @@ SAYS = {
     "truth": ["mean field", "4 joints", "two clusters: R-hat of f", "Lambda_ii^(-1/2)", "Table: ", "out.png"],
     "tables": ["made: 60 rows, 2 features", "Variational", "BayesianRidge", "Gaussian", "Forest", "Boosting", "out.md"],
     "diagnose": ["behind a condition", "Unsafe tf.where", "Dead relu", "Dead bump", "at the prior", "weights.png"],
+    "scaling": ["| N, memory | 1,000 |", "| N, source | 100,000 |", "Table: ", "out.png"],
     "nan_loss": ["38,589", "38,130", "scale floor", "out.png"],
 }
 

@@ -17,7 +17,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 @pytest.mark.parametrize(
     "block",
     [
-        pytest.param(block, id=str(i), marks=pytest.mark.slow if i in (1, 2, 3, 4, 5) else [])
+        pytest.param(block, id=str(i), marks=pytest.mark.slow if i in (1, 2, 3, 4, 5, 6) else [])
         for i, block in enumerate(BLOCKS)
     ],
 )

@@ -14,6 +14,7 @@ from .core.registry import (
 )
 from .data import (
     datasets as datasets,
+    sources as sources,
 )
 from .data.slices import (
     slice_along as slice_along,
@@ -123,6 +124,9 @@ from .predict.prior import (
     PriorDraws as PriorDraws,
     sample_prior as sample_prior,
 )
+from .predict.to_files import (
+    predict_to as predict_to,
+)
 from .predict.wrapped import (
     predict_dist as predict_dist,
     predict_interval as predict_interval,
@@ -134,6 +138,7 @@ from .priors import (
 from .saving import (
     SavedModel as SavedModel,
     load as load,
+    predict_partition as predict_partition,
     save as save,
 )
 from .scores import (

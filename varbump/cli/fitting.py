@@ -21,6 +21,7 @@ from varbump.cli.errors import listed
 from varbump.cli.forecasts import LEVELS, Forecast, along, forecast
 from varbump.cli.frame import NUMBER
 from varbump.cli.learning import learn, library_errors, settings_of, split
+from varbump.cli.many import Parts
 from varbump.cli.output_names import held_out_names
 from varbump.cli.run_file import FORMAT, versions
 from varbump.cli.scoring import MOST_ROWS, judge, score_table
@@ -29,7 +30,16 @@ from varbump.core.printed import Table
 from varbump.saving import save
 from varbump.version import __version__
 
-__all__ = ["Fitted", "HELD_OUT", "candidates_of", "fit_rows", "most_relevant", "numbers_first", "relevance_table"]
+__all__ = [
+    "Fitted",
+    "HELD_OUT",
+    "candidates_of",
+    "fit_parts",
+    "fit_rows",
+    "most_relevant",
+    "numbers_first",
+    "relevance_table",
+]
 
 HELD_OUT = "held_out.csv"
 
@@ -88,9 +98,35 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
     """Train on some rows and score on the others, with the options of ``varbump fit``."""
     train, test = split(len(rows.x), options["test_size"], options["seed"])
     x, y = rows.x[train], rows.y[train]
-    model = learn(settings_of(options, verbose), x, y)
-    report = replace(model.parameter_report_, num_data=len(x))  # the report counts equal rows once
+    model, scored = learn(settings_of(options, verbose), x, y), test[:MOST_ROWS]
+    return _fitted(model, columns, options, x, y, rows.x[scored], rows.y[scored], len(train), len(test))
+
+
+def fit_parts(columns: Columns, parts: Parts, options: dict[str, Any], *, verbose: int) -> Fitted:
+    """Train on several files, and score on row groups that were held out."""
+    model = learn(settings_of(options, verbose), parts.source, None, options["checkpoint"])
+    x, y = parts.sample.x, parts.sample.y
+    held = parts.held_out
+    return _fitted(model, columns, options, x, y, held.x, held.y, parts.source.num_data, parts.num_held_out)
+
+
+def _fitted(
+    model: Any,
+    columns: Columns,
+    options: dict[str, Any],
+    x: Any,
+    y: np.ndarray,
+    x_new: Any,
+    y_new: np.ndarray,
+    num_train: int,
+    num_held_out: int,
+) -> Fitted:
+    """Describe a model on training rows, of which there may be more, and score it on held-out rows."""
+    report = replace(model.parameter_report_, num_data=num_train)  # the report counts equal rows once
     features = describe_features(columns.features, x)
+    for feature, column in zip(features, model.encoder_.source, strict=True):
+        if num_train > len(x) and column.kind == "number":
+            feature["mean"] = _mean_of(model, columns.features.index(feature["name"]))
     if report.relevance is not None:
         for feature, relevance in zip(features, report.relevance[: len(features)], strict=True):  # then an embedding's
             feature["relevance"] = float(relevance)
@@ -100,7 +136,7 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
         "versions": versions(),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "seed": options["seed"],
-        "rows": {"train": len(train), "held_out": len(test), "scored": min(len(test), MOST_ROWS)},
+        "rows": {"train": num_train, "held_out": num_held_out, "scored": len(y_new)},
         "features": features,
         "targets": [describe(name, values) for name, values in zip(columns.targets, y.T, strict=True)],
         "noise_sd": np.atleast_1d(model.noise_std_).tolist(),
@@ -118,8 +154,7 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
         info["candidates"] = candidates_of(stacking)
     summary: list[Any] = [] if stacking is None else [stacking, ""]
     summary += [replace(report, relevance=None), *relevance_table(features), *_ignored(model, features)]
-    x_new, y_new = rows.x[test[:MOST_ROWS]], rows.y[test[:MOST_ROWS]]
-    if not len(test):
+    if not len(y_new):
         return Fitted(model, columns, info, x_new, y_new, None, None, summary)
     with library_errors():
         evaluation, scores = judge(model, x, y, x_new, y_new)
@@ -128,6 +163,12 @@ def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: 
     info["calibration"] = {"calibrated": evaluation.calibrated, "judgement": evaluation.judgement}
     summary += ["", score_table(scores, len(x_new)), evaluation.judgement]
     return Fitted(model, columns, info, x_new, y_new, predicted, evaluation, summary)
+
+
+def _mean_of(model: Any, origin: int) -> float:
+    """Mean of a column of numbers in the rows from which the encoder has learned, by which a run is recognised."""
+    index = next(i for i, column in enumerate(model.encoder_.columns) if column.origin == origin)
+    return float(model.encoder_.joint.mean[index])
 
 
 def candidates_of(stacking: Any) -> list[dict[str, Any]]:

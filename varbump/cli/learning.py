@@ -37,8 +37,8 @@ def settings_of(options: dict[str, Any], verbose: int) -> dict[str, Any]:
     }
 
 
-def learn(options: dict[str, Any], x: Any, y: np.ndarray) -> Any:
-    """Fit a `VariationalRegressor`.
+def learn(options: dict[str, Any], x: Any, y: np.ndarray | None, checkpoint: Any = None) -> Any:
+    """Fit a `VariationalRegressor` to rows, or to a source, which has y and may have a folder for its state.
 
     Raises
     ------
@@ -50,7 +50,11 @@ def learn(options: dict[str, Any], x: Any, y: np.ndarray) -> Any:
     from varbump.estimator import VariationalRegressor
 
     with library_errors():
-        model = VariationalRegressor(**options).fit(x, y[:, 0] if y.shape[1] == 1 else y)
+        model = VariationalRegressor(**options)
+        if checkpoint is not None:
+            model.fit_with_checkpoint(x, checkpoint)
+        else:
+            model.fit(x, y[:, 0] if y is not None and y.shape[1] == 1 else y)
     if model.history_.stopped == "interrupted":
         raise KeyboardInterrupt
     return model

@@ -18,8 +18,9 @@ from pyarrow import csv as arrow_csv, parquet
 from varbump.cli.digits import rounded
 from varbump.cli.errors import UserError
 from varbump.cli.features import rows_in_chunks
+from varbump.cli.many import files_of, is_many, refuse_options
 from varbump.cli.options import Intervals, for_scripts, path_argument, replaces
-from varbump.cli.output import check_target, new_file
+from varbump.cli.output import check_target, new_file, new_folder
 from varbump.cli.output_names import prediction_names
 from varbump.cli.run_file import Run, read_run
 from varbump.cli.screen import Screen, silenced
@@ -51,7 +52,8 @@ def predict(
 ) -> None:  # fmt: skip
     """Predict the rows of DATA with the model in the folder RUN: mean, sd and intervals of each.
 
-    Tables are read and written in pieces, CSV, TSV or Parquet by suffix; DATA is a file, or - for standard input.
+    Tables are read and written in pieces, CSV, TSV or Parquet by suffix; DATA is a file, or - for standard input; or a
+    folder of Parquet files or a pattern, and --out then a folder to make, with a file for each.
     Features are found by name, in any order. Text tables get 7 significant digits, and as many more as keep 7 of the
     sd; Parquet holds all of them.
     """
@@ -60,38 +62,68 @@ def predict(
         raise click.UsageError("--json cannot go with --out -: both need standard output")
     screen = Screen(as_json=as_json, quiet=quiet or to_stdout)
     the_run = read_run(run)
-    file = click.get_current_context().with_resource(table_file(data))
-    table = open_table(file, delimiter, NAME if data == STANDARD else None)
-    table.require(the_run.features, f", a feature of {run}")
+    many = is_many(data)
+    if many:
+        refuse_options({"delimiter": delimiter})
+        files = files_of(data)
+    else:
+        files = [click.get_current_context().with_resource(table_file(data))]
+    tables = [open_table(file, delimiter, NAME if data == STANDARD else None) for file in files]
+    for table in tables:
+        table.require(the_run.features, f", a feature of {run}")
+    if many and (to_stdout or out.suffix.lower() in KINDS):
+        raise UserError(f"--out {out} must be a folder to make, since DATA is several files")
     if not to_stdout:
-        kind_of(out)
+        if not many:
+            kind_of(out)
         if data != STANDARD and out.absolute() == data.absolute():
             raise UserError(f"--out {out} is the table to read; name another")
-        check_target(out, force=force)
-    kept, text = list(table.columns) if keep else [], to_stdout or KINDS[kind_of(out)] is not None
+        check_target(out, force=force, folder=many)
+    kept = list(tables[0].columns) if keep else []
     names = _names(the_run, intervals, set(kept))
     with screen.waiting("starting TensorFlow"), silenced(), uninterrupted():
         from varbump.cli.run_file import load_model
 
         model = load_model(the_run)
     counts = {"rows": 0, "skipped": 0, "unseen": 0}
-    with screen.waiting("predicting") as say, silenced(), _sink(out, names) as write:
-        for values, others in rows_in_chunks(table, the_run.kinds, kept):
-            predicted = _rows(model, values, intervals, table, the_run, counts, skip_missing)
-            if text:
-                predicted = rounded(predicted, predicted[..., 1:2])
-            predicted = predicted.reshape(len(values), -1)
-            columns = [*others.columns, *(pa.array(column, mask=np.isnan(column)) for column in predicted.T)]
-            counts["rows"] += len(values)
-            write(pa.RecordBatch.from_arrays(columns, names=[*kept, *names]))
-            say(f"predicting: {counts['rows']:,} rows")
-        if not counts["rows"]:
-            raise UserError(f"{table.name} has no rows, only a header")
+    with screen.waiting("predicting") as say, silenced():
+
+        def write_all(table: Table, to: Path, place: Any) -> None:
+            text = to == STANDARD or KINDS[kind_of(to)] is not None
+            with place(to, names) as write:
+                for batch in _batches(model, table, the_run, intervals, kept, names, counts, skip_missing, text):
+                    write(batch)
+                    say(f"predicting: {counts['rows']:,} rows")
+
+        if many:
+            with new_folder(out) as folder:
+                for file, table in zip(files, tables, strict=True):
+                    write_all(table, folder / file.name, _written)
+        else:
+            write_all(tables[0], out, _sink)
     skipped = f" ({counts['skipped']:,} with empty cells were left empty)" if counts["skipped"] else ""
     screen.show(f"Wrote {counts['rows']:,} rows to {out}{skipped}: {', '.join(names)}")
     if counts["unseen"]:
         screen.show(f"{counts['unseen']:,} cells hold categories that the fit has not seen; their intervals are wider")
     screen.result({"out": str(out), **counts, "columns": [*kept, *names]})
+
+
+def _batches(
+    model: Any, table: Table, run: Run, intervals: tuple[float, ...], kept: list[str], names: list[str],
+    counts: dict[str, int], skip: bool, text: bool,
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    """Predict a table, in pieces."""
+    first = counts["rows"]
+    for values, others in rows_in_chunks(table, run.kinds, kept):
+        predicted = _rows(model, values, intervals, table, run, counts, skip, counts["rows"] - first)
+        if text:
+            predicted = rounded(predicted, predicted[..., 1:2])
+        predicted = predicted.reshape(len(values), -1)
+        columns = [*others.columns, *(pa.array(column, mask=np.isnan(column)) for column in predicted.T)]
+        counts["rows"] += len(values)
+        yield pa.RecordBatch.from_arrays(columns, names=[*kept, *names])
+    if counts["rows"] == first:
+        raise UserError(f"{table.name} has no rows, only a header")
 
 
 def _names(run: Run, intervals: Sequence[float], taken: set[str]) -> list[str]:
@@ -103,9 +135,16 @@ def _names(run: Run, intervals: Sequence[float], taken: set[str]) -> list[str]:
 
 
 def _rows(
-    model: Any, x: Any, intervals: Sequence[float], table: Table, run: Run, counts: dict[str, int], skip: bool
+    model: Any,
+    x: Any,
+    intervals: Sequence[float],
+    table: Table,
+    run: Run,
+    counts: dict[str, int],
+    skip: bool,
+    first: int,
 ) -> np.ndarray:
-    """Predict one chunk: mean, sd and intervals of each target, (n, Q, 2 + 2 L).
+    """Predict one chunk, which begins with row `first`: mean, sd and intervals of each target, (n, Q, 2 + 2 L).
 
     They are nan for rows that the model cannot fill if these may be skipped.
     """
@@ -118,7 +157,7 @@ def _rows(
         row = int(np.argmin(finite))
         name = run.features[int(np.argmax(bad[row]))]
         raise UserError(
-            f"{table.name}, row {counts['rows'] + row + table.first_row:,}, column {name!r}: the cell is infinite, or "
+            f"{table.name}, row {first + row + table.first_row:,}, column {name!r}: the cell is infinite, or "
             f"empty in a column that had no empty cell in the fit; fill it, or add --skip-missing to leave the "
             f"predictions of such rows empty"
         )
@@ -143,23 +182,30 @@ def _sink(out: Path, names: Sequence[str]) -> Iterator[Any]:
     kind = kind_of(out)
     delimiter = KINDS[kind]
     with new_file(out) as beside:
-        if delimiter is not None:
-            compression = "gzip" if out.suffix.lower() == ".gz" else None
-            with pa.output_stream(str(beside), compression=compression) as stream, _text(stream, delimiter) as write:
+        if delimiter is None:
+            with _written(beside, names) as write:
                 yield write
             return
-        writers: list[Any] = []
+        compression = "gzip" if out.suffix.lower() == ".gz" else None
+        with pa.output_stream(str(beside), compression=compression) as stream, _text(stream, delimiter) as write:
+            yield write
 
-        def write_parquet(batch: pa.RecordBatch) -> None:
-            if not writers:
-                writers.append(parquet.ParquetWriter(str(beside), batch.schema))
-            writers[0].write_batch(batch)
 
-        try:
-            yield write_parquet
-        finally:
-            for writer in writers:
-                writer.close()
+@contextmanager
+def _written(path: Path, names: Sequence[str]) -> Iterator[Any]:
+    """Yield a function that writes a batch to a new Parquet file."""
+    writers: list[Any] = []
+
+    def write(batch: pa.RecordBatch) -> None:
+        if not writers:
+            writers.append(parquet.ParquetWriter(str(path), batch.schema))
+        writers[0].write_batch(batch)
+
+    try:
+        yield write
+    finally:
+        for writer in writers:
+            writer.close()
 
 
 @contextmanager

@@ -60,9 +60,17 @@ def detached(value: Any) -> Any:
 def _instead(value: Any, argument: str) -> str | None:
     """What to pass instead; None for what may be an array."""
     if isinstance(value, (str, bytes, os.PathLike)):
-        return "read the file first, for instance with pandas.read_csv, and pass its columns"
+        return (
+            "read the file first, for instance with pandas.read_csv, and pass its columns; fit also takes "
+            "sources of files, such as varbump.sources.ParquetSource"
+        )
     if "DatasetV2" in {base.__name__ for base in type(value).__mro__}:
-        return "collect its rows first, such as by x, y = map(np.stack, zip(*dataset.as_numpy_iterator()))"
+        return (
+            "collect its rows first, such as by x, y = map(np.stack, zip(*dataset.as_numpy_iterator())); fit also "
+            "takes varbump.sources.DatasetSource(dataset)"
+        )
+    if hasattr(value, "read_table") and hasattr(value, "epoch"):
+        return "only fit, fit_ensemble, evaluate, predict_to and VariationalRegressor.fit take sources; pass some rows"
     if isinstance(value, Iterator):
         return f"it can be read only once, so collect it first: np.array(list({argument}))"
     if isinstance(value, Mapping) and hasattr(value, "toarray"):  # a dictionary of keys of SciPy

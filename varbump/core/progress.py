@@ -80,14 +80,14 @@ class ProgressBar:
 class TrainingProgress(ProgressBar):
     """Progress bar of a training run, with the terms of the loss."""
 
-    def __init__(self, num_epochs: int, verbose: int, temperature: float = 1.0) -> None:
-        super().__init__(num_epochs, unit="epoch", verbose=verbose, text="compiling")
+    def __init__(self, num_epochs: int, verbose: int, temperature: float = 1.0, unit: str = "epoch") -> None:
+        super().__init__(num_epochs, unit=unit, verbose=verbose, text="compiling")
         self._label = temperature_label(temperature)
 
     def update(
         self, num_finished: int, terms: dict[str, float], steps_per_second: float, num_epochs: int | None = None
     ) -> None:
-        """Show the state after `num_finished` epochs, of `num_epochs` if that has changed."""
+        """Show the state after `num_finished` epochs or other units, of `num_epochs` if that has changed."""
         values = "  ".join(f"{name} {value:.4g}" for name, value in terms.items())
         self.show(num_finished, f"{values}  {steps_per_second:,.0f} steps/s{self._label}", num_epochs)
 

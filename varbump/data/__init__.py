@@ -1,5 +1,5 @@
-"""Sources of rows: toy data, slices, batches."""
+"""Where rows come from: toy data, slices, batches, sources."""
 
-from varbump.data import datasets
+from varbump.data import datasets, sources
 
-__all__ = ["datasets"]
+__all__ = ["datasets", "sources"]

@@ -18,20 +18,28 @@ class BatchPlan:
     A last batch of N mod batch_size rows would weigh each of its rows up to batch_size times as much as
     the others. Here every batch has floor or ceil of N / steps rows, so that every row counts alike.
     Batches of XLA have one shape: the smaller ones carry one row of weight 0.
+
+    Parameters
+    ----------
+    num_data, batch_size : int
+    largest : int, optional
+        Number of rows of the largest of several tables, at most one more than `num_data`, whose number of batches and
+        width all of them share.
     """
 
     num_data: int
     batch_size: int
+    largest: int | None = None
 
     @property
     def steps(self) -> int:
         """Batches an epoch."""
-        return -(-self.num_data // self.batch_size)
+        return -(-(self.largest or self.num_data) // self.batch_size)
 
     @property
     def width(self) -> int:
         """Rows of the larger batches."""
-        return -(-self.num_data // self.steps)
+        return -(-(self.largest or self.num_data) // self.steps)
 
     @property
     def capacity(self) -> int:
@@ -48,6 +56,8 @@ class BatchPlan:
         """Weight of each row of each batch, (steps, width): 1 / size of the batch, or 0."""
         larger = np.arange(self.steps)[:, None] < self.num_larger
         counts = np.where((np.arange(self.width) < self.width - 1) | larger, 1.0, 0.0)
+        if self.width == 1:  # a batch of its own must not be empty: it repeats row 0
+            counts[:] = 1.0
         return counts / counts.sum(1, keepdims=True)
 
     def padded(self, array: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from varbump.estimator.settings import likelihood_of
 from varbump.predict.pool import can_be_pooled
 
-__all__ = ["AUTO", "Candidate", "EMBEDDINGS", "candidates"]
+__all__ = ["ARGUMENTS", "AUTO", "Candidate", "EMBEDDINGS", "candidates"]
 
 AUTO = "auto"
 
@@ -56,6 +56,7 @@ PLAIN = Candidate((50,), "normal", None)
 """What "auto" means where nothing can be pooled."""
 
 ARGUMENTS = ("hidden_layer_sizes", "likelihood", "embedding")
+"""Parameters of a regressor that a candidate has values for."""
 
 
 def candidates(parameters: Mapping[str, Any]) -> list[Candidate]:

@@ -19,13 +19,17 @@ from varbump.core.checks import MAX_DRAWS, check_draws, check_shares, intervals
 from varbump.core.estimator_tags import TablesAsTheyAre
 from varbump.core.interrupts import uninterrupted
 from varbump.core.random import generator
+from varbump.data.sources import Source
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.candidates import AUTO, EMBEDDINGS, candidates
 from varbump.estimator.forest import ForestEmbedding
 from varbump.estimator.report import hint_for
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged
 from varbump.estimator.settings import ACTIVATIONS, ShortNames, likelihood_of
+from varbump.estimator.state import TrainedEnsemble
+from varbump.estimator.streamed import EncodedSource, candidate_for_source, sampled, scalers, train_on_source
 from varbump.estimator.table import fit_encoder
+from varbump.estimator.table.encoding import TableEncoder
 from varbump.estimator.training import Rows, embedded, train, train_pool
 from varbump.estimator.validation import validated
 from varbump.likelihoods import Likelihood
@@ -237,16 +241,17 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> VariationalRegressor:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> VariationalRegressor:
         """Train on a table.
 
         Parameters
         ----------
-        X : array-like or data frame (N, D)
+        X : array-like or data frame (N, D), or source
             Features, in any units; they are standardised internally. Columns of a data frame may be numbers, booleans,
-            text, categories, dates or durations; cells may be missing. Constant columns are allowed.
+            text, categories, dates or durations; cells may be missing. Constant columns are allowed. Or a source of
+            `varbump.sources`, which has y and weights too, see Notes.
         y : array-like (N,) or (N, Q)
-            One or several targets.
+            One or several targets. Left out where X is a source.
         sample_weight : array-like (N,), optional
             Weights of the rows; weight 3 is equivalent to three equal rows.
 
@@ -264,8 +269,17 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
             dates nor categories, or a parameter is out of range.
         NonFiniteLossError
             If the loss becomes nan or infinite.
+
+        Notes
+        -----
+        On a source, kinds of columns, levels of categories and what replaces missing cells are learned from up to
+        65,536 rows, scales from one pass over all rows, and a level that these rows do not have is one that the fit has
+        not seen. Equal rows are not merged. Nothing is pooled: "auto" stands for two layers of 50 and noise of one sd,
+        trained for 60,000 steps, or one pass if that is more; `early_stopping` and the forest are refused.
         """
         self._validate_params()
+        if isinstance(X, Source):
+            return self._fit_to_source(X, y, sample_weight)
         X, y, columns, names = validated(self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2)
         weights, targets = check_weights(sample_weight, len(X)), check_targets(y)
         check_range(X, "X")
@@ -301,18 +315,88 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
             log_unit = float(np.log(y_scaler.scale_).sum())
             pool, report = train_pool(chosen, x.shape[1], rows, z, parameters, log_unit, hint_for(targets), seed)
             trained = pool.trained[0]
-        ensemble = trained.ensemble
         with uninterrupted():  # what belongs together changes together
-            self._trained, self._pool = trained, pool
-            self.embedding_, self.stacking_ = embedding, report
-            self.encoder_, self.x_scaler_, self.y_scaler_ = encoder, x_scaler, y_scaler
+            self._pool, self.embedding_, self.stacking_ = pool, embedding, report
             self._draw_seed, self._single_target = draw_seed, np.ndim(y) == 1
-            self.ensemble_, self.network_, self.likelihood_ = ensemble, ensemble.network, self._trained.likelihoods[0]
-            self.history_ = ensemble.history
-            self.n_iter_ = len(ensemble.history.epoch)
-            self.parameter_report_ = self._report(len(rows.x))
-            self.noise_std_ = self._noise_std(all_columns, weights)
+            self._learn(trained, encoder, x_scaler, y_scaler, len(rows.x), all_columns, weights)
         return self
+
+    def fit_with_checkpoint(self, source: Source, checkpoint: Any) -> VariationalRegressor:
+        """Train on a source like `fit`, with a folder for the state of the run.
+
+        Parameters
+        ----------
+        source : Source
+        checkpoint : str or path
+            As in `varbump.fit`. The seed must be fixed by an integer as `random_state`.
+
+        Returns
+        -------
+        VariationalRegressor
+            The fitted estimator; bit-identical to that of an uninterrupted fit.
+
+        Raises
+        ------
+        ValueError
+            As `fit`; or if `random_state` is not an integer, or the checkpoint is that of another run.
+        """
+        self._validate_params()
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(f"random_state must be an integer with a checkpoint, got {self.random_state!r}")
+        return self._fit_to_source(source, None, None, checkpoint)
+
+    def _fit_to_source(
+        self, source: Source, y: Any, sample_weight: Any, checkpoint: Any = None
+    ) -> VariationalRegressor:
+        if y is not None or sample_weight is not None:
+            raise ValueError("y and sample_weight must be left out where X is a source, which has its own")
+        parameters = self.get_params(deep=False)
+        candidate = candidate_for_source(parameters)
+        likelihood = likelihood_of(candidate.likelihood)
+        check_likelihood(likelihood)
+        random_state = check_random_state(self.random_state)
+        seed, draw_seed, sample_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(3))
+        given = sampled(source, sample_seed)
+        X, targets, columns, names = validated(
+            self, given.x, given.y, multi_output=True, y_numeric=True, ensure_min_samples=2
+        )
+        likelihood.check_observations(targets)
+        X, targets, weights = merged(X, check_targets(targets), check_weights(given.sample_weight, len(X)))
+        encoder, x = fit_encoder(columns, names, X, targets, weights, indicates_all=likelihood.scale_varies)
+
+        def encode(part: Any) -> np.ndarray:
+            codes = part if encoder.is_plain else validated(self, part, columns=list(encoder.source))[0]
+            return encoder.transform(np.asarray(codes, np.float64))
+
+        scaled = scalers(source, encode, encoder, standardises(likelihood))
+        x, z = scaled.x.transform(x), scaled.y.transform(targets)
+        encoded = EncodedSource(source, encode, encoder.is_plain, scaled, x.shape[1])
+        trained = train_on_source(candidate, encoded, z, encoder.tied, parameters, seed, checkpoint)
+        with uninterrupted():
+            self._pool, self.embedding_, self.stacking_ = None, None, None
+            self._draw_seed, self._single_target = draw_seed, targets.shape[1] == 1
+            self._learn(trained, encoder, scaled.x, scaled.y, source.num_data, x, weights)
+        return self
+
+    def _learn(
+        self,
+        trained: TrainedEnsemble,
+        encoder: TableEncoder,
+        x_scaler: StandardScaler,
+        y_scaler: StandardScaler,
+        num_data: int,
+        columns: np.ndarray,
+        weights: np.ndarray,
+    ) -> None:
+        """Take what was learned, and describe it, on rows (M, D') with weights (M,)."""
+        ensemble = trained.ensemble
+        self._trained = trained
+        self.encoder_, self.x_scaler_, self.y_scaler_ = encoder, x_scaler, y_scaler
+        self.ensemble_, self.network_, self.likelihood_ = ensemble, ensemble.network, trained.likelihoods[0]
+        self.history_ = ensemble.history
+        self.n_iter_ = len(ensemble.history.epoch)
+        self.parameter_report_ = self._report(num_data)
+        self.noise_std_ = self._noise_std(columns, weights)
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         r"""Predict the mean of the predictive distribution and, optionally, its standard deviation.

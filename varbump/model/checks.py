@@ -14,7 +14,15 @@ from varbump.core.keras import Functional, check_precision, float_dtype, keras, 
 from varbump.forward.stock import is_stock
 from varbump.likelihoods.checks import outputs_needed
 
-__all__ = ["check_data", "check_inputs", "check_model", "check_network", "head_of"]
+__all__ = [
+    "check_data",
+    "check_input_shape",
+    "check_inputs",
+    "check_model",
+    "check_network",
+    "check_outputs",
+    "head_of",
+]
 
 
 def check_data(network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = "") -> tuple[np.ndarray, np.ndarray]:
@@ -22,18 +30,7 @@ def check_data(network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = 
     x = check_inputs(network, x, f"{of}x")
     y = check_array(y, f"{of}y", float_dtype(network))
     check_rows_match(x, y, f"{of}x", f"{of}y")
-    shape = _shape(network, "output_shape")
-    if shape is not None and y.ndim != len(shape):
-        raise ValueError(f"{of}y has shape {y.shape}, but the network gives {len(shape)} axes: {shape}")
-    needed = outputs_needed(likelihood, y.shape[-1])
-    if shape is not None and (*y.shape[1:-1], needed) != shape[1:] and None not in shape[1:]:
-        message = f"{of}y has {y.shape[-1]} columns, but the network has {shape[-1]} outputs"
-        if needed != y.shape[-1]:
-            message += (
-                f" and {type(likelihood).__name__} needs {needed}; build it with "
-                f"build_network(num_outputs={y.shape[-1]}, likelihood=...)"
-            )
-        raise ValueError(message)
+    check_outputs(network, likelihood, y.shape, f"{of}y")
     if hasattr(likelihood, "check_observations"):
         likelihood.check_observations(y, f"{of}y")
     return x, y
@@ -42,12 +39,33 @@ def check_data(network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = 
 def check_inputs(network: keras.Model, x: Any, argument: str = "x") -> np.ndarray:
     """Return inputs as a finite array with as many columns as the network expects."""
     x = check_array(x, argument, float_dtype(network))
-    shape = _shape(network, "input_shape")
-    if shape is not None and x.ndim != len(shape):
-        raise ValueError(f"{argument} has shape {x.shape}, but the network takes {len(shape)} axes: {shape}")
-    if shape is not None and x.shape[-1] != shape[-1] and shape[-1] is not None:
-        raise ValueError(f"{argument} has {x.shape[-1]} columns, but the network has {shape[-1]} inputs")
+    check_input_shape(network, x.shape, argument)
     return x
+
+
+def check_input_shape(network: keras.Model, found: tuple[int, ...], argument: str = "x") -> None:
+    """Raise a ValueError unless inputs of a shape fit the network."""
+    shape = _shape(network, "input_shape")
+    if shape is not None and len(found) != len(shape):
+        raise ValueError(f"{argument} has shape {found}, but the network takes {len(shape)} axes: {shape}")
+    if shape is not None and found[-1] != shape[-1] and shape[-1] is not None:
+        raise ValueError(f"{argument} has {found[-1]} columns, but the network has {shape[-1]} inputs")
+
+
+def check_outputs(network: keras.Model, likelihood: Any, found: tuple[int, ...], argument: str = "y") -> None:
+    """Raise a ValueError unless y of a shape fits the network and the likelihood."""
+    shape = _shape(network, "output_shape")
+    if shape is not None and len(found) != len(shape):
+        raise ValueError(f"{argument} has shape {found}, but the network gives {len(shape)} axes: {shape}")
+    needed = outputs_needed(likelihood, found[-1])
+    if shape is not None and (*found[1:-1], needed) != shape[1:] and None not in shape[1:]:
+        message = f"{argument} has {found[-1]} columns, but the network has {shape[-1]} outputs"
+        if needed != found[-1]:
+            message += (
+                f" and {type(likelihood).__name__} needs {needed}; build it with "
+                f"build_network(num_outputs={found[-1]}, likelihood=...)"
+            )
+        raise ValueError(message)
 
 
 def _shape(network: keras.Model, which: str) -> tuple[int | None, ...] | None:

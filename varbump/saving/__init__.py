@@ -2,5 +2,6 @@
 
 from varbump.core.archive import ArchiveError
 from varbump.saving.files import SavedModel, load, save
+from varbump.saving.partitions import predict_partition
 
-__all__ = ["ArchiveError", "SavedModel", "load", "save"]
+__all__ = ["ArchiveError", "SavedModel", "load", "predict_partition", "save"]

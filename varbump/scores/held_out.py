@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,9 @@ from scipy.special import logsumexp
 from scoringrules import interval_score
 
 from varbump.core.checks import check_shares
+from varbump.data.sources import Source
 from varbump.predict.predictive import uniform_of
+from varbump.predict.to_files import rows_for
 from varbump.scores.band import binomial_interval
 from varbump.scores.evaluation import Evaluation
 from varbump.scores.scored import Scored, scored_of
@@ -25,7 +27,7 @@ LEVELS = tuple(k / 20 for k in range(1, 20))
 def evaluate(
     model: Any,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     likelihood: Any = None,
     levels: Sequence[float] = LEVELS,
@@ -48,10 +50,10 @@ def evaluate(
         `varbump.predict_dist`), takes x as its `predict` does, and is scored in the units of y with its own draws:
         `num_draws` and `seed` are then ignored. With a transformed target, RMSE is that of the mean of y, which is not
         the inverse transform of the mean that `predict` returns; and the epistemic share is that of the transformed y.
-    x : array-like (N, D)
-        Held-out inputs.
+    x : array-like (N, D), or source
+        Held-out inputs; or a source of `varbump.sources`, which is read in pieces, and has y too.
     y : array-like (N,) or (N, Q)
-        Observations at x. Scores are in their units.
+        Observations at x. Scores are in their units. Left out where x is a source.
     likelihood : likelihood, optional
         The one used in training; an ensemble, an estimator, and a network that ends in a distribution of y have
         their own.
@@ -80,18 +82,35 @@ def evaluate(
     Gneiting, Balabdaoui and Raftery (2007), "Probabilistic Forecasts, Calibration and Sharpness", section 3.1 (PIT).
     """
     levels = check_levels(levels)
-    scored = scored_of(model, x, y, likelihood, num_draws, seed)
     tails = np.array([0.5 - 0.5 * level for level in levels] + [0.5 + 0.5 * level for level in levels])
-    sums = _Sums()
-    for rows, mixture in scored.distribution.blocks():
-        observed = scored.y[rows]
-        uniform = uniform_of(rows, observed.shape[1])[: len(observed)]
-        sums.add(mixture, observed, uniform, levels, tails)
+    sums, num = _Sums(), 0
+    for own_x, own_y in _pieces(model, x, y):
+        scored = scored_of(model, own_x, own_y, likelihood, num_draws, seed)
+        for rows, mixture in scored.distribution.blocks():
+            observed = scored.y[rows]
+            uniform = uniform_of(slice(num + rows.start, num + rows.stop), observed.shape[1])[: len(observed)]
+            sums.add(mixture, observed, uniform, levels, tails)
+        num += len(scored.y)
     num_targets = scored.y.shape[1]
     log_joint, each = sums.log_joint, []
     for q in range(num_targets):
-        each.append(_of_target(sums, q, levels, len(scored.y), num_targets, scored))
-    return each[0] if num_targets == 1 else _pooled(each, log_joint / len(scored.y))
+        each.append(_of_target(sums, q, levels, num, num_targets, scored))
+    return each[0] if num_targets == 1 else _pooled(each, log_joint / num)
+
+
+def _pieces(model: Any, x: Any, y: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the rows to score: all at once, or the pieces of a source."""
+    if not isinstance(x, Source):
+        if y is None:
+            raise ValueError("y is missing: pass evaluate(model, x, y), or a source of varbump.sources for both")
+        yield x, y
+        return
+    if y is not None:
+        raise ValueError("y must be left out where x is a source, which has its own")
+    if x.weighted:
+        raise ValueError("rows of a source with weights cannot be scored; make it without sample_weight")
+    for rows in rows_for(x, model):
+        yield rows.x, rows.y
 
 
 def check_levels(levels: Sequence[float]) -> tuple[float, ...]:

@@ -11,15 +11,17 @@ from varbump.core.checks import check_count
 from varbump.core.interrupts import uninterrupted
 from varbump.core.keras import keras
 from varbump.core.temperature import note_temperature
+from varbump.data.sources import Source
 from varbump.forward.stateless import key
 from varbump.inference.ensemble.ensemble import Ensemble
+from varbump.inference.stream.training import check_source, sole_source, train_on_source
 from varbump.inference.vi.convergence import warn_unless_converged
 from varbump.inference.vi.exact import fit_exactly
 from varbump.inference.vi.fitting import fit
 from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.misfit import warn_of_misfit
 from varbump.inference.vi.options import Options, takes_options_of
-from varbump.inference.vi.training import checked_data, run_seed, train
+from varbump.inference.vi.training import Run, checked_data, run_seed, train
 from varbump.layers import VariationalLayer
 from varbump.layers.activation import TrainableActivation
 from varbump.model.checks import check_network
@@ -33,7 +35,7 @@ def fit_ensemble(
     network: keras.Model,
     likelihood: Any,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     num_members: int = 8,
     sample_weight: Any = None,
@@ -90,6 +92,8 @@ def fit_ensemble(
     check_network(network)
     if network.built:
         _check_layers(network)
+    if isinstance(x, Source):
+        return _fit_to_source(network, likelihood, sole_source(x, y, chosen), num_members, chosen)
     x, y = checked_data(network, likelihood, x, y)
     _check_layers(network)
     seed = run_seed(chosen)
@@ -100,17 +104,42 @@ def fit_ensemble(
         note_temperature(network, chosen.temperature)
         warn_of_misfit(exact, likelihood, x, y, chosen.sample_weight)
         return Ensemble(network, likelihood, exact, values)
-    starts = [_start(loss, seed, member) for member in range(num_members)]
-    run = train(loss, x, y, chosen, seed, list(zip(*starts, strict=True)))
+    run = train(loss, x, y, chosen, seed, _starts(loss, seed, num_members))
+    ensemble = _made(loss, run, chosen.temperature)
+    warn_unless_converged(run.history, run.settling)
+    warn_of_misfit(run.history, likelihood, x, y, chosen.sample_weight)
+    return ensemble
+
+
+def _fit_to_source(
+    network: keras.Model, likelihood: Any, source: Source, num_members: int, options: Options
+) -> Ensemble:
+    check_source(network, likelihood, source)
+    _check_layers(network)
+    seed = run_seed(options)
+    loss = NetworkLoss(network, likelihood, source.x_shape, options.num_samples)
+    run = train_on_source(loss, source, options, seed, _starts(loss, seed, num_members))
+    ensemble = _made(loss, run, options.temperature)
+    warn_of_misfit(run.history, likelihood, *run.sample(), stacklevel=5)
+    return ensemble
+
+
+def _made(loss: NetworkLoss, run: Run, temperature: float) -> Ensemble:
+    """Ensemble of a run, whose network gets the values of the first member."""
     with uninterrupted():
         trained = dict((key(variable), value) for variable, value in run.values())
         for variable in [*loss.trainable, *loss.moving]:
             variable.assign(trained[key(variable)][0])
-        note_temperature(network, chosen.temperature)
+        note_temperature(loss.network, temperature)
         run.finish()
-    warn_unless_converged(run.history, run.settling)
-    warn_of_misfit(run.history, likelihood, x, y, chosen.sample_weight)
-    return Ensemble(network, likelihood, run.history, [trained[key(variable)] for variable in loss.trainable])
+    values = [trained[key(variable)] for variable in loss.trainable]
+    return Ensemble(loss.network, loss.likelihood, run.history, values)
+
+
+def _starts(loss: NetworkLoss, seed: int, num_members: int) -> list[Any]:
+    """Initial values of each variable in all members."""
+    starts = [_start(loss, seed, member) for member in range(num_members)]
+    return list(zip(*starts, strict=True))
 
 
 def _start(loss: NetworkLoss, seed: int, member: int) -> list[np.ndarray]:

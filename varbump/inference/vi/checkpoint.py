@@ -48,12 +48,18 @@ class Checkpoint:
     arguments : dict
         From `varbump.inference.vi.fingerprint.fingerprint`.
     seed : int
+
+    Attributes
+    ----------
+    so_far : sequence of float
+        What is known of an epoch that is under way, see `BlockRun`; `write` stores it, and `resume` restores it.
     """
 
     def __init__(self, folder: Any, arguments: dict[str, Any], seed: int) -> None:
         self.path = _path(folder)
         self._arguments, self._seed = {**arguments, "seed": seed}, seed
         self._wait, self._written, self._warned = 0.0, 0.0, False
+        self.so_far: Sequence[float] = ()
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -81,7 +87,7 @@ class Checkpoint:
             yield
 
     def resume(self, state: TrainState, history: History) -> tuple[int, TrainState]:
-        """Return the number of finished epochs and the stored state, and restore the columns of `history`.
+        """Return the number of finished epochs, or blocks, and the stored state, and restore the columns of `history`.
 
         If nothing is stored yet, they are 0 and `state`.
 
@@ -110,7 +116,7 @@ class Checkpoint:
             }
             for name in SCALARS:
                 setattr(history, name, configuration[name])
-            done = int(configuration["epoch"])
+            done, self.so_far = int(configuration["epoch"]), [float(value) for value in configuration["so_far"]]
         except (KeyError, TypeError, ValueError) as error:  # of another version, since its checksum is right
             raise _damaged(self.path, f"another version of varbump has written it: {error}") from error
         self._written = time.perf_counter()
@@ -145,6 +151,7 @@ class Checkpoint:
         scalars = {key: value for key, value in dataclasses.asdict(history).items() if key in SCALARS}
         configuration = {
             "epoch": num_finished,
+            "so_far": list(self.so_far),
             "columns": list(history.history),
             "arguments": self._arguments,
             **scalars,

@@ -11,7 +11,7 @@ import numpy as np
 from varbump.inference.vi.convergence import BLOCKS, Settling, settling
 from varbump.inference.vi.schedules import kl_weights, learning_rates
 
-__all__ = ["Course", "FixedCourse", "OpenCourse"]
+__all__ = ["BUDGET", "Course", "FixedCourse", "OpenCourse"]
 
 NUM_STEPS = 2_000
 """Smallest number of steps at full KL weight before the first check."""

@@ -22,7 +22,9 @@ from varbump.model.structure import layer_names, owners, weight_label
 __all__ = ["first_culprit", "non_finite_loss"]
 
 
-def non_finite_loss(loop: Loop, state: TrainState, seed: int, epoch: int, course: Course) -> NonFiniteLossError:
+def non_finite_loss(
+    loop: Loop, state: TrainState, seed: int, epoch: int, course: Course, num_blocks: int = 1
+) -> NonFiniteLossError:
     """Make the error of an epoch that failed, which names the step, the term, the layer and the weight.
 
     Parameters
@@ -35,13 +37,19 @@ def non_finite_loss(loop: Loop, state: TrainState, seed: int, epoch: int, course
     epoch : int
         Counted from 0.
     course : Course
+    num_blocks : int, default=1
+        Blocks in an epoch of a source, of which `epoch` is then the number, through all epochs.
     """
     controls = loop.controls(course.block(range(epoch, epoch + 1)), epoch)[0]
     culprit, at, found = first_culprit(loop, state, seed, epoch, controls)
     if found is not None and not culprit.startswith("gradient"):
         culprit = found.term if found.term in ("scale", "KL") else culprit
-    kept = "the start" if epoch == 0 else f"the end of epoch {epoch}"
-    return NonFiniteLossError(epoch + 1, at, loop.plan.steps, culprit, found, kept)
+    passes, block = divmod(epoch, num_blocks)
+    kept = "the start" if epoch == 0 else f"the end of epoch {passes}"
+    if block:
+        kept = f"block {block} of epoch {passes + 1}"
+    step = None if at is None else block * loop.plan.steps + at
+    return NonFiniteLossError(passes + 1, step, num_blocks * loop.plan.steps, culprit, found, kept)
 
 
 def first_culprit(

@@ -10,6 +10,8 @@ import numpy as np
 from varbump.core.interrupts import uninterrupted
 from varbump.core.keras import keras
 from varbump.core.temperature import note_temperature
+from varbump.data.sources import Source
+from varbump.inference.stream.training import check_source, sole_source, train_on_source
 from varbump.inference.vi.convergence import warn_unless_converged
 from varbump.inference.vi.exact import fit_exactly
 from varbump.inference.vi.history import History
@@ -17,7 +19,7 @@ from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.misfit import warn_of_misfit
 from varbump.inference.vi.natural import natural_start
 from varbump.inference.vi.options import Options
-from varbump.inference.vi.training import checked_data, run_seed, train
+from varbump.inference.vi.training import Run, checked_data, run_seed, train
 from varbump.model.heads import separated
 
 __all__ = ["fit"]
@@ -28,7 +30,7 @@ def fit(
     network: keras.Model,
     likelihood: Any,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -71,11 +73,13 @@ def fit(
         For instance `varbump.likelihoods.Normal`. Its own weights, such as a learned scale, are trained too. None for
         a network that ends in a distribution of y, such as `tfp.layers.IndependentNormal`, which is its likelihood.
     x, y : array-like (N, D), (N, Q)
-        Training data; one-dimensional arrays are treated as one column.
+        Training data; one-dimensional arrays are treated as one column. Or x is a source of `varbump.sources`, which
+        has both, and y is left out.
     epochs : int, optional
         Passes over the rows. By default as many as it takes, see above, but at most 60,000 steps, or 200 passes if
         those are more. With `optimizer`, `patience`, or a `schedule` or `learning_rate` of your own, which need to know
-        the length beforehand, the default is 200, or more if a small table needs more to reach 5,000 steps.
+        the length beforehand, the default is 200, or more if a small table needs more to reach 5,000 steps. On a
+        source, it is as many as make up 60,000 steps.
     batch_size : int, optional
         Rows per step. The default is 32, or all if there are at most 256 and the run ends when it has settled. If N is
         not a multiple of it, batches are slightly smaller, so that all rows count equally.
@@ -102,9 +106,11 @@ def fit(
     optimizer : str or tf_keras optimizer, optional
         Replaces the built-in Adam.
     sample_weight : array-like (N,), optional
-        Weights of the rows: a row of weight 2 counts as two rows, and N in the ELBO is the sum of the weights.
-    validation_data : (x, y), optional
-        Data whose loss is recorded after every epoch, with one draw of the weights, and monitored by `patience`.
+        Weights of the rows: a row of weight 2 counts as two rows, and N in the ELBO is the sum of the weights. A source
+        has its own.
+    validation_data : (x, y) or source, optional
+        Data whose loss is recorded after every epoch, with one draw of the weights, and monitored by `patience`; a
+        source only if the training data are one.
     patience : int, optional
         Stop after this many epochs without improvement, counted once the KL has its full weight, and restore the
         weights of the best epoch.
@@ -154,6 +160,15 @@ def fit(
     UserWarning
         If the run has reached its largest length before it has settled; the message has the gain of the last doubling.
         If x or y is far from unit scale and the fit has ended worse than a constant function.
+
+    Notes
+    -----
+    An epoch of a source is a sequence of blocks of rows, which a thread reads ahead, see `varbump.sources.Source`. Each
+    block is shuffled and gone through by the program that arrays have, with noise of its own; N in the ELBO is that of
+    the whole source. Without `epochs`, such a run has a given length, and is not checked for whether it has settled.
+    Natural gradients and exact solutions need all rows at once, and are left out. Ctrl-C is answered after the block
+    under way: what was learned from the blocks so far is kept, and the last entry of the history is then their mean,
+    without validation. A checkpoint remembers the place in the epoch.
     """
     options = Options(
         epochs=epochs,
@@ -172,6 +187,8 @@ def fit(
         verbose=verbose,
     )
     seed = run_seed(options)
+    if isinstance(x, Source):
+        return _fit_to_source(network, likelihood, sole_source(x, y, options), options, seed)
     trained, likelihood = separated(network, likelihood, x)
     x, y = checked_data(trained, likelihood, x, y)
     loss = NetworkLoss(trained, likelihood, x.shape[1:], options.num_samples)
@@ -182,11 +199,25 @@ def fit(
         return exact
     values, options = natural_start(loss, x, y, options, seed)
     run = train(loss, x, y, options, seed, values)
+    _assign(network, run, temperature)
+    warn_unless_converged(run.history, run.settling)
+    warn_of_misfit(run.history, likelihood, x, y, sample_weight)
+    return run.history
+
+
+def _assign(network: keras.Model, run: Run, temperature: float) -> None:
     with uninterrupted():
         for variable, value in run.values():
             variable.assign(value[0])
         note_temperature(network, temperature)
         run.finish()
-    warn_unless_converged(run.history, run.settling)
-    warn_of_misfit(run.history, likelihood, x, y, sample_weight)
+
+
+def _fit_to_source(network: keras.Model, likelihood: Any, source: Source, options: Options, seed: int) -> History:
+    trained, likelihood = separated(network, likelihood, np.zeros((1, *source.x_shape)))
+    check_source(trained, likelihood, source)
+    loss = NetworkLoss(trained, likelihood, source.x_shape, options.num_samples)
+    run = train_on_source(loss, source, options, seed, [[v.numpy()] for v in loss.trainable])
+    _assign(network, run, options.temperature)
+    warn_of_misfit(run.history, likelihood, *run.sample(), stacklevel=5)
     return run.history

@@ -7,6 +7,7 @@ program is a function of the state, the data, the seeds and the controls; all ru
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -75,13 +76,15 @@ class Loop:
         N in the ELBO: the number of rows, or the sum of their weights.
     patience : int or None
         Stop after this many epochs without improvement.
+    epochs_a_call : int, optional
+        Largest number of epochs per call of the program; by default those of about a quarter of a second.
 
     Attributes
     ----------
     fixed : list of Tensor
         Values of the variables that training does not change.
-    epochs_a_call : int
-        Largest number of epochs per call of the program, about a quarter of a second.
+    noise_size : int
+        Number of random numbers that a step takes.
     """
 
     def __init__(
@@ -92,16 +95,17 @@ class Loop:
         plan: BatchPlan,
         num_data: float,
         patience: int | None,
+        epochs_a_call: int | None = None,
     ) -> None:
         loss = members.loss
         self.members, self.optimizer, self.plan = members, optimizer, plan
         self.num_data, self.patience = num_data, patience
         self.fixed = [tf.convert_to_tensor(v) for v in loss.fixed]
-        self.data = tf.nest.map_structure(lambda a: None if a is None else tf.constant(a), data)
-        self._noise_size = loss.count_noise([plan.width, *data.x.shape[1:]])
-        bytes_a_step = max(self._noise_size, 1) * loss.dtype.size
+        self.data = _tensors(data)
+        self.noise_size = loss.count_noise([plan.width, *data.x.shape[1:]])
+        bytes_a_step = max(self.noise_size, 1) * loss.dtype.size
         self._block = max(1, min(plan.steps, MAX_NOISE_BYTES // bytes_a_step))
-        self.epochs_a_call = self._epochs_a_call()
+        self.epochs_a_call = epochs_a_call or self._epochs_a_call()
         structure = loss.structure, members.num_members, optimizer.structure, plan.steps, self._block, bool(patience)
         self._program = program("train", structure, lambda: self._run, loss.network)
 
@@ -109,6 +113,12 @@ class Loop:
     def validates(self) -> bool:
         """Whether there are validation data."""
         return self.data.validation is not None
+
+    def on(self, data: Data, plan: BatchPlan) -> Loop:
+        """Return this loop, with the same program, on other data of the same shapes."""
+        other = copy.copy(self)
+        other.data, other.plan = _tensors(data), plan
+        return other
 
     def start(self, values: Sequence[np.ndarray]) -> TrainState:
         """State before the first epoch, from initial values (K, ...) of the trainable variables."""
@@ -203,7 +213,7 @@ class Loop:
 
     def block_noise(self, seed: Any, start: Any) -> tf.Tensor:
         """Noise for a block of steps beginning at `start`, one row per step."""
-        return standard_normal([self._block, self._noise_size], seed + tf.stack([0, start]), self.members.loss.dtype)
+        return standard_normal([self._block, self.noise_size], seed + tf.stack([0, start]), self.members.loss.dtype)
 
     def step_noise(self, seed: Any, i: Any) -> tf.Tensor:
         """Noise of step `i` of an epoch, a row of its block."""
@@ -258,7 +268,7 @@ class Loop:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Compute the KL of the present state, and the mean nll of the validation data for one draw."""
         batch = data.validation or Batch(rows.x[:1], rows.y[:1], None)
-        noise = standard_normal([self._noise_size], seed + tf.constant([0, -1]), self.members.loss.dtype)
+        noise = standard_normal([self.noise_size], seed + tf.constant([0, -1]), self.members.loss.dtype)
         values = self.optimizer.values(state.optimizer)
         nll, kl = self.members.evaluate(values, state.moving, fixed, batch, noise, seed)
         return kl, nll
@@ -270,3 +280,7 @@ class Loop:
         microseconds_a_step = 20.0 + 0.002 * num_parameters  # of a CPU core; its order of magnitude is enough
         bytes_an_epoch = 4 * self.plan.capacity
         return max(1, min(int(250_000 / (microseconds_a_step * self.plan.steps)), MAX_INDEX_BYTES // bytes_an_epoch))
+
+
+def _tensors(data: Data) -> Data:
+    return tf.nest.map_structure(lambda a: None if a is None else tf.constant(a), data)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from varbump.core.checks import check_array, check_count, check_rows_match
+from varbump.data.sources import Source
 
 __all__ = ["Options", "takes_options_of"]
 
@@ -58,9 +59,8 @@ class Options:
             raise ValueError(
                 "learning_rate belongs to the built-in Adam; set that of `optimizer` on the optimizer itself"
             )
-        if self.validation_data is not None and (
-            not isinstance(self.validation_data, (tuple, list)) or len(self.validation_data) != 2
-        ):
+        is_pair = isinstance(self.validation_data, (tuple, list)) and len(self.validation_data) == 2
+        if self.validation_data is not None and not is_pair and not isinstance(self.validation_data, Source):
             raise ValueError("validation_data must be a pair (x, y)")
 
     @property

@@ -15,7 +15,7 @@ from varbump.inference.vi.history import History
 from varbump.inference.vi.loop import Epochs, Loop
 from varbump.inference.vi.state import TrainState
 
-__all__ = ["run_epochs"]
+__all__ = ["columns_of", "extended", "run_epochs"]
 
 
 def run_epochs(
@@ -53,7 +53,7 @@ def run_epochs(
                 state, result = loop.run(state, seed, chunk, block, max(warming - start, 0))
                 history.seconds += time.perf_counter() - began
                 history.timed_steps += result.num_finished * plan.steps
-                done = state, _extended(done[1], _columns(loop, result, block))
+                done = state, extended(done[1], columns_of(loop, result, block, loop.validates))
                 history.history = done[1]
                 start += result.num_finished
                 failed = result.failed
@@ -81,11 +81,12 @@ def run_epochs(
     return state, failed, error
 
 
-def _columns(loop: Loop, result: Epochs, block: np.ndarray) -> dict[str, np.ndarray]:
+def columns_of(loop: Loop, result: Epochs, block: np.ndarray, validates: bool) -> dict[str, np.ndarray]:
+    """Columns of the history for the finished epochs of a call; `block` has the rates and KL weights of their steps."""
     done, num_data = slice(result.num_finished), loop.num_data
     nll, kl, val_nll = result.nll[done], result.kl[done], result.val_nll[done]
     columns = {"loss": negative_elbo(nll, kl, num_data), "nll": nll, "kl": kl}
-    if loop.validates:
+    if validates:
         columns |= {"val_loss": negative_elbo(val_nll, kl, num_data), "val_nll": val_nll}
     columns["kl_weight"] = block[done, -1, 1]
     if loop.optimizer.uses_rates:
@@ -93,5 +94,6 @@ def _columns(loop: Loop, result: Epochs, block: np.ndarray) -> dict[str, np.ndar
     return columns
 
 
-def _extended(columns: dict[str, list[float]], more: dict[str, np.ndarray]) -> dict[str, list[float]]:
+def extended(columns: dict[str, list[float]], more: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    """Columns of a history with more epochs; those given stay as they are."""
     return {name: [*columns.get(name, []), *map(float, values)] for name, values in more.items()}

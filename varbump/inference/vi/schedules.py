@@ -13,7 +13,9 @@ from varbump.core.keras import keras, refuse_keras3
 __all__ = ["kl_weights", "learning_rates"]
 
 
-def learning_rates(learning_rate: Any, schedule: str | Callable[[np.ndarray], Any], num_steps: int) -> np.ndarray:
+def learning_rates(
+    learning_rate: Any, schedule: str | Callable[[np.ndarray], Any], num_steps: int, steps: Any = None
+) -> np.ndarray:
     r"""Learning rate of each step, shape (num_steps,).
 
     Parameters
@@ -29,10 +31,11 @@ def learning_rates(learning_rate: Any, schedule: str | Callable[[np.ndarray], An
         If the rate is not positive and finite, or the schedule is unknown.
     """
     refuse_keras3(learning_rate, "learning_rate")
+    steps = np.arange(num_steps) if steps is None else steps
     if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
-        return np.array([float(learning_rate(step)) for step in range(num_steps)])
+        return np.array([float(learning_rate(step)) for step in map(int, steps)])
     learning_rate = check_number(learning_rate, "learning_rate", strict=True)
-    t = np.arange(num_steps) / num_steps
+    t = steps / num_steps
     if callable(schedule):
         factors = np.broadcast_to(np.asarray(schedule(t), float), t.shape)
         if not np.isfinite(factors).all() or (factors < 0).any():
@@ -41,12 +44,14 @@ def learning_rates(learning_rate: Any, schedule: str | Callable[[np.ndarray], An
     if schedule == "cosine":
         return learning_rate * 0.5 * (1.0 + np.cos(np.pi * t))
     if schedule == "constant":
-        return np.full(num_steps, float(learning_rate))
+        return np.full(len(steps), float(learning_rate))
     raise ValueError(f"schedule must be 'cosine', 'constant' or a callable, got {schedule!r}")
 
 
-def kl_weights(kl_warmup: float, num_steps: int, temperature: float = 1.0) -> np.ndarray:
+def kl_weights(kl_warmup: float, num_steps: int, temperature: float = 1.0, steps: Any = None) -> np.ndarray:
     """KL weight of each step, (num_steps,): linear from 0 over the fraction `kl_warmup` of the run, then `temperature`.
+
+    With `steps`, an array, the weights of these steps.
 
     Raises
     ------
@@ -61,4 +66,5 @@ def kl_weights(kl_warmup: float, num_steps: int, temperature: float = 1.0) -> np
         raise ValueError(f"kl_warmup must be at least 0 and below 1, got {kl_warmup!r}")
     temperature = check_number(temperature, "temperature", strict=True)
     rising = int(round(kl_warmup * num_steps))
-    return temperature * (np.minimum(np.arange(num_steps) / max(rising, 1), 1.0) if rising else np.ones(num_steps))
+    steps = np.arange(num_steps) if steps is None else steps
+    return temperature * (np.minimum(steps / max(rising, 1), 1.0) if rising else np.ones(len(steps)))

@@ -14,6 +14,7 @@ from varbump.core.keras import keras
 from varbump.core.progress import TrainingProgress
 from varbump.core.random import host_seed
 from varbump.data.batches import BatchPlan
+from varbump.data.sources import Source
 from varbump.inference.vi.checkpoint import Checkpoint, stored_argument
 from varbump.inference.vi.convergence import Settling
 from varbump.inference.vi.course import Course, FixedCourse, OpenCourse
@@ -64,6 +65,12 @@ class Run:
             values = state.best
         yield from zip([*loss.trainable, *loss.moving], map(np.asarray, values), strict=True)
 
+    def sample(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """x, y and weights of the rows that the program saw last, in their padded form; all rows, of arrays."""
+        data = self._loop.data
+        weights = None if data.sample_weight is None else np.asarray(data.sample_weight)
+        return np.asarray(data.x), np.asarray(data.y), weights
+
     def finish(self) -> None:
         """Write the state back to the optimiser, and raise the error of a run that failed.
 
@@ -88,6 +95,8 @@ def checked_data(network: keras.Model, likelihood: Any, x: Any, y: Any) -> tuple
     """Convert training data to arrays that fit the network, and build the network if necessary."""
     check_network(network)
     check_likelihood(likelihood)
+    if y is None:
+        raise ValueError("y is missing: pass fit(network, likelihood, x, y), or a source of varbump.sources for both")
     x, y = check_data(network, likelihood, x, y)
     if not network.built:
         network(x[:1])
@@ -117,6 +126,8 @@ def train(
     network, likelihood = loss.network, loss.likelihood
     weights, total_weight = options.row_weights(x, len(starts[0]))
     validation = None
+    if isinstance(options.validation_data, Source):
+        raise ValueError("validation_data must be a pair (x, y) where the training data are arrays, not a source")
     if options.validation_data is not None:
         watched_x, watched_y = options.validation_data
         validation = check_data(network, likelihood, watched_x, watched_y, of="validation ")
