@@ -179,7 +179,7 @@ REGRESSOR = {
     "units as text": (put("configuration", "arguments", "hidden_units", {"tuple": ["3"]}), "hidden_units must not"),
     "a million features": (put("configuration", "arguments", "num_features", 10**6), "columns make 2 inputs"),
     "a million targets": (put("configuration", "arguments", "num_outputs", 10**6), "says that it has a single one"),
-    "no arguments": (put("configuration", "arguments", {}), "num_outputs must be an integer"),
+    "no arguments": (put("configuration", "arguments", {}), "do not describe a network"),
     "an unknown argument": (put("configuration", "arguments", "hello", 1), "is unknown"),
     "no members": (put("configuration", "likelihoods", []), "no members"),
     "too many members": (put("configuration", "likelihoods", [{}, {}]), "must be an object"),

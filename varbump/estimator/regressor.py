@@ -22,7 +22,9 @@ from varbump.core.random import generator
 from varbump.data.sources import Source
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.candidates import AUTO, EMBEDDINGS, candidates
+from varbump.estimator.continued import said_of
 from varbump.estimator.forest import ForestEmbedding
+from varbump.estimator.learns_on import LARGEST_SEED, LearnsOn
 from varbump.estimator.report import hint_for
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged
 from varbump.estimator.settings import ACTIVATIONS, ShortNames, likelihood_of
@@ -46,13 +48,11 @@ __all__ = ["VariationalRegressor"]
 
 KINDS = ("total", "epistemic")
 
-LARGEST_SEED = 2**31 - 1
-
 MOST_NOISE_ROWS = 2_048
 """Training rows over which the noise of a pool is averaged, evenly spaced among the sorted ones."""
 
 
-class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
+class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstimator):
     r"""Regression with small ensembles of variational networks, as a scikit-learn estimator.
 
     Each member minimises :math:`-\mathrm{ELBO} / N` of a Bayesian network on standardised X and y; predictions pool
@@ -100,7 +100,8 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
         member leaves out a tenth of the rows, at most 500, others than the other members.
     max_iter : int, default=None
         Passes over the rows (epochs). None chooses it for about 20,000 steps; if there are several
-        candidates, 30,000 for the one with two hidden layers, and 12,000 for each of the others.
+        candidates, 30,000 for the one with two hidden layers, and 12,000 for each of the others. Linear models with
+        normal noise are then solved in closed form.
     batch_size : int or "auto", default="auto"
         Rows per step; "auto" is 64, and up to 256 for many rows.
     learning_rate : float, default=0.01
@@ -308,15 +309,17 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
             all_columns = np.concatenate([x, beside], axis=1)
         groups = [*encoder.tied, *[1] * (all_columns.shape[1] - x.shape[1])]
         rows = self._split(all_columns, z, weights, groups, split_seed)
-        pool, report = None, None
+        pool, report, said = None, None, None
         if len(chosen) == 1:
             trained = train(chosen[0], rows, z, parameters, seed)
+            said = said_of(trained, rows.x, rows.z, rows.weights)
         else:
             log_unit = float(np.log(y_scaler.scale_).sum())
             pool, report = train_pool(chosen, x.shape[1], rows, z, parameters, log_unit, hint_for(targets), seed)
             trained = pool.trained[0]
         with uninterrupted():  # what belongs together changes together
             self._pool, self.embedding_, self.stacking_ = pool, embedding, report
+            self._said, self._num_parts = said, 1
             self._draw_seed, self._single_target = draw_seed, np.ndim(y) == 1
             self._learn(trained, encoder, x_scaler, y_scaler, len(rows.x), all_columns, weights)
         return self
@@ -374,6 +377,7 @@ class VariationalRegressor(TablesAsTheyAre, RegressorMixin, BaseEstimator):
         trained = train_on_source(candidate, encoded, z, encoder.tied, parameters, seed, checkpoint)
         with uninterrupted():
             self._pool, self.embedding_, self.stacking_ = None, None, None
+            self._said, self._num_parts = None, 1
             self._draw_seed, self._single_target = draw_seed, targets.shape[1] == 1
             self._learn(trained, encoder, scaled.x, scaled.y, source.num_data, x, weights)
         return self

@@ -22,21 +22,21 @@ class TrainedEnsemble:
     """
 
     def __init__(self, arguments: dict[str, Any], ensemble: Ensemble) -> None:
-        self._arguments, self.ensemble = arguments, ensemble
+        self.arguments, self.ensemble = arguments, ensemble
         self.likelihoods = ensemble.likelihoods
         note_standardised(ensemble.network)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
-            "arguments": self._arguments,
+            "arguments": self.arguments,
             "likelihoods": self.likelihoods,
             "history": self.ensemble.history,
             "values": self.ensemble.values,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._arguments, self.likelihoods = state["arguments"], state["likelihoods"]
-        network, likelihood = build_network(**self._arguments), self._arguments["likelihood"]
+        self.arguments, self.likelihoods = state["arguments"], state["likelihoods"]
+        network, likelihood = build_network(**self.arguments), self.arguments["likelihood"]
         self.ensemble = Ensemble(network, likelihood, state["history"], state["values"])
         note_standardised(network)
         variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]

@@ -97,6 +97,17 @@ def train(
     sample_weight: np.ndarray | None = weights_by_member(weights, left_out) if left_out else weights
     if (weights == 1.0).all() and not any(map(len, left_out)):
         sample_weight = None
+    is_line = not arguments["hidden_units"] and likelihood.best_scale(np.ones(z.shape[1])) is not None
+    how: dict[str, Any] = {}  # without options of optimisation, there is a closed form
+    if not is_line or left_out or epochs is not None or validation is not None:
+        how = {
+            "epochs": auto_max_iter(len(x), batch_size, candidate.num_steps) if epochs is None else int(epochs),
+            "batch_size": batch_size,
+            "learning_rate": float(parameters["learning_rate"]),
+            "kl_warmup": float(parameters["kl_warmup"]),
+            "validation_data": validation,
+            "patience": int(parameters["n_iter_no_change"]) if parameters["early_stopping"] else None,
+        }
     ensemble = fit_ensemble(
         build_network(**arguments),
         likelihood,
@@ -104,12 +115,7 @@ def train(
         z,
         num_members=int(parameters["n_members"]),
         sample_weight=sample_weight,
-        epochs=auto_max_iter(len(x), batch_size, candidate.num_steps) if epochs is None else int(epochs),
-        batch_size=batch_size,
-        learning_rate=float(parameters["learning_rate"]),
-        kl_warmup=float(parameters["kl_warmup"]),
-        validation_data=validation,
-        patience=int(parameters["n_iter_no_change"]) if parameters["early_stopping"] else None,
+        **how,
         seed=seed,
         verbose=int(parameters["verbose"]),
     )

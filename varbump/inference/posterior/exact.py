@@ -36,7 +36,7 @@ def exact_draws(target: LogPosterior, num: int, seed: int) -> np.ndarray | None:
     if model is None:
         return None
     scale = np.broadcast_to(likelihood.scale, num_targets).astype(np.float64)
-    mean, precision = model.posterior(len(x), scale, *of_prior)
+    mean, precision = model.posterior(scale, *of_prior)
     noise = generator(seed, 1).standard_normal((size, num))
     draws = mean[:, None] + np.linalg.solve(np.linalg.cholesky(precision).T, noise)
     return draws.T.astype(x.dtype)

@@ -27,7 +27,7 @@ from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.options import Options
 from varbump.model.checks import check_data
 
-__all__ = ["fit_exactly"]
+__all__ = ["exact_model", "fit_exactly", "maximise"]
 
 MAX_ITERATIONS, TOLERANCE = 2_000, 1e-9
 """Iteration ends when the ELBO improves by less than this, in nats per observation."""
@@ -49,42 +49,85 @@ def fit_exactly(loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Option
         One entry per iteration; None if an option asks for steps, the model is not linear, its noise is not normal, or
         the prior or the family has no closed form.
     """
-    layer = _only_layer(loss, x, y.shape[1]) if options.leaves_the_method_open else None
-    if layer is None or np.ndim(options.sample_weight) > 1 < np.shape(options.sample_weight)[1]:
-        return None  # members of different weights have different optima
-    size = layer.posterior.num_weights
-    weights, total = options.row_weights(x)
-    model, watched = linear_model(loss, size, x, y, weights), None
-    if model is not None and options.validation_data is not None:
-        held_x, held_y = options.validation_data
-        held_out = check_data(loss.network, loss.likelihood, held_x, held_y, of="validation ")
-        watched = linear_model(loss, size, *held_out)
+    model = exact_model(loss, x, y, options) if options.leaves_the_method_open else None
     if model is None:
         return None
-    history = History(
-        num_data=len(x), steps_per_epoch=1, temperature=float(options.temperature), exact=True, converged=True
-    )
+    watched = None
+    if options.validation_data is not None:
+        held_x, held_y = options.validation_data
+        held_out = check_data(loss.network, loss.likelihood, held_x, held_y, of="validation ")
+        watched = linear_model(loss, model.gram.shape[-1], *held_out)
+    return maximise(loss, x.shape[1:], model, len(x), watched, float(options.temperature))
+
+
+def exact_model(loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Options) -> LinearModel | None:
+    """What the rows say, in closed form, to a model whose posterior `maximise` finds; None if there is none.
+
+    Parameters
+    ----------
+    loss, x, y
+        As in `fit_exactly`.
+    options : Options
+        Of which only the weights of the rows count.
+    """
+    layer = _only_layer(loss, x.shape[1:], y.shape[1])
+    if layer is None or not is_small(layer.posterior.num_weights, len(x), y.shape[1]):
+        return None
+    if np.ndim(options.sample_weight) > 1 < np.shape(options.sample_weight)[1]:
+        return None  # members of different weights have different optima
+    weights, total = options.row_weights(x)
+    model = linear_model(loss, layer.posterior.num_weights, x, y, weights)
+    return None if model is None else model._replace(num_data=total)
+
+
+def maximise(
+    loss: NetworkLoss,
+    row_shape: tuple[int, ...],
+    model: LinearModel,
+    num_rows: int,
+    watched: LinearModel | None = None,
+    temperature: float = 1.0,
+) -> History | None:
+    """Give q and the learned scales their optimal values for a model from `exact_model`, or merged from several.
+
+    Parameters
+    ----------
+    loss : NetworkLoss
+    row_shape : tuple of int
+        Shape of a row of x.
+    model : LinearModel
+    num_rows : int
+        For the history.
+    watched : LinearModel, optional
+        Of validation data.
+    temperature : float, default=1.0
+
+    Returns
+    -------
+    History or None
+        None, with nothing changed, if the posterior is singular in double precision, or the family has no closed form.
+    """
+    layer = _only_layer(loss, row_shape, len(model.gram))
+    history = History(num_data=num_rows, steps_per_epoch=1, temperature=temperature, exact=True, converged=True)
     try:
         with restored_after_errors(loss.trainable):
-            _iterate(layer, loss.likelihood, model, watched, total, history)
+            _iterate(layer, loss.likelihood, model, watched, history)
             safe_point()
-    except (np.linalg.LinAlgError, NotImplementedError):  # singular in float64; another family
+    except (np.linalg.LinAlgError, NotImplementedError):
         return None
     return history
 
 
-def _iterate(
-    layer: Any, likelihood: Any, model: LinearModel, watched: LinearModel | None, total: float, history: History
-) -> None:
+def _iterate(layer: Any, likelihood: Any, model: LinearModel, watched: LinearModel | None, history: History) -> None:
     """Maximise the ELBO for q and for the learned scales in turn, until it no longer rises."""
-    temperature, before = history.temperature, math.inf
+    temperature, total, before = history.temperature, model.num_data, math.inf
     columns: dict[str, list[float]] = {}
     for _ in range(MAX_ITERATIONS):
         safe_point()
         prior = normal_prior(layer.prior(None))
         assert prior is not None  # as found before
         scale = np.broadcast_to(likelihood.scale, len(model.gram)).astype(np.float64)
-        loc, precision = model.posterior(total / temperature, scale, *prior)
+        loc, precision = model.posterior(scale, *prior, temperature)
         independent = layer.posterior.independent
         covariance = np.diag(1.0 / np.diag(precision)) if independent else np.linalg.inv(precision)
         layer.posterior.assign(loc, covariance)
@@ -110,16 +153,15 @@ def _iterate(
     history.history = columns
 
 
-def _only_layer(loss: NetworkLoss, x: np.ndarray, num_targets: int) -> Any | None:
+def _only_layer(loss: NetworkLoss, row_shape: tuple[int, ...], num_targets: int) -> Any | None:
     """Find the variational layer if there is one, and all that is trained is its q and the scale of normal noise."""
-    layers = called_layers(loss.network, (1, *x.shape[1:]))
+    layers = called_layers(loss.network, (1, *row_shape))
     if len(layers) != 1 or loss.likelihood.best_scale(np.ones(num_targets)) is None:
         return None
     layer: Any = layers[0]
     if not loss.trains_only([layer.posterior]) or not hasattr(layer.posterior, "assign"):
         return None
-    is_possible = is_small(layer.posterior.num_weights, len(x), num_targets)
-    return layer if is_possible and normal_prior(layer.prior(None)) is not None else None
+    return layer if normal_prior(layer.prior(None)) is not None else None
 
 
 def _kl(loc: np.ndarray, covariance: np.ndarray, p_loc: np.ndarray, p_precision: np.ndarray) -> float:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,28 +20,48 @@ MAX_WEIGHTS, MAX_CELLS = 500, 50_000_000
 """Bounds on the number of weights, and on the size of J."""
 
 
-@dataclass(frozen=True, eq=False)
-class LinearModel:
-    """f = offset + J w on some rows, with their observations; all in double precision."""
+class LinearModel(NamedTuple):
+    """What observations of f = offset + J w say of w and of the noise: means over rows, in double precision.
 
-    offset: np.ndarray  # (N, Q)
-    jacobian: np.ndarray  # (Q, N, P)
-    y: np.ndarray  # (N, Q)
-    shares: np.ndarray  # (N,), weights of the rows, which sum to 1
+    Attributes
+    ----------
+    gram : ndarray (Q, P, P)
+        Of J_n J_n^T, for each target.
+    moment : ndarray (Q, P)
+        Of J_n r_n, with r = y - offset.
+    square : ndarray (Q,)
+        Of r_n^2.
+    num_data : float
+        Number of rows, or the sum of their weights.
+    """
 
-    @cached_property
-    def gram(self) -> np.ndarray:
-        """Weighted mean of J_n J_n^T for each target, (Q, P, P)."""
-        return np.stack([(J * self.shares[:, None]).T @ J for J in self.jacobian])
+    gram: np.ndarray
+    moment: np.ndarray
+    square: np.ndarray
+    num_data: float
 
-    @cached_property
-    def moment(self) -> np.ndarray:
-        """Weighted mean of J_n (y_n - offset_n) for each target, (Q, P)."""
-        residuals = self.shares[:, None] * (self.y - self.offset)
-        return np.stack([J.T @ r for J, r in zip(self.jacobian, residuals.T, strict=True)])
+    @classmethod
+    def of_rows(cls, jacobian: np.ndarray, residuals: np.ndarray, weights: np.ndarray) -> LinearModel:
+        """Of J (Q, N, P), y - offset (N, Q) and weights of the rows (N,)."""
+        shares = weights / weights.sum()
+        return cls(
+            np.stack([(J * shares[:, None]).T @ J for J in jacobian]),
+            np.stack([J.T @ (shares * r) for J, r in zip(jacobian, residuals.T, strict=True)]),
+            shares @ residuals**2,
+            float(weights.sum()),
+        )
+
+    def merged(self, other: LinearModel) -> LinearModel:
+        """Of the rows of both."""
+        total = self.num_data + other.num_data
+        share = other.num_data / total
+        gram, moment, square = (
+            (1.0 - share) * mine + share * theirs for mine, theirs in zip(self[:3], other[:3], strict=True)
+        )
+        return LinearModel(gram, moment, square, total)
 
     def posterior(
-        self, num_data: float, scale: np.ndarray, p_loc: np.ndarray, p_precision: np.ndarray
+        self, scale: np.ndarray, p_loc: np.ndarray, p_precision: np.ndarray, temperature: float = 1.0
     ) -> tuple[np.ndarray, np.ndarray]:
         r"""Mean (P,) and precision (P, P) of the posterior, for a normal prior.
 
@@ -54,21 +72,21 @@ class LinearModel:
 
         Parameters
         ----------
-        num_data : float
-            Number of rows, or the sum of their weights; divided by a temperature, for a tempered posterior.
         scale : ndarray (Q,)
             Standard deviation of the noise.
         p_loc, p_precision : ndarray (P,), (P, P)
             As from `normal_prior`.
+        temperature : float, default=1.0
+            Of a tempered posterior.
         """
-        factor = num_data / scale**2
+        factor = self.num_data / temperature / scale**2
         precision = np.tensordot(factor, self.gram, 1) + p_precision
         return np.linalg.solve(precision, factor @ self.moment + p_precision @ p_loc), precision
 
     def squared_errors(self, loc: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """Weighted mean of E[(y - f)^2] for each target (Q,), for weights with this mean and covariance."""
-        residuals = self.y - self.offset - (self.jacobian @ loc).T
-        return self.shares @ residuals**2 + np.tensordot(self.gram, covariance, 2)
+        of_mean = self.square - 2.0 * self.moment @ loc + self.gram @ loc @ loc
+        return np.maximum(of_mean, 0.0) + np.tensordot(self.gram, covariance, 2)  # rounding, if all is explained
 
 
 def normal_prior(prior: Any) -> tuple[np.ndarray, np.ndarray] | None:
@@ -99,7 +117,7 @@ def linear_model(
         P, the number of weights of the only variational layer.
     x, y : ndarray (N, D), (N, Q)
     row_weights : ndarray (N,), optional
-        Relative weights of the rows.
+        Weights of the rows.
     """
     rows, penalised = tf.constant(x), False
 
@@ -117,8 +135,8 @@ def linear_model(
     jacobian = np.stack([f(unit) - offset for unit in np.eye(size)], -1)  # (N, Q, P)
     if penalised or not _close(jacobian @ some, slope):
         return None
-    shares = np.ones(len(x)) if row_weights is None else row_weights.astype(np.float64)
-    return LinearModel(offset, np.moveaxis(jacobian, 1, 0), y.astype(np.float64), shares / shares.sum())
+    weights = np.ones(len(x)) if row_weights is None else row_weights.astype(np.float64)
+    return LinearModel.of_rows(np.moveaxis(jacobian, 1, 0), y.astype(np.float64) - offset, weights)
 
 
 def _close(values: Any, expected: np.ndarray) -> bool:

@@ -1,0 +1,132 @@
+"""Learning goes on: a trained ensemble and new rows, in exact form for linear models, and with q as the prior."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from varbump.estimator.settings import auto_batch_size, auto_max_iter
+from varbump.estimator.state import TrainedEnsemble
+from varbump.inference.ensemble.ensemble import Ensemble
+from varbump.inference.vi.exact import exact_model, maximise
+from varbump.inference.vi.fitting import fit
+from varbump.inference.vi.linear import LinearModel
+from varbump.inference.vi.loss import NetworkLoss
+from varbump.inference.vi.options import Options
+from varbump.model.assembly import build_network
+from varbump.priors import from_posterior
+
+__all__ = ["continued", "said_of"]
+
+NUM_STEPS = 5_000
+"""Steps of each member on new rows if `max_iter` is None: it begins where it was."""
+
+
+def said_of(trained: TrainedEnsemble, x: np.ndarray, z: np.ndarray, weights: np.ndarray) -> LinearModel | None:
+    """What rows say to an ensemble of linear models with normal noise; None for any other.
+
+    Parameters
+    ----------
+    trained : TrainedEnsemble
+        Trained in closed form.
+    x, z, weights : ndarray (N, D), (N, Q), (N,)
+        Standardised rows.
+    """
+    if not trained.ensemble.history.exact:
+        return None
+    loss = NetworkLoss(trained.ensemble.network, trained.ensemble.likelihood, x.shape[1:])
+    x, z = (part.astype(loss.dtype.as_numpy_dtype) for part in (x, z))
+    return exact_model(loss, x, z, Options(sample_weight=weights))
+
+
+def continued(
+    trained: TrainedEnsemble,
+    said: LinearModel | None,
+    x: np.ndarray,
+    z: np.ndarray,
+    weights: np.ndarray,
+    parameters: Mapping[str, Any],
+    seed: int,
+) -> TrainedEnsemble:
+    r"""Return the ensemble after new rows, as a new object.
+
+    With `said`, of all rows so far and the new ones, the posterior is that of all rows, with the scales of noise and
+    prior that they have. Otherwise, each member takes its posterior for its prior,
+
+    .. math:: p(w \mid D_1, D_2) \propto p(D_2 \mid w)\, q(w)
+
+    and a noise scale that is the same everywhere becomes the root mean square over all rows.
+
+    Parameters
+    ----------
+    trained : TrainedEnsemble
+    said : LinearModel or None
+        From `said_of`, merged.
+    x, z, weights : ndarray (N, D), (N, Q), (N,)
+        New rows, standardised.
+    parameters : mapping
+        Those of the regressor.
+    seed : int
+    """
+    made: TrainedEnsemble = pickle.loads(pickle.dumps(trained))
+    ensemble = made.ensemble
+    if said is not None:
+        loss = NetworkLoss(ensemble.network, ensemble.likelihood, x.shape[1:])
+        num_rows = ensemble.history.num_data + len(x)
+        history = maximise(loss, x.shape[1:], said, num_rows)
+        if history is not None:
+            values = [np.repeat(v.numpy()[None], ensemble.num_members, 0) for v in loss.trainable]
+            return _made(made, history, values)
+    members = [
+        _continued_member(made, member, (x, z, weights), parameters, seed + member)
+        for member in range(ensemble.num_members)
+    ]
+    history = members[0][0]
+    history.num_data += ensemble.history.num_data
+    return _made(made, history, [np.stack(values) for values in zip(*(values for _, values in members), strict=True)])
+
+
+def _made(trained: TrainedEnsemble, history: Any, values: list[np.ndarray]) -> TrainedEnsemble:
+    ensemble = trained.ensemble
+    return TrainedEnsemble(trained.arguments, Ensemble(ensemble.network, ensemble.likelihood, history, values))
+
+
+def _continued_member(
+    trained: TrainedEnsemble,
+    member: int,
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+    parameters: Mapping[str, Any],
+    seed: int,
+) -> tuple[Any, list[np.ndarray]]:
+    """History and values of the trainable variables of one member after new rows."""
+    x, z, weights = rows
+    old, before = trained.ensemble.member(member), trained.ensemble.history.num_data
+    network = build_network(**{**trained.arguments, "make_prior_fn": from_posterior(old)})
+    network.set_weights(old.get_weights())
+    likelihood = copy.deepcopy(trained.likelihoods[member])
+    batch_size = auto_batch_size(len(x)) if parameters["batch_size"] == "auto" else int(parameters["batch_size"])
+    epochs = parameters["max_iter"]
+    has_scale = likelihood.best_scale(np.ones(z.shape[1])) is not None
+    earlier = likelihood.scale if has_scale else None
+    history = fit(
+        network,
+        likelihood,
+        x,
+        z,
+        sample_weight=None if (weights == 1.0).all() else weights,
+        epochs=auto_max_iter(len(x), batch_size, NUM_STEPS) if epochs is None else int(epochs),
+        batch_size=batch_size,
+        learning_rate=float(parameters["learning_rate"]),
+        kl_warmup=0.0,
+        seed=seed,
+        verbose=int(parameters["verbose"]),
+    )
+    if earlier is not None:
+        share = weights.sum() / (before + weights.sum())
+        likelihood.assign_scale(np.sqrt((1.0 - share) * np.square(earlier) + share * np.square(likelihood.scale)))
+    variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
+    return history, [v.numpy() for v in variables]
