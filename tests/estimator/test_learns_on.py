@@ -10,7 +10,8 @@ from small_regressor import small_regressor
 
 import varbump as vb
 
-LINE = {"hidden_layer_sizes": (), "posterior": "full_covariance", "max_iter": None, "n_members": 1, "n_draws": 2}
+LINE = {"hidden_layer_sizes": (), "posterior": "full_covariance", "prior": "normal", "max_iter": None}
+LINE |= {"n_members": 1, "n_draws": 2}
 
 
 def line(num_rows, seed=0, num_targets=1):
@@ -30,7 +31,7 @@ def test_ten_pieces_of_a_line_are_all_rows(prior):
     """With the units of the first piece, the posterior, the noise and the scales of the prior are those of all rows."""
     X, y = line(500)
     pieces = np.array_split(np.arange(500), 10)
-    model = small_regressor(**LINE, prior=prior)
+    model = small_regressor(**{**LINE, "prior": prior})
     for piece in pieces:
         assert model.partial_fit(X[piece], y[piece, 0]) is model
     assert model.history_.exact

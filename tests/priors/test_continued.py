@@ -37,7 +37,11 @@ def test_the_prior_is_the_posterior(factory, tmp_path):
     assert vb.parameter_report(after).kl == pytest.approx(0.0, abs=1e-3)  # nats, of sums over 13 weights in float32
 
 
-@pytest.mark.parametrize("family", [vb.posteriors.FullCovarianceNormal(), vb.posteriors.MeanFieldNormal()], ids=name)
+@pytest.mark.parametrize(
+    "family",
+    [vb.posteriors.FullCovarianceNormal(), pytest.param(vb.posteriors.MeanFieldNormal(), marks=pytest.mark.slow)],
+    ids=name,
+)
 def test_ten_pieces_of_a_line_are_the_whole(family):
     """For the full covariance; independent normals lose what a piece says of several weights at once."""
     rng = np.random.default_rng(1)
@@ -57,6 +61,7 @@ def test_ten_pieces_of_a_line_are_the_whole(family):
         np.testing.assert_allclose(found.covariance(), expected.covariance(), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_networks_train_with_it():
     network = vb.build_network(2, hidden_units=(3,), prior=vb.priors.from_posterior(perturbed(vb.posterior)), seed=0)
     history = vb.fit(network, vb.likelihoods.Normal(1.0), np.ones((8, 2)), np.ones(8), epochs=2, verbose=0, seed=0)
