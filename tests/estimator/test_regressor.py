@@ -618,3 +618,15 @@ def test_draws_of_heavy_tailed_noise_have_its_sd():
     # the law of a sample variance of t with 6 degrees of freedom: sd of 1 % of 20,000 draws
     assert sd == pytest.approx(model.predict(X[:1], return_std=True)[1][0], rel=0.35)
     assert stats.kurtosis(draws[0]) > -1.0
+
+
+def test_covariances_are_those_of_the_functions_and_the_noise(data, model):
+    X, _ = data
+    mean, cov = model.predict(X[:7], return_cov=True)
+    f = model.predict_f(X[:7], num_draws=model.n_draws)[..., 0]
+    np.testing.assert_allclose(mean, model.predict(X[:7]), rtol=1e-6)
+    off = ~np.eye(7, dtype=bool)
+    np.testing.assert_allclose(cov[off], np.cov(f.T, bias=True)[off], rtol=1e-4, atol=1e-6)  # float32
+    np.testing.assert_allclose(np.sqrt(np.diag(cov)), model.predict(X[:7], return_std=True)[1], rtol=1e-6)
+    with pytest.raises(ValueError, match="return_std and return_cov cannot both be true"):
+        model.predict(X[:7], return_std=True, return_cov=True)

@@ -402,8 +402,8 @@ class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstima
         self.parameter_report_ = self._report(num_data)
         self.noise_std_ = self._noise_std(columns, weights)
 
-    def predict(self, X: Any, return_std: bool = False) -> Any:
-        r"""Predict the mean of the predictive distribution and, optionally, its standard deviation.
+    def predict(self, X: Any, return_std: bool = False, return_cov: bool = False) -> Any:
+        r"""Predict the mean of the predictive distribution and, optionally, its standard deviation or covariance.
 
         Parameters
         ----------
@@ -411,6 +411,9 @@ class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstima
         return_std : bool, default=False
             Return the total predictive sd as well: :math:`\sqrt{\operatorname{mean}_s \mathrm{scale}_s^2 +
             \operatorname{var}_s f_s}`, noise included, as `BayesianRidge` does and `GaussianProcessRegressor` does not.
+        return_cov : bool, default=False
+            Return the covariance of y between the rows instead: that of f over the draws, and the noise on its
+            diagonal. An average over rows has the variance ``cov.mean()``, which is more than if they were independent.
 
         Returns
         -------
@@ -418,10 +421,24 @@ class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstima
             Units of y.
         std : ndarray (N,) or (N, Q)
             Only with `return_std`; units of y.
+        cov : ndarray (N, N) or (N, N, Q)
+            Only with `return_cov`; squared units of y. Its rank without the noise is below `n_draws`.
+
+        Raises
+        ------
+        ValueError
+            If both `return_std` and `return_cov` are true.
         """
-        mean, total, _ = self._predictive().moments(self._inputs(X))
-        mean = self._shaped(mean * self.y_scaler_.scale_ + self.y_scaler_.mean_)
-        return (mean, self._shaped(total * self.y_scaler_.scale_)) if return_std else mean
+        if return_std and return_cov:
+            raise ValueError("return_std and return_cov cannot both be true: the diagonal of the covariance is std**2")
+        inputs, unit = self._inputs(X), self.y_scaler_.scale_
+        if return_cov:
+            mean, cov = self._predictive().covariance(inputs)
+            cov = cov * unit**2
+            return self._shaped(mean * unit + self.y_scaler_.mean_), cov[..., 0] if self._single_target else cov
+        mean, total, _ = self._predictive().moments(inputs)
+        mean = self._shaped(mean * unit + self.y_scaler_.mean_)
+        return (mean, self._shaped(total * unit)) if return_std else mean
 
     def predict_quantiles(self, X: Any, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> np.ndarray:
         """Predict quantiles of the predictive distribution, noise included.

@@ -78,6 +78,24 @@ class Predictive:
         mean, total, epistemic = zip(*(mixture.moments() for _, mixture in self._blocks(x, LARGE)), strict=True)
         return np.concatenate(mean)[: len(x)], np.concatenate(total)[: len(x)], np.concatenate(epistemic)[: len(x)]
 
+    def covariance(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (N, Q) and covariance between rows (N, N, Q), with the noise on the diagonal.
+
+        Parameters
+        ----------
+        x : ndarray (N, D)
+        """
+        mixtures = [mixture for _, mixture in self.blocks(x)]
+        f = np.concatenate([mixture.loc for mixture in mixtures], axis=1)[:, : len(x)]
+        mean, total, epistemic = (
+            np.concatenate(part)[: len(x)] for part in zip(*(m.moments() for m in mixtures), strict=True)
+        )
+        f = np.moveaxis(f - mean, -1, 0)  # (Q, S, N)
+        covariance = np.moveaxis(np.swapaxes(f, 1, 2) @ f / f.shape[1], 0, -1)
+        rows = np.arange(len(x))
+        covariance[rows, rows] += total**2 - epistemic**2
+        return mean, covariance
+
     def quantiles(self, x: np.ndarray, levels: Sequence[float] | np.ndarray, *, epistemic: bool = False) -> np.ndarray:
         """Quantiles of y, or of its expectation given the weights, (L, N, Q), in units of y.
 

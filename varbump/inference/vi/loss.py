@@ -165,9 +165,8 @@ class NetworkLoss:
     def trains_only(self, posteriors: Sequence[Any]) -> bool:
         """Whether all that is trained is these posteriors and the likelihood."""
         of_posteriors = [v for q in posteriors for v in getattr(q, "trainable_variables", [])]
-        return {key(v) for v in [*of_posteriors, *self.of_likelihood]} == {
-            key(v) for v in self.trainable
-        } and not self.moving
+        theirs = {key(v) for v in [*of_posteriors, *self.of_likelihood]}
+        return theirs == {key(v) for v in self.trainable} and not self.moving
 
     def count_noise(self, shape: Sequence[int]) -> int:
         """Number of standard normal numbers that a step, or an evaluation, takes for a batch of this shape."""
