@@ -165,3 +165,9 @@ def test_two_targets_and_early_stopping():
     assert fitted.sample_y(NEW, 3).shape == (9, 2, 3)
     assert fitted.embedding_.num_columns == 4
     assert len(fitted.parameter_report_.input_names) == 6
+
+
+def test_processes_train_the_same(model):
+    again = vb.VariationalRegressor(**OPTIONS, n_jobs=2).fit(X, Y)
+    np.testing.assert_array_equal(again.stacking_.weights, model.stacking_.weights)
+    np.testing.assert_array_equal(again.predict(NEW), model.predict(NEW))

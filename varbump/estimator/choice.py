@@ -6,10 +6,11 @@ members together are the model: choosing takes no extra fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
 
 from varbump.core.random import generator
 from varbump.debug.failure import NonFiniteLossError
@@ -58,6 +59,7 @@ def choose(
     log_unit: float,
     hint: str,
     seed: int,
+    n_jobs: int | None = None,
 ) -> tuple[list[Any], StackingReport]:
     """Train all candidates and weigh them.
 
@@ -77,6 +79,8 @@ def choose(
     hint : str
         For the report.
     seed : int
+    n_jobs : int, optional
+        Processes, as in joblib.
 
     Returns
     -------
@@ -96,12 +100,11 @@ def choose(
     trained: list[Any] = [None] * len(candidates)
     log_density = np.full((len(candidates), len(held)), -np.inf)
     failure = None
-    for index, own in enumerate(inputs):
-        try:
-            trained[index] = train(index)
-        except NonFiniteLossError as error:
-            failure = error
+    for (index, own), result in zip(enumerate(inputs), _each(train, len(inputs), n_jobs), strict=True):
+        if isinstance(result, NonFiniteLossError):
+            failure = result
             continue
+        trained[index] = result
         log_density[index] = _held_out(trained[index].ensemble, x * own, z, left_out, seed) - log_unit
         if trained[index].ensemble.history.stopped == "interrupted":
             break
@@ -120,6 +123,22 @@ def choose(
         row_weights=v[held],
         hint=hint,
     )
+
+
+def _each(train: Callable[[int], Any], count: int, n_jobs: int | None) -> Iterator[Any]:
+    """What becomes of each candidate: trained when it is asked for, or all at once by several processes."""
+    if effective_n_jobs(n_jobs) == 1:
+        yield from (_tried(train, index) for index in range(count))
+    else:
+        yield from Parallel(n_jobs=n_jobs)(delayed(_tried)(train, index) for index in range(count))
+
+
+def _tried(train: Callable[[int], Any], index: int) -> Any:
+    """What was trained, or the error if its loss became nan."""
+    try:
+        return train(index)
+    except NonFiniteLossError as error:
+        return error
 
 
 def _held_out(ensemble: Any, x: np.ndarray, z: np.ndarray, left_out: Sequence[np.ndarray], seed: int) -> np.ndarray:

@@ -118,6 +118,9 @@ class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstima
         Draws of the weights that predictions average over, rounded up to a multiple of `n_members`; at most a million.
     random_state : int, RandomState or None, default=None
         The same integer, data, machine and versions give the same fit, bit for bit.
+    n_jobs : int, default=None
+        Processes that train the candidates, as in joblib: None is 1 unless ``joblib.parallel_config`` says otherwise.
+        The fit is the same.
     verbose : int, default=0
         0 is silent; otherwise a progress bar is shown on terminals and in notebooks.
 
@@ -198,6 +201,7 @@ class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstima
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "n_draws": [Interval(Integral, 2, MAX_DRAWS, closed="both")],
         "random_state": ["random_state"],
+        "n_jobs": [None, Integral],
         "verbose": ["verbose"],
     }
 
@@ -221,6 +225,7 @@ class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstima
         n_iter_no_change: int = 20,
         n_draws: int = 400,
         random_state: Any = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -240,6 +245,7 @@ class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstima
         self.n_iter_no_change = n_iter_no_change
         self.n_draws = n_draws
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> VariationalRegressor:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import effective_n_jobs
 
 from varbump.estimator.candidates import Candidate
 from varbump.estimator.choice import choose, folds, weights_by_member
@@ -144,6 +145,9 @@ def train_pool(
     log_unit, hint
         As in `choose`.
     """
+    n_jobs = parameters["n_jobs"]
+    if effective_n_jobs(n_jobs) > 1:
+        parameters = {**parameters, "verbose": 0}  # bars of several processes would mix
     left_out = folds(len(rows.x), int(parameters["n_members"]), seed)
     sees = [np.arange(rows.x.shape[1]) < (np.inf if candidate.embedding else num_features) for candidate in candidates]
     inputs = [mask.astype(float) for mask in sees]
@@ -154,7 +158,7 @@ def train_pool(
             own = own._replace(validation=(rows.validation[0] * inputs[index], rows.validation[1]))
         return train(candidates[index], own, all_targets, parameters, seed, left_out)
 
-    trained, report = choose(candidates, train_one, inputs, rows[:3], left_out, log_unit, hint, seed)
+    trained, report = choose(candidates, train_one, inputs, rows[:3], left_out, log_unit, hint, seed, n_jobs)
     parts = [
         (one, float(weight), inputs[index])
         for (index, one), weight in zip(trained, report.weights, strict=True)
