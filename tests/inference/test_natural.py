@@ -186,6 +186,7 @@ def test_divergence_changes_nothing(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the run ended at its budget")  # of first-order steps alone
 def test_it_is_ahead_of_first_order_steps():
     """By 0.05 nats per observation or more for every seed that was looked at; half of that is asked for."""
     x, y = vb.datasets.cubic(200, seed=3, noise=0.3)

@@ -68,9 +68,9 @@ class LearnsOn:
         codes, targets, weights = merged(codes, targets, check_weights(sample_weight, len(codes)))
         x = embedded(self.x_scaler_.transform(self.encoder_.transform(codes)), self.embedding_)
         z = self.y_scaler_.transform(targets)
-        parameters, parts = self.get_params(deep=False), getattr(self, "_num_parts", 1)
+        parameters, parts = self.get_params(deep=False), self._num_parts
         seed = int(generator(self._draw_seed, parts).integers(LARGEST_SEED))
-        pool, said = self._pool, getattr(self, "_said", None)
+        pool, said = self._pool, self._said
         if said is not None:
             said = said.merged(said_of(self._trained, x, z, weights))
         if pool is None:

@@ -129,6 +129,8 @@ def make_regressor(archive: Any) -> VariationalRegressor:
         **_attributes(archive),
         "_trained": trained,
         "_pool": None,
+        "_said": None,
+        "_num_parts": 1,
         "stacking_": None,
         "embedding_": None,
         "history_": trained.ensemble.history,
