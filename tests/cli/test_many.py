@@ -34,6 +34,7 @@ def run(folder, tmp_path_factory):
     return out, json.loads(invoke("fit", folder / "part-*.parquet", "-t", "y", "--out", out, *options).stdout)
 
 
+@pytest.mark.slow
 def test_fit_holds_out_row_groups(run):
     out, info = run
     assert info["rows"] == {"train": 1_800, "held_out": 600, "scored": 600}
@@ -43,6 +44,7 @@ def test_fit_holds_out_row_groups(run):
     assert invoke("report", out).exit_code == 0
 
 
+@pytest.mark.slow
 def test_predictions_are_a_folder_with_a_file_for_each(run, folder, tmp_path):
     out, _ = run
     result = invoke("predict", out, folder, "--out", tmp_path / "new", "--keep")
@@ -53,6 +55,7 @@ def test_predictions_are_a_folder_with_a_file_for_each(run, folder, tmp_path):
     np.testing.assert_allclose(found["mean"], model.predict(table(1).drop(columns="y")), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -252,6 +252,7 @@ def test_diagnose_nan_tries_and_puts_everything_back():
         np.testing.assert_array_equal(value, v.numpy())
 
 
+@pytest.mark.slow
 def test_diagnose_nan_of_weights_that_are_lost_already():
     model = stock()
     variable(model, "head", "loc").assign(tf.fill([9], np.nan))

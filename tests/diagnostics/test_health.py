@@ -114,6 +114,7 @@ def test_a_temperature(healthy):
         object.__setattr__(network, "_varbump_temperature", 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("activation", "found"),
     [("tanh", 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in REST)],

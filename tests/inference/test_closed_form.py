@@ -164,6 +164,7 @@ def test_four_times_the_data_halves_the_sd():
     np.testing.assert_allclose(once / four, 2.0, rtol=0.06)  # twice the 3 % of a single one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family", [vb.posterior, pytest.param(vb.posteriors.MeanFieldNormal(), marks=pytest.mark.slow)]
 )

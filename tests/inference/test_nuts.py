@@ -100,6 +100,7 @@ def test_prediction_takes_the_draws_in_place_of_the_network(draws):
     np.testing.assert_allclose(bands.sd, f.std(0, ddof=1), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_draws", [1, 2, 60, 90, 100, 179])
 def test_fewer_draws_are_spread_over_chains_and_time(draws, num_draws):
     numbered = replace(draws, weights=(np.arange(180.0, dtype="float32").reshape(3, 60, 1).repeat(3, -1),))

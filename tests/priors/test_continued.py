@@ -37,6 +37,7 @@ def test_the_prior_is_the_posterior(factory, tmp_path):
     assert vb.parameter_report(after).kl == pytest.approx(0.0, abs=1e-3)  # nats, of sums over 13 weights in float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family",
     [vb.posteriors.FullCovarianceNormal(), pytest.param(vb.posteriors.MeanFieldNormal(), marks=pytest.mark.slow)],

@@ -102,6 +102,7 @@ def test_columns_come_back(columns):
     clone(loaded).fit(FRAME)  # also the parameters
 
 
+@pytest.mark.slow
 def test_a_transformed_pipeline_answers_the_same(logged, tmp_path):
     loaded = again(logged, tmp_path)
     np.testing.assert_array_equal(loaded.predict(X), logged.predict(X))
