@@ -85,6 +85,10 @@ def test_pools_tables_and_copies_go_on():
         one.partial_fit(frame[60:], y[60:], sample_weight=np.full(20, 2.0))
     np.testing.assert_array_equal(copies[0].predict(frame), copies[1].predict(frame))
     assert (copies[0].predict(frame) != model.predict(frame)).any()
+    first = copies[0].ensemble_.member(0).get_weights()
+    for shown, own in zip(copies[0].network_.get_weights(), first, strict=True):
+        np.testing.assert_array_equal(shown, own)  # not those of before
+    assert copies[0].likelihood_.get_config() == copies[0].ensemble_.likelihoods[0].get_config()
     np.testing.assert_array_equal(copies[0].stacking_.weights, weights)
 
 

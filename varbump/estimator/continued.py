@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from varbump.estimator.state import TrainedEnsemble
 from varbump.inference.ensemble.ensemble import Ensemble
 from varbump.inference.vi.exact import exact_model, maximise
 from varbump.inference.vi.fitting import fit
+from varbump.inference.vi.history import History
 from varbump.inference.vi.linear import LinearModel
 from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.options import Options
@@ -72,27 +72,29 @@ def continued(
         Those of the regressor.
     seed : int
     """
-    made: TrainedEnsemble = pickle.loads(pickle.dumps(trained))
-    ensemble = made.ensemble
+    ensemble, num_rows = trained.ensemble, trained.ensemble.history.num_data + len(x)
     if said is not None:
-        loss = NetworkLoss(ensemble.network, ensemble.likelihood, x.shape[1:])
-        num_rows = ensemble.history.num_data + len(x)
+        made = _copy(trained, ensemble.history, ensemble.values)
+        loss = NetworkLoss(made.ensemble.network, made.ensemble.likelihood, x.shape[1:])
         history = maximise(loss, x.shape[1:], said, num_rows)
         if history is not None:
             values = [np.repeat(v.numpy()[None], ensemble.num_members, 0) for v in loss.trainable]
-            return _made(made, history, values)
+            return TrainedEnsemble(made.arguments, Ensemble(loss.network, loss.likelihood, history, values))
     members = [
-        _continued_member(made, member, (x, z, weights), parameters, seed + member)
+        _continued_member(trained, member, (x, z, weights), parameters, seed + member)
         for member in range(ensemble.num_members)
     ]
     history = members[0][0]
-    history.num_data += ensemble.history.num_data
-    return _made(made, history, [np.stack(values) for values in zip(*(values for _, values in members), strict=True)])
+    history.num_data = num_rows
+    return _copy(
+        trained, history, [np.stack(values) for values in zip(*(values for _, values in members), strict=True)]
+    )
 
 
-def _made(trained: TrainedEnsemble, history: Any, values: list[np.ndarray]) -> TrainedEnsemble:
-    ensemble = trained.ensemble
-    return TrainedEnsemble(trained.arguments, Ensemble(ensemble.network, ensemble.likelihood, history, values))
+def _copy(trained: TrainedEnsemble, history: History, values: Sequence[np.ndarray]) -> TrainedEnsemble:
+    """An ensemble of the same architecture, which shares no variable with this one."""
+    arguments = {**trained.arguments, "likelihood": copy.deepcopy(trained.arguments["likelihood"])}
+    return TrainedEnsemble.of_values(arguments, history, values)
 
 
 def _continued_member(

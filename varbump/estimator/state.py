@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from varbump.core.standardised import note_standardised
 from varbump.inference.ensemble.ensemble import Ensemble
+from varbump.inference.vi.history import History
 from varbump.model.assembly import build_network
 
 __all__ = ["TrainedEnsemble"]
@@ -26,6 +30,15 @@ class TrainedEnsemble:
         self.likelihoods = ensemble.likelihoods
         note_standardised(ensemble.network)
 
+    @classmethod
+    def of_values(cls, arguments: dict[str, Any], history: History, values: Sequence[np.ndarray]) -> TrainedEnsemble:
+        """Build the network of the arguments, and give it and the likelihood in them the values of the first member."""
+        network, likelihood = build_network(**arguments), arguments["likelihood"]
+        variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value[0])
+        return cls(arguments, Ensemble(network, likelihood, history, values))
+
     def __getstate__(self) -> dict[str, Any]:
         return {
             "arguments": self.arguments,
@@ -35,10 +48,5 @@ class TrainedEnsemble:
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.arguments, self.likelihoods = state["arguments"], state["likelihoods"]
-        network, likelihood = build_network(**self.arguments), self.arguments["likelihood"]
-        self.ensemble = Ensemble(network, likelihood, state["history"], state["values"])
-        note_standardised(network)
-        variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
-        for variable, value in zip(variables, self.ensemble.values, strict=True):
-            variable.assign(value[0])
+        made = self.of_values(state["arguments"], state["history"], state["values"])
+        self.arguments, self.ensemble, self.likelihoods = made.arguments, made.ensemble, state["likelihoods"]
