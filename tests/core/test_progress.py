@@ -8,7 +8,9 @@ import types
 import pytest
 from rich.console import Console
 
-from varbump.core.progress import ProgressBar, TrainingProgress
+from varbump.core.progress import ProgressBar, TrainingProgress, together
+
+ESCAPE = r"\x1b\[[0-9;?]*[A-Za-z]"
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def terminal(monkeypatch):
 
 
 def last_line(shown):
-    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", shown.getvalue()).replace("\r", "\n").splitlines()
+    lines = re.sub(ESCAPE, "\n", shown.getvalue()).replace("\r", "\n").splitlines()
     return [line for line in lines if line.strip()][-1]
 
 
@@ -58,6 +60,21 @@ def test_silence_without_a_terminal(capsys):
     assert not capsys.readouterr().out.strip()
 
 
+def test_bars_together_have_a_line_each(terminal):
+    with together(1), ProgressBar(700, unit="draw", verbose=1) as one, ProgressBar(30, unit="fold", verbose=1) as other:
+        one.advance(25)
+        other.advance(7)
+    shown = [line for line in re.sub(ESCAPE, "\n", terminal.getvalue()).splitlines() if line.strip()]
+    assert "draw 25/700" in shown[-2]
+    assert "fold 7/30" in shown[-1]
+
+
+def test_bars_together_can_be_silent(terminal):
+    with together(0), ProgressBar(700, unit="draw", verbose=0) as bar:
+        bar.advance(25)
+    assert not terminal.getvalue().strip()
+
+
 @pytest.fixture
 def notebook(monkeypatch):
     """A kernel as IPython's, without IPython."""
@@ -80,6 +97,15 @@ def test_a_notebook_can_be_silent(notebook, capsys):
     with ProgressBar(3, unit="draw", verbose=0) as bar:
         bar.advance(3)
     assert capsys.readouterr().out == ""
+
+
+def test_of_bars_together_a_notebook_has_the_first(notebook, capsys):
+    with together(1), ProgressBar(700, unit="draw", verbose=1) as one, ProgressBar(30, unit="fold", verbose=1) as other:
+        one.advance(700)
+        other.advance(30)
+    shown = capsys.readouterr().out
+    assert "draw 700/700" in shown
+    assert "fold" not in shown
 
 
 def test_ipython_on_a_terminal_is_no_notebook(monkeypatch, capsys):

@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -158,6 +160,18 @@ def test_few_rows_are_not_held_out():
     assert np.isfinite(few.predict(NEW)).all()
 
 
+@pytest.mark.usefixtures("_handles_ctrl_c")
+def test_ctrl_c_keeps_what_has_been_learned():
+    """Pressed when all have compiled; a candidate that had not learned anything would be left out."""
+    regressor = vb.VariationalRegressor(**{**OPTIONS, "max_iter": 10**7}, verbose=0)
+    timer = threading.Timer(60.0, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    regressor.fit(X, Y)
+    assert regressor.history_.stopped == "interrupted"
+    assert 1 <= len(regressor.stacking_.names) <= 3
+    assert np.isfinite(regressor.predict(NEW)).all()
+
+
 def test_two_targets_and_early_stopping():
     options = {**OPTIONS, "early_stopping": True}
     fitted = vb.VariationalRegressor(**options).fit(X, np.stack([Y, -Y], axis=1))
@@ -167,7 +181,8 @@ def test_two_targets_and_early_stopping():
     assert len(fitted.parameter_report_.input_names) == 6
 
 
-def test_processes_train_the_same(model):
-    again = vb.VariationalRegressor(**OPTIONS, n_jobs=2).fit(X, Y)
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_threads_processes_and_one_after_the_other_train_the_same(model, n_jobs):
+    again = vb.VariationalRegressor(**OPTIONS, n_jobs=n_jobs).fit(X, Y)
     np.testing.assert_array_equal(again.stacking_.weights, model.stacking_.weights)
     np.testing.assert_array_equal(again.predict(NEW), model.predict(NEW))

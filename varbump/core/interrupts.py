@@ -4,6 +4,8 @@ A KeyboardInterrupt may be raised between any two bytecodes of Python. Inside of
 instance by a finaliser, or leave things half done. In a block of `uninterrupted` Ctrl-C is only noted, and raised where
 that is safe: at the next `safe_point`, or at the end of the outermost block. People press the keys again if nothing
 happens: a second Ctrl-C is answered at the end of the innermost block, and a third at once.
+
+Python raises it in the main thread only. Other threads are `interruptible` by an event, at their safe points.
 """
 
 from __future__ import annotations
@@ -14,11 +16,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["safe_point", "uninterrupted"]
+__all__ = ["interruptible", "safe_point", "uninterrupted"]
 
 # Python handles signals in the main thread only, so one list and one handler are enough for a process.
 _arrived: list[Callable[[], Any]] = []
 _handlers: list[Any] = []
+
+
+class _OfThread(threading.local):
+    stop: threading.Event | None = None
+
+
+_of_thread = _OfThread()
 
 
 @contextmanager
@@ -28,7 +37,7 @@ def uninterrupted() -> Iterator[None]:
     Python handles signals in the main thread only; in others there is nothing to put off.
     """
     before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
+    if not _is_main() or not callable(before):
         yield  # not callable: ignored, or handled outside of Python
         return
     if _handlers and before is _handlers[-1]:
@@ -57,8 +66,26 @@ def uninterrupted() -> Iterator[None]:
 
 
 def safe_point() -> None:
-    """Raise the KeyboardInterrupt of a Ctrl-C that was put off, if there is one."""
-    if _arrived and threading.current_thread() is threading.main_thread():
-        call = _arrived[0]
-        _arrived.clear()
-        call()
+    """Raise the KeyboardInterrupt of a Ctrl-C that was put off, if there is one, or of the event of this thread."""
+    if _is_main():
+        if _arrived:
+            call = _arrived[0]
+            _arrived.clear()
+            call()
+    elif _of_thread.stop is not None and _of_thread.stop.is_set():
+        _of_thread.stop = None  # once, as for one Ctrl-C
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible(stop: threading.Event) -> Iterator[None]:
+    """Let this thread, which is not the main one, raise a KeyboardInterrupt at its next safe point after the event."""
+    _of_thread.stop = stop
+    try:
+        yield
+    finally:
+        _of_thread.stop = None
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TypeVar
 
@@ -12,9 +15,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from varbump.core.temperature import temperature_label
 
-__all__ = ["ProgressBar", "TrainingProgress"]
+__all__ = ["ProgressBar", "TrainingProgress", "together"]
 
 Bar = TypeVar("Bar", bound="ProgressBar")
+
+_group: ContextVar[Progress | None] = ContextVar("varbump_bars", default=None)
 
 PAUSE = 0.5
 """Seconds between two states of the line in a notebook, each of which the browser has to draw."""
@@ -36,26 +41,21 @@ class ProgressBar:
     """
 
     def __init__(self, total: int, *, unit: str, verbose: int, text: str = "") -> None:
-        console = Console()
-        self._line = _Line(total, unit) if verbose and _in_notebook() else None
-        self._progress = Progress(
-            TextColumn("{task.description} {task.completed:,.0f}/{task.total:,.0f}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(compact=True),
-            TextColumn("left"),
-            console=console,
-            disable=not (verbose and console.is_terminal and self._line is None),
-        )
+        group = _group.get()
+        self._line = _Line(total, unit) if verbose and _in_notebook() and not (group and group.tasks) else None
+        self._is_alone = group is None
+        self._progress = _progress(verbose) if group is None else group
         self._task = self._progress.add_task(unit, total=total, text=text)
 
     def __enter__(self: Bar) -> Bar:
-        self._progress.start()
+        if self._is_alone:
+            self._progress.start()
         self._write()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._progress.stop()
+        if self._is_alone:
+            self._progress.stop()
         if self._line is not None:
             self._write(last=True)
 
@@ -75,6 +75,30 @@ class ProgressBar:
         if self._line is not None:
             task = self._progress.tasks[self._task]
             self._line.write(int(task.completed), str(task.fields["text"]), last)
+
+
+@contextmanager
+def together(verbose: int) -> Iterator[None]:
+    """Show the bars of several threads below each other on terminals, and the first of them in notebooks."""
+    with _progress(verbose) as progress:
+        token = _group.set(progress)
+        try:
+            yield
+        finally:
+            _group.reset(token)
+
+
+def _progress(verbose: int) -> Progress:
+    console = Console()
+    return Progress(
+        TextColumn("{task.description} {task.completed:,.0f}/{task.total:,.0f}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[text]}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("left"),
+        console=console,
+        disable=not (verbose and console.is_terminal and not _in_notebook()),
+    )
 
 
 class TrainingProgress(ProgressBar):

@@ -6,13 +6,17 @@ members together are the model: choosing takes no extra fit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
 
 from varbump.core.random import generator
+from varbump.core.threads import in_threads
 from varbump.debug.failure import NonFiniteLossError
 from varbump.estimator.candidates import Candidate
 from varbump.estimator.report import StackingReport
@@ -80,7 +84,7 @@ def choose(
         For the report.
     seed : int
     n_jobs : int, optional
-        Processes, as in joblib.
+        As in `VariationalRegressor`.
 
     Returns
     -------
@@ -97,17 +101,23 @@ def choose(
     """
     x, z, v = rows
     held = np.concatenate(left_out)
+
+    def tried(index: int) -> tuple[Any, Any]:
+        """What was trained and what it makes of the rows left out, or None and the error if its loss became nan."""
+        try:
+            one = train(index)
+        except NonFiniteLossError as error:
+            return None, error
+        return one, _held_out(one.ensemble, x * inputs[index], z, left_out, seed) - log_unit
+
     trained: list[Any] = [None] * len(candidates)
     log_density = np.full((len(candidates), len(held)), -np.inf)
     failure = None
-    for (index, own), result in zip(enumerate(inputs), _each(train, len(inputs), n_jobs), strict=True):
-        if isinstance(result, NonFiniteLossError):
-            failure = result
+    for index, (one, found) in enumerate(_each(tried, len(candidates), n_jobs)):
+        if one is None:
+            failure = found or failure
             continue
-        trained[index] = result
-        log_density[index] = _held_out(trained[index].ensemble, x * own, z, left_out, seed) - log_unit
-        if trained[index].ensemble.history.stopped == "interrupted":
-            break
+        trained[index], log_density[index] = one, found
     there = np.array([one is not None for one in trained])
     if failure is not None and not there.any():
         raise failure
@@ -125,20 +135,22 @@ def choose(
     )
 
 
-def _each(train: Callable[[int], Any], count: int, n_jobs: int | None) -> Iterator[Any]:
-    """What becomes of each candidate: trained when it is asked for, or all at once by several processes."""
-    if effective_n_jobs(n_jobs) == 1:
-        yield from (_tried(train, index) for index in range(count))
-    else:
-        yield from Parallel(n_jobs=n_jobs)(delayed(_tried)(train, index) for index in range(count))
+def _each(tried: Callable[[int], tuple[Any, Any]], count: int, n_jobs: int | None) -> list[tuple[Any, Any]]:
+    """Try each candidate: in threads, one after the other, or by what joblib is told to use.
+
+    None for the one that a Ctrl-C has reached before anything was learned, and those that had not begun.
+    """
+    if effective_n_jobs(n_jobs) > 1:
+        return list(Parallel(n_jobs=n_jobs)(delayed(tried)(index) for index in range(count)))
+    found = in_threads([partial(tried, index) for index in range(count)], num_threads(n_jobs))
+    return [(None, None) if result is None else result for result in found]
 
 
-def _tried(train: Callable[[int], Any], index: int) -> Any:
-    """What was trained, or the error if its loss became nan."""
-    try:
-        return train(index)
-    except NonFiniteLossError as error:
-        return error
+def num_threads(n_jobs: int | None) -> int:
+    """Threads that train candidates; one if there shall be one job, or if joblib runs several of what calls this."""
+    if n_jobs is not None or get_active_backend()[0].nesting_level:
+        return 1
+    return os.cpu_count() or 1
 
 
 def _held_out(ensemble: Any, x: np.ndarray, z: np.ndarray, left_out: Sequence[np.ndarray], seed: int) -> np.ndarray:

@@ -119,8 +119,9 @@ class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstima
     random_state : int, RandomState or None, default=None
         The same integer, data, machine and versions give the same fit, bit for bit.
     n_jobs : int, default=None
-        Processes that train the candidates, as in joblib: None is 1 unless ``joblib.parallel_config`` says otherwise.
-        The fit is the same.
+        Candidates that are trained at a time. None is as many as there are cores, in threads of this process; 1 is one
+        after the other, and more are so many processes, as in joblib. Where ``joblib.parallel_config`` sets a number,
+        or where joblib runs several fits at once, None means what it does there. The fit is the same.
     verbose : int, default=0
         0 is silent; otherwise a progress bar is shown on terminals and in notebooks.
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import effective_n_jobs
 
+from varbump.core.progress import together
 from varbump.estimator.candidates import Candidate
 from varbump.estimator.choice import choose, folds, weights_by_member
 from varbump.estimator.forest import ForestEmbedding
@@ -158,7 +159,8 @@ def train_pool(
             own = own._replace(validation=(rows.validation[0] * inputs[index], rows.validation[1]))
         return train(candidates[index], own, all_targets, parameters, seed, left_out)
 
-    trained, report = choose(candidates, train_one, inputs, rows[:3], left_out, log_unit, hint, seed, n_jobs)
+    with together(int(parameters["verbose"])):
+        trained, report = choose(candidates, train_one, inputs, rows[:3], left_out, log_unit, hint, seed, n_jobs)
     parts = [
         (one, float(weight), inputs[index])
         for (index, one), weight in zip(trained, report.weights, strict=True)

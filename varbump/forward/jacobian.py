@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from varbump.core.keras import keras
+from varbump.core.tracing import vectorized
 
 __all__ = ["NOT_DIFFERENTIABLE", "outputs_and_jacobian"]
 
@@ -31,7 +32,7 @@ def outputs_and_jacobian(
         slopes = [tape.gradient(output, w, unconnected_gradients="zero") for output in outputs]
         return tf.stack(outputs), tf.stack(slopes)
 
-    return (_one_by_one if _has_loops(network) else tf.vectorized_map)(row, x)
+    return (_one_by_one if _has_loops(network) else vectorized)(row, x)
 
 
 def _has_loops(network: keras.Model) -> bool:

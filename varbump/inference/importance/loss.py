@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from varbump.core.keras import float_dtype, keras
+from varbump.core.tracing import vectorized
 from varbump.forward.apply import apply
 from varbump.forward.stateless import all_variables, at, make_stateless
 from varbump.forward.structure import likelihood_structure, network_structure
@@ -53,7 +54,7 @@ class InducingLoss(NetworkLoss):
                 return self.likelihood.nll(batch.y, applied.f[num_rows:]), tf.cast(applied.kl, self.dtype)
 
         draws = tf.reshape(noise, [self.num_samples, -1])
-        nll, kl = tf.vectorized_map(one, draws, fallback_to_while_loop=False)
+        nll, kl = vectorized(one, draws, fallback_to_while_loop=False)
         mean = batch.mean(tf.reduce_mean(nll, 0))
         return Terms(mean, tf.cast(tf.reduce_mean(kl), mean.dtype), tf.zeros([], mean.dtype), [])
 

@@ -12,6 +12,7 @@ from varbump.core.checks import check_count, check_draws, check_number
 from varbump.core.interrupts import safe_point, uninterrupted
 from varbump.core.keras import keras
 from varbump.core.random import generator as generator_of, host_seed, stateless_seeds
+from varbump.core.tracing import vectorized
 from varbump.forward.apply import apply
 from varbump.forward.programs import compiled, tracing
 from varbump.inference.importance.draws import ImportanceDraws
@@ -175,7 +176,7 @@ def _resampled(
 
     def block(seed_of_block: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         noise = posterior.noise_of(seed_of_block, groups * num_candidates)
-        return tf.vectorized_map(candidate, noise, fallback_to_while_loop=False)
+        return vectorized(candidate, noise, fallback_to_while_loop=False)
 
     bytes_each = len(target.x) * sum(layer.units for layer in target.layers) * target.dtype.size
     groups = min(max(BLOCK_BYTES // (bytes_each * num_candidates), 1), num_draws)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from varbump.core.tracing import vectorized
 from varbump.forward.stateless import key
 from varbump.inference.vi.loss import Batch
 
@@ -97,7 +98,7 @@ class Members:
         arguments: tuple[Any, ...] = (tuple(values), tuple(moving), own_noise, tf.range(self.num_members))
         if batch.row_weights is not None and batch.row_weights.shape.rank == 2:
             arguments += (tf.transpose(batch.row_weights),)
-        return tf.vectorized_map(member, arguments, fallback_to_while_loop=True)
+        return vectorized(member, arguments)
 
 
 def rotated(noise: tf.Tensor, count: int) -> tf.Tensor:
