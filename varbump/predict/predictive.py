@@ -24,7 +24,7 @@ from varbump.predict.components import Components
 from varbump.predict.counts import CountMixture
 from varbump.predict.densities import DensityMixture
 from varbump.predict.mixture import Mixture
-from varbump.predict.sampler import DrawSource, Sampler, sampler_of
+from varbump.predict.sampler import DrawSource, Sampler, each_in_threads, sampler_of
 
 __all__ = ["BLOCK", "Predictive", "predictive_of", "uniform_of"]
 
@@ -75,7 +75,7 @@ class Predictive:
         ----------
         x : ndarray (N, D)
         """
-        mean, total, epistemic = zip(*(mixture.moments() for _, mixture in self._blocks(x, LARGE)), strict=True)
+        mean, total, epistemic = zip(*self._each(x, lambda _, mixture: mixture.moments(), LARGE), strict=True)
         return np.concatenate(mean)[: len(x)], np.concatenate(total)[: len(x)], np.concatenate(epistemic)[: len(x)]
 
     def covariance(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,23 +108,23 @@ class Predictive:
             Whether to return quantiles of E[y | w] over the draws w, rather than of y.
         """
         if epistemic:
-            return self._of_rows(x, lambda mixture: np.quantile(mixture.loc, levels, axis=0), axis=1)
-        return self._of_rows(x, lambda mixture: np.stack([mixture.quantile(level) for level in levels]), axis=1)
+            parts = self._each(x, lambda _, mixture: np.quantile(mixture.loc, levels, axis=0))
+        else:
+            parts = self._each(x, lambda _, mixture: np.stack([mixture.quantile(level) for level in levels]))
+        return np.concatenate(parts, axis=1)[:, : len(x)]
 
     def cdf(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Probability of at most y (N, Q), for each target, (N, Q)."""
-        parts = [mixture.cdf(_block_of(y, rows)) for rows, mixture in self.blocks(x)]
-        return np.concatenate(parts)[: len(x)]
+        return np.concatenate(self._each(x, lambda rows, mixture: mixture.cdf(_block_of(y, rows))))[: len(x)]
 
     def pit(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Probability integral transform at y (N, Q), for each target, (N, Q): randomised for counts."""
-        parts = [mixture.pit(_block_of(y, rows), uniform_of(rows, y.shape[1])) for rows, mixture in self.blocks(x)]
+        parts = self._each(x, lambda rows, mixture: mixture.pit(_block_of(y, rows), uniform_of(rows, y.shape[1])))
         return np.concatenate(parts)[: len(x)]
 
     def log_density(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Log of the predictive density at y, nats, (N,): jointly over targets."""
-        parts = [mixture.log_density(_block_of(y, rows)) for rows, mixture in self.blocks(x)]
-        return np.concatenate(parts)[: len(x)]
+        return np.concatenate(self._each(x, lambda rows, mixture: mixture.log_density(_block_of(y, rows))))[: len(x)]
 
     def sample(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Draw y, (S, N, Q): draw s is one function at all rows, with independent noise at each."""
@@ -133,23 +133,38 @@ class Predictive:
 
     def blocks(self, x: np.ndarray) -> Iterator[tuple[slice, Mixture | Components]]:
         """Yield blocks of rows: their indices, and the mixture for BLOCK rows, including padding."""
-        return self._blocks(x, BLOCK)  # of larger ones, what a quantile or a score takes would not fit into caches
+        calls, blocks = self._calls(x, BLOCK)
+        return (block for start in calls for block in blocks(start))
 
-    def _blocks(self, x: np.ndarray, size: int) -> Iterator[tuple[slice, Mixture | Components]]:
-        for first, f in self._drawn(x):
-            for start in range(first, min(first + f.shape[1], len(x)), size):
+    def _each(self, x: np.ndarray, of: Callable[[slice, Any], Any], size: int = BLOCK) -> list[Any]:
+        """Results of `of(rows, mixture)` for blocks of so many rows, in order; `of` runs in several threads.
+
+        Of more rows than BLOCK, what a quantile or a score takes would not fit into caches.
+        """
+        calls, blocks = self._calls(x, size)
+
+        def results(start: int) -> list[Any]:
+            return [of(rows, mixture) for rows, mixture in blocks(start)]
+
+        parts = [results(calls[0])]  # draws the weights
+        if len(calls) > 1:
+            parts += each_in_threads(results, calls[1:])
+        return [result for part in parts for result in part]
+
+    def _calls(self, x: np.ndarray, size: int) -> tuple[range, Callable[[int], Iterator[tuple[slice, Any]]]]:
+        """First rows of the compiled calls, and what yields the blocks of each, whose last one is padded."""
+        of_call = LARGE if len(x) >= MANY and self.num_draws <= MAX_LARGE_DRAWS else BLOCK
+        padded = np.pad(x, [(0, -len(x) % of_call)] + [(0, 0)] * (x.ndim - 1))
+        sampler = self.sampler(x, of_call)
+
+        def blocks(first: int) -> Iterator[tuple[slice, Mixture | Components]]:
+            (_, f), *_ = sampler.chunks(padded[first : first + of_call])
+            for start in range(first, min(first + of_call, len(x)), size):
                 mixture = self._mixture(f[:, start - first : start - first + size])
                 _check_finite(mixture.loc[:, : len(x) - start], start)
                 yield slice(start, start + mixture.loc.shape[1]), mixture
 
-    def _drawn(self, x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield draws f (S, B, K) of blocks of rows, with the index of the first; the last block is padded."""
-        size = LARGE if len(x) >= MANY and self.num_draws <= MAX_LARGE_DRAWS else BLOCK
-        padded = np.pad(x, [(0, -len(x) % size)] + [(0, 0)] * (x.ndim - 1))
-        sampler = self.sampler(x, size)
-        for start in range(0, len(padded), size):
-            (_, f), *_ = sampler.chunks(padded[start : start + size])
-            yield start, f
+        return range(0, len(padded), of_call), blocks
 
     def _mixture(self, f: np.ndarray) -> Mixture | Components:
         """Make the mixture of the distributions of y for draws f (S, B, K)."""
@@ -160,10 +175,6 @@ class Predictive:
     def sampler(self, x: np.ndarray, chunk_size: int = BLOCK) -> Sampler:
         """Return the sampler that draws functions at rows like those of x, so many per compiled call."""
         return sampler_of(self.source, x.shape[1:], self.num_draws, self._seed, chunk_size)
-
-    def _of_rows(self, x: np.ndarray, of: Callable[[Mixture | Components], np.ndarray], axis: int) -> np.ndarray:
-        parts = [of(mixture) for _, mixture in self.blocks(x)]
-        return np.concatenate(parts, axis=axis)[:, : len(x)]
 
     def _by_member(self, f: np.ndarray, what: str) -> np.ndarray:
         """Mean or sd of y for draws f (S, B, K) of the members in turn, (S, B, Q)."""

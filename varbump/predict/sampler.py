@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,7 +20,7 @@ from varbump.forward.programs import program
 from varbump.forward.stateless import key, make_stateless
 from varbump.forward.structure import network_structure
 
-__all__ = ["DrawSource", "Sampler", "StoredSampler", "all_draws", "rehearsed_function", "sampler_of"]
+__all__ = ["DrawSource", "Sampler", "StoredSampler", "all_draws", "each_in_threads", "rehearsed_function", "sampler_of"]
 
 MAX_BYTES = 64 * 2**20
 """Bound on the result of one compiled call."""
@@ -135,7 +137,8 @@ class Sampler:
         """Values (count, num_rows, Q) at the first rows of a piece, the draws shared out among the cores."""
         output = self._programs.output
         values = np.empty((count, num_rows, *output.shape[1:]), output.dtype.as_numpy_dtype)
-        num_parts = min(os.cpu_count() or 1, MAX_THREADS, max(values.nbytes // PART_BYTES, 1), count)
+        most = 1 if _here.is_one_of_several else _num_threads()
+        num_parts = min(most, max(values.nbytes // PART_BYTES, 1), count)
         bounds = [count * part // num_parts for part in range(num_parts + 1)]
         rows = tf.constant(piece)
 
@@ -191,9 +194,43 @@ class StoredSampler(Sampler):
         return (tf.range(which.stop - which.start), *(tf.constant(w[which]) for w in self._stored))
 
 
+class _Here(threading.local):
+    is_one_of_several = False
+
+
+_here = _Here()
+
+
+def each_in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Results of a function for items such as blocks of rows, in order, by as many threads as there are cores.
+
+    Each item is left to one thread: in it, samplers do not share out their draws among others.
+    """
+    if _here.is_one_of_several:
+        return [function(item) for item in items]
+    futures = [_block_threads().submit(copy_context().run, function, item) for item in items]
+    try:
+        return [future.result() for future in futures]
+    finally:
+        for future in futures:  # after an error or Ctrl-C
+            future.cancel()
+
+
+@cache
+def _block_threads() -> ThreadPoolExecutor:
+    def begin() -> None:
+        _here.is_one_of_several = True
+
+    return ThreadPoolExecutor(_num_threads(), "varbump-blocks", begin)
+
+
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(MAX_THREADS, "varbump-predict")
+    return ThreadPoolExecutor(_num_threads(), "varbump-predict")
+
+
+def _num_threads() -> int:
+    return min(os.cpu_count() or 1, MAX_THREADS)
 
 
 def _rounded_up(size: int) -> int:
