@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
+from varbump.core import executables
 from varbump.core.executables import release_executables
 from varbump.forward.programs import compiled
 
@@ -41,3 +44,36 @@ def test_machine_code_is_released_and_functions_compile_again():
 def test_nothing_to_release():
     release_executables()
     release_executables()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts the mappings of a process of Linux")
+def test_room_is_made_when_there_is_too_much(monkeypatch):
+    x = tf.linspace(0.0, 1.0, 8)
+    program(7)(x)
+    monkeypatch.setattr(executables, "CHECKS", 1)
+    granted = int(Path("/proc/sys/vm/max_map_count").read_text())
+    monkeypatch.setattr(executables, "MOST_MAPPINGS", (mappings() + 60) / granted)
+    values, seen = [], []
+    for k in range(60):
+        values.append(program(k)(x).numpy().tolist())
+        seen.append(mappings())
+    assert np.diff(seen).min() < -20  # let go at least once
+    assert max(seen) < seen[0] + 120  # half of what 60 programs take
+    assert [program(k)(x).numpy().tolist() for k in range(5)] == values[:5]
+
+
+def test_machine_code_stays_while_it_runs():
+    inside, go_on = threading.Event(), threading.Event()
+
+    def run():
+        with executables.executing():
+            inside.set()
+            go_on.wait(30)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    inside.wait(30)
+    assert not release_executables()
+    go_on.set()
+    thread.join()
+    assert release_executables()

@@ -23,7 +23,7 @@ from typing import Any
 import tensorflow as tf
 from rich.console import Console
 
-from varbump.core.executables import release_executables
+from varbump.core.executables import executing, make_room, release_executables
 from varbump.core.interrupts import uninterrupted
 from varbump.core.printed import Printed, Table
 from varbump.core.tracing import forget_custom_gradients, without_tracebacks
@@ -68,6 +68,7 @@ class Compiled:
         with without_tracebacks():
             concrete = self._function.get_concrete_function(*arguments)
         if concrete.graph is not self._graph:  # not in every call: samplers make hundreds
+            make_room()
             forget_custom_gradients(concrete.graph)
             self._graph = concrete.graph
         return concrete
@@ -75,7 +76,9 @@ class Compiled:
     def __call__(self, *arguments: Any) -> Any:
         """Values of the function."""
         arguments = tf.nest.map_structure(_tensor, arguments)
-        return self.trace(*arguments)(*arguments)
+        concrete = self.trace(*arguments)
+        with executing():
+            return concrete(*arguments)
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,9 +116,9 @@ def programs() -> Programs:
 def clear_programs() -> None:
     """Drop all compiled programs and free their memory; later fits and predictions compile again.
 
-    The machine code of other functions that XLA has compiled for the CPU goes too. No other thread may be fitting,
-    predicting or running a compiled function meanwhile. Call it now and then in a process that goes through hundreds of
-    structures of networks: Linux grants a process 65,530 mappings of memory, and each structure takes about 500.
+    The machine code of other functions that XLA has compiled for the CPU goes too, so no other thread may be running
+    one of those meanwhile. While another thread fits or predicts, machine code stays. In a process that goes through
+    hundreds of structures of networks it is freed without this call, too, before Linux runs out of mappings for it.
     """
     with _lock:
         _held.clear()
@@ -182,8 +185,9 @@ def program(kind: str, structure: Hashable, make: Callable[[], Callable[..., Any
         found = _find((kind, structure, shapes, sizes), kind, make, owner, arguments)
         if found.calls:
             found.calls += 1
-            return found.call(*arguments)
-        with found.running:  # XLA compiles now
+            with executing():
+                return found.call(*arguments)
+        with found.running, executing():  # XLA compiles now
             began = time.perf_counter()
             result = found.call(*arguments)
             if not found.calls:
