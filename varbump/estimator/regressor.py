@@ -37,6 +37,7 @@ from varbump.estimator.validation import validated
 from varbump.likelihoods import Likelihood
 from varbump.likelihoods.checks import check_likelihood, standardises
 from varbump.posteriors import PosteriorFactory
+from varbump.predict.conformal import check_calibration, conformal_interval
 from varbump.predict.distribution import PredictiveDistribution
 from varbump.predict.draws import Draws
 from varbump.predict.functions import predict_f
@@ -468,7 +469,7 @@ class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstima
         """
         return self._quantiles(X, quantiles, epistemic=False)
 
-    def predict_interval(self, X: Any, coverage: Any = 0.95, kind: str = "total") -> Any:
+    def predict_interval(self, X: Any, coverage: Any = 0.95, kind: str = "total", *, calibration: Any = None) -> Any:
         """Predict an equal-tailed interval for each row, or several.
 
         Parameters
@@ -479,6 +480,10 @@ class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstima
         kind : {"total", "epistemic"}, default="total"
             "total" is the interval of a new observation; "epistemic" that of its expectation, without the noise, which
             narrows as data are added.
+        calibration : (X, y), optional
+            Rows that the model was not trained on. The interval is then widened or narrowed so that it covers a new y
+            with at least this probability, whatever the model, if these rows and the new one are exchangeable; on
+            average over rows, not for each of them. A coverage c takes at least c / (1 - c) rows: 19 for 0.95.
 
         Returns
         -------
@@ -489,10 +494,19 @@ class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstima
         Raises
         ------
         ValueError
-            If `coverage` is not between 0 and 1, or `kind` is unknown.
+            If `coverage` is not between 0 and 1, `kind` is unknown, or `calibration` has too few rows.
+
+        References
+        ----------
+        Romano, Patterson and Candès (2019), "Conformalized Quantile Regression", with scores relative to the width.
         """
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, got {kind!r}")
+        if calibration is not None:
+            if kind != "total":
+                raise ValueError(f"calibration is by observations, so kind must be 'total' with it, got {kind!r}")
+            rows, observed = check_calibration(calibration)
+            return conformal_interval(self.predict_dist(X), coverage, self.predict_dist(rows), observed)
         return intervals(coverage, lambda tails: self._quantiles(X, tails, epistemic=kind == "epistemic"))
 
     def predict_f(self, X: Any, num_draws: int = 100, seed: int | None = None) -> Draws:

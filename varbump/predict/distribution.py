@@ -78,7 +78,7 @@ class PredictiveDistribution:
         ValueError
             If y is not finite or does not fit the rows.
         """
-        y = self._observed(y)
+        y = self.observed(y)
         return self._rows(lambda rows, mixture: mixture.cdf(y[rows]))
 
     def log_pdf(self, y: Any) -> np.ndarray:
@@ -93,9 +93,8 @@ class PredictiveDistribution:
         ValueError
             If y is not finite or does not fit the rows.
         """
-        y = self._observed(y)
-        parts = [mixture.log_density(y[rows]) for rows, mixture in self.blocks()]
-        return np.concatenate(parts)
+        y = self.observed(y)
+        return np.concatenate(self._each(lambda rows, mixture: mixture.log_density(y[rows])))
 
     def ppf(self, quantiles: Any) -> np.ndarray:
         """Quantiles of y for each row; for counts, the smallest y whose `cdf` is at least the level.
@@ -172,12 +171,7 @@ class PredictiveDistribution:
 
     def blocks(self) -> Iterator[tuple[slice, Any]]:
         """Yield blocks of rows: their indices, and their mixture in the units of y."""
-        for padded, mixture in self.predictive.blocks(self.inputs):
-            rows = slice(padded.start, min(padded.stop, self.num_rows))
-            mixture = mixture.first(rows.stop - rows.start).affine(self._shift, self._unit)
-            for wrap in self._wraps:
-                mixture = wrap(mixture, rows)
-            yield rows, mixture
+        return (self._in_units(*block) for block in self.predictive.blocks(self.inputs))
 
     def through(self, wrap: Callable[[Any, slice], Any], single_target: bool) -> PredictiveDistribution:
         """The distribution whose mixture of a block of rows is ``wrap(mixture, rows)``."""
@@ -192,11 +186,23 @@ class PredictiveDistribution:
         )
 
     def _rows(self, of: Callable[[slice, Any], np.ndarray]) -> np.ndarray:
-        values = np.concatenate([of(rows, mixture) for rows, mixture in self.blocks()])
+        values = np.concatenate(self._each(of))
         return values[..., 0] if self._single_target else values
 
-    def _observed(self, y: Any) -> np.ndarray:
-        """Return y as an array (N, Q)."""
+    def _each(self, of: Callable[[slice, Any], np.ndarray]) -> list[np.ndarray]:
+        """Results of `of(rows, mixture)` for each block of rows, in order, by several threads."""
+        return self.predictive.each(self.inputs, lambda padded, mixture: of(*self._in_units(padded, mixture)))
+
+    def _in_units(self, padded: slice, mixture: Any) -> tuple[slice, Any]:
+        """Rows of a block without its padding, and their mixture in the units of y."""
+        rows = slice(padded.start, min(padded.stop, self.num_rows))
+        mixture = mixture.first(rows.stop - rows.start).affine(self._shift, self._unit)
+        for wrap in self._wraps:
+            mixture = wrap(mixture, rows)
+        return rows, mixture
+
+    def observed(self, y: Any) -> np.ndarray:
+        """Return observations of these rows, or one number for all, (N, Q); a ValueError if they do not fit."""
         shape = (self.num_rows, self.num_targets)
         array = np.asarray(y)
         if array.ndim == 0:

@@ -75,7 +75,7 @@ class Predictive:
         ----------
         x : ndarray (N, D)
         """
-        mean, total, epistemic = zip(*self._each(x, lambda _, mixture: mixture.moments(), LARGE), strict=True)
+        mean, total, epistemic = zip(*self.each(x, lambda _, mixture: mixture.moments(), LARGE), strict=True)
         return np.concatenate(mean)[: len(x)], np.concatenate(total)[: len(x)], np.concatenate(epistemic)[: len(x)]
 
     def covariance(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,23 +108,23 @@ class Predictive:
             Whether to return quantiles of E[y | w] over the draws w, rather than of y.
         """
         if epistemic:
-            parts = self._each(x, lambda _, mixture: np.quantile(mixture.loc, levels, axis=0))
+            parts = self.each(x, lambda _, mixture: np.quantile(mixture.loc, levels, axis=0))
         else:
-            parts = self._each(x, lambda _, mixture: np.stack([mixture.quantile(level) for level in levels]))
+            parts = self.each(x, lambda _, mixture: np.stack([mixture.quantile(level) for level in levels]))
         return np.concatenate(parts, axis=1)[:, : len(x)]
 
     def cdf(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Probability of at most y (N, Q), for each target, (N, Q)."""
-        return np.concatenate(self._each(x, lambda rows, mixture: mixture.cdf(_block_of(y, rows))))[: len(x)]
+        return np.concatenate(self.each(x, lambda rows, mixture: mixture.cdf(_block_of(y, rows))))[: len(x)]
 
     def pit(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Probability integral transform at y (N, Q), for each target, (N, Q): randomised for counts."""
-        parts = self._each(x, lambda rows, mixture: mixture.pit(_block_of(y, rows), uniform_of(rows, y.shape[1])))
+        parts = self.each(x, lambda rows, mixture: mixture.pit(_block_of(y, rows), uniform_of(rows, y.shape[1])))
         return np.concatenate(parts)[: len(x)]
 
     def log_density(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Log of the predictive density at y, nats, (N,): jointly over targets."""
-        return np.concatenate(self._each(x, lambda rows, mixture: mixture.log_density(_block_of(y, rows))))[: len(x)]
+        return np.concatenate(self.each(x, lambda rows, mixture: mixture.log_density(_block_of(y, rows))))[: len(x)]
 
     def sample(self, x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Draw y, (S, N, Q): draw s is one function at all rows, with independent noise at each."""
@@ -136,7 +136,7 @@ class Predictive:
         calls, blocks = self._calls(x, BLOCK)
         return (block for start in calls for block in blocks(start))
 
-    def _each(self, x: np.ndarray, of: Callable[[slice, Any], Any], size: int = BLOCK) -> list[Any]:
+    def each(self, x: np.ndarray, of: Callable[[slice, Any], Any], size: int = BLOCK) -> list[Any]:
         """Results of `of(rows, mixture)` for blocks of so many rows, in order; `of` runs in several threads.
 
         Of more rows than BLOCK, what a quantile or a score takes would not fit into caches.

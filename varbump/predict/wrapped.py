@@ -16,6 +16,7 @@ from varbump.core.keras import keras
 from varbump.core.random import host_seed
 from varbump.core.standardised import warn_of_raw
 from varbump.model.checks import check_inputs
+from varbump.predict.conformal import check_calibration, conformal_interval
 from varbump.predict.distribution import PredictiveDistribution
 from varbump.predict.predictive import predictive_of
 from varbump.predict.target_map import TargetMap
@@ -111,6 +112,7 @@ def predict_interval(
     X: Any,
     coverage: Any = 0.95,
     *,
+    calibration: Any = None,
     likelihood: Any = None,
     num_draws: int = 400,
     seed: int | None = 0,
@@ -123,6 +125,10 @@ def predict_interval(
         As in `varbump.predict_dist`.
     coverage : float or sequence of float, default=0.95
         Probability content of the interval, in (0, 1); a sequence of them asks for several intervals at once.
+    calibration : (X, y), optional
+        Rows that the model was not trained on. The interval is then widened or narrowed so that it covers a new y with
+        at least this probability, whatever the model, if these rows and the new one are exchangeable; on average over
+        rows, not for each of them. A coverage c takes at least c / (1 - c) rows: 19 for 0.95.
 
     Returns
     -------
@@ -133,9 +139,19 @@ def predict_interval(
     Raises
     ------
     ValueError, TypeError
-        As `varbump.predict_dist`; also if `coverage` is not between 0 and 1.
+        As `varbump.predict_dist`; also if `coverage` is not between 0 and 1, or `calibration` is no pair or has too few
+        rows.
+
+    References
+    ----------
+    Romano, Patterson and Candès (2019), "Conformalized Quantile Regression", with scores relative to the width.
     """
-    return predict_dist(model, X, likelihood=likelihood, num_draws=num_draws, seed=seed).interval(coverage)
+    distribution = predict_dist(model, X, likelihood=likelihood, num_draws=num_draws, seed=seed)
+    if calibration is None:
+        return distribution.interval(coverage)
+    rows, observed = check_calibration(calibration)
+    reference = predict_dist(model, rows, likelihood=likelihood, num_draws=num_draws, seed=seed)
+    return conformal_interval(distribution, coverage, reference, observed)
 
 
 def _of_estimator(model: Any, X: Any) -> PredictiveDistribution:
