@@ -1,6 +1,7 @@
 """Diagnostics of networks and posteriors, one question a file."""
 
 from varbump.diagnostics.bumps import BumpLayerReport, BumpReport, bump_report
+from varbump.diagnostics.dependence import PartialDependence, partial_dependence
 from varbump.diagnostics.elbo_estimate import ElboEstimate, estimate_elbo
 from varbump.diagnostics.health import HealthReport, LayerHealth, health_report
 from varbump.diagnostics.khat import KhatReport, psis_khat
@@ -19,11 +20,13 @@ __all__ = [
     "LayerReport",
     "LayerWeights",
     "ParameterReport",
+    "PartialDependence",
     "WeightSummary",
     "bump_report",
     "estimate_elbo",
     "health_report",
     "parameter_report",
+    "partial_dependence",
     "psis_khat",
     "weight_summary",
 ]

@@ -2,6 +2,7 @@
 
 from varbump.plotting.bands import BandsDisplay, FunctionsDisplay
 from varbump.plotting.calibration import CalibrationDisplay, CoverageByRegionDisplay, PITDisplay
+from varbump.plotting.dependence import PartialDependenceDisplay
 from varbump.plotting.gradients import GradientDisplay
 from varbump.plotting.parameters import ParameterDisplay
 from varbump.plotting.training import TrainingDisplay
@@ -15,6 +16,7 @@ __all__ = [
     "GradientDisplay",
     "PITDisplay",
     "ParameterDisplay",
+    "PartialDependenceDisplay",
     "TrainingDisplay",
     "WeightsDisplay",
 ]
