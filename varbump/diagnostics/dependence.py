@@ -173,11 +173,7 @@ class _Columns:
         names = list(X.columns) if self._is_frame else []
         if feature in names:
             self._index = names.index(feature)
-        elif (
-            isinstance(feature, (int, np.integer))
-            and not isinstance(feature, bool)
-            and 0 <= feature < self._table.shape[1]
-        ):
+        elif type(feature) is not bool and feature in range(self._table.shape[1]):
             self._index = int(feature)
         else:
             known = f", one of {', '.join(map(repr, names)):.300}" if names else ""
