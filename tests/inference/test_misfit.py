@@ -104,10 +104,13 @@ def test_fit_warns_after_it_has_kept_the_result():
 
 
 @pytest.mark.slow
-def test_ensembles_warn_too():
+@pytest.mark.parametrize("data", [(X, 1e6 * Y), (vb.sources.ArraySource(X, 1e6 * Y),)], ids=["arrays", "source"])
+@pytest.mark.parametrize(("train", "options"), [(vb.fit, {}), (vb.fit_ensemble, {"num_members": 2})])
+def test_the_line_to_blame_is_that_of_the_call(train, options, data):
     network = vb.build_network(2, hidden_units=(), make_posterior_fn=vb.posteriors.MeanFieldNormal(), seed=0)
-    with pytest.warns(UserWarning, match="worse than a constant"):
-        vb.fit_ensemble(network, vb.likelihoods.LearnedNormal(), X, 1e6 * Y, num_members=2, epochs=2, seed=0, verbose=0)
+    with pytest.warns(UserWarning, match="worse than a constant") as caught:
+        train(network, vb.likelihoods.LearnedNormal(), *data, epochs=2, seed=0, verbose=0, **options)
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.slow
