@@ -13,7 +13,6 @@ from sklearn.preprocessing import StandardScaler
 from varbump.core.extras import need
 from varbump.core.random import generator
 from varbump.data.sources import Moments, Rows, Source
-from varbump.data.sources.ahead import Ahead
 from varbump.estimator.candidates import ARGUMENTS, AUTO, Candidate
 from varbump.estimator.settings import architecture, auto_batch_size, make_likelihood
 from varbump.estimator.state import TrainedEnsemble
@@ -128,12 +127,7 @@ def sampled(source: Source, seed: int) -> Rows:
 
 def scalers(source: Source, encode: Encode, encoder: TableEncoder, standardises: bool) -> Scalers:
     """Scalers from the moments of all encoded rows; indicators, and y of counts, stay as they are."""
-    encoded = EncodedSource(source, encode, encoder.is_plain, None, len(encoder.columns))
-    x, y = Moments.none(encoded.x_shape), Moments.none(encoded.y_shape)
-    with Ahead(encoded.pieces()) as pieces:
-        for rows in pieces:
-            x = x.merged(Moments.of(rows.x, rows.sample_weight))
-            y = y.merged(Moments.of(rows.y, rows.sample_weight))
+    x, y = EncodedSource(source, encode, encoder.is_plain, None, len(encoder.columns)).moments()
     return Scalers(_scaler(x, is_numeric(encoder.columns)), _scaler(y, np.full(y.mean.shape, standardises)))
 
 
