@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from varbump.estimator.settings import auto_batch_size, auto_max_iter
+from varbump.estimator.arguments import training_options
 from varbump.estimator.state import TrainedEnsemble
 from varbump.inference.ensemble.ensemble import Ensemble
 from varbump.inference.vi.exact import exact_model, maximise, only_layer
@@ -111,8 +111,6 @@ def _continued_member(
     network = build_network(**{**trained.arguments, "make_prior_fn": from_posterior(old)})
     network.set_weights(old.get_weights())
     likelihood = copy.deepcopy(trained.likelihoods[member])
-    batch_size = auto_batch_size(len(x)) if parameters["batch_size"] == "auto" else int(parameters["batch_size"])
-    epochs = parameters["max_iter"]
     has_scale = likelihood.best_scale(np.ones(z.shape[1])) is not None
     earlier = likelihood.scale if has_scale else None
     history = fit(
@@ -121,10 +119,7 @@ def _continued_member(
         x,
         z,
         sample_weight=None if (weights == 1.0).all() else weights,
-        epochs=auto_max_iter(len(x), batch_size, NUM_STEPS) if epochs is None else int(epochs),
-        batch_size=batch_size,
-        learning_rate=float(parameters["learning_rate"]),
-        kl_warmup=0.0,
+        **{**training_options(parameters, len(x), NUM_STEPS), "kl_warmup": 0.0},
         seed=seed,
         verbose=int(parameters["verbose"]),
     )
