@@ -18,13 +18,13 @@ from sklearn.utils.validation import check_is_fitted
 from varbump.core.checks import MAX_DRAWS, check_draws, check_shares, intervals
 from varbump.core.estimator_tags import TablesAsTheyAre
 from varbump.core.interrupts import uninterrupted
-from varbump.core.random import generator
+from varbump.core.random import LARGEST_SEED, generator
 from varbump.data.sources import Source
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.candidates import AUTO, EMBEDDINGS, candidates
 from varbump.estimator.continued import said_of
 from varbump.estimator.forest import ForestEmbedding
-from varbump.estimator.learns_on import LARGEST_SEED, LearnsOn
+from varbump.estimator.learns_on import LearnsOn
 from varbump.estimator.report import hint_for
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged
 from varbump.estimator.settings import ACTIVATIONS, ShortNames, likelihood_of
