@@ -4,9 +4,6 @@ import io
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import textwrap
 import time
 import zipfile
@@ -15,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from equal_runs import assert_equal_runs, assert_killed_runs_end_alike
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import varbump as vb
@@ -42,13 +40,6 @@ def train(folder=None, model=None, likelihood=None, **options):
     data = options.pop("data", (X, Y))
     history = vb.fit(model, likelihood, *data, checkpoint=folder, **options)
     return [*model.get_weights(), likelihood.scale], history
-
-
-def assert_equal_runs(first, second):
-    for a, b in zip(first[0], second[0], strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert first[1].history == second[1].history
-    assert (first[1].best_epoch, first[1].stopped) == (second[1].best_epoch, second[1].stopped)
 
 
 @pytest.fixture
@@ -381,27 +372,9 @@ SCRIPT = textwrap.dedent("""
 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_still_ends_with_the_same_bits(tmp_path):
-    def start(*arguments):
-        return subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+    generator = np.random.default_rng(0)
 
-    whole = start().communicate()[0].split()[-1]
-    folder, generator, kills = tmp_path / "run", np.random.default_rng(0), 0
-    while True:
-        process = start(str(folder))
-        assert process.stdout.readline().strip() == "begins"
-        while kills < 5 and process.poll() is None:
-            if folder.exists() and (folder / "fit.checkpoint").exists():
-                time.sleep(3.0 + generator.uniform(0, 1.5))  # past compilation, into the epochs
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-                break
-            time.sleep(0.05)
-        output = process.communicate()[0]
-        if process.returncode == 0:
-            break
-        assert process.returncode == -signal.SIGKILL
-    assert kills >= 3
-    assert output.split()[-1] == whole
-    assert os.listdir(folder) == ["fit.checkpoint"]
+    def wait(process):
+        time.sleep(3.0 + generator.uniform(0, 1.5))  # past compilation, into the epochs
+
+    assert_killed_runs_end_alike(SCRIPT, folder=tmp_path / "run", wait=wait)

@@ -104,19 +104,23 @@ def test_fit_warns_after_it_has_kept_the_result():
 
 
 @pytest.mark.slow
-def test_ensembles_warn_too():
+@pytest.mark.parametrize("data", [(X, 1e6 * Y), (vb.sources.ArraySource(X, 1e6 * Y),)], ids=["arrays", "source"])
+@pytest.mark.parametrize(("train", "options"), [(vb.fit, {}), (vb.fit_ensemble, {"num_members": 2})])
+def test_the_line_to_blame_is_that_of_the_call(train, options, data):
     network = vb.build_network(2, hidden_units=(), make_posterior_fn=vb.posteriors.MeanFieldNormal(), seed=0)
-    with pytest.warns(UserWarning, match="worse than a constant"):
-        vb.fit_ensemble(network, vb.likelihoods.LearnedNormal(), X, 1e6 * Y, num_members=2, epochs=2, seed=0, verbose=0)
+    with pytest.warns(UserWarning, match="worse than a constant") as caught:
+        train(network, vb.likelihoods.LearnedNormal(), *data, epochs=2, seed=0, verbose=0, **options)
+    assert caught[0].filename == __file__
+
+
+FUNCTIONS = [name for name in vb.datasets.__all__ if inspect.isfunction(getattr(vb.datasets, name))]
+TOY_DATA = [name for name in FUNCTIONS if "num_data" in inspect.signature(getattr(vb.datasets, name)).parameters]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", vb.datasets.__all__)
+@pytest.mark.parametrize("name", TOY_DATA)
 def test_toy_data_are_silent(name):
-    made = getattr(vb.datasets, name)
-    if not inspect.isfunction(made) or "num_data" not in inspect.signature(made).parameters:
-        pytest.skip("not a data set")
-    x, y = made(num_data=200)
+    x, y = getattr(vb.datasets, name)(num_data=200)
     for epochs in (1, 100):  # warnings are errors
         network = vb.build_network(x.shape[1], hidden_units=(16,), seed=0)
         vb.fit(network, vb.likelihoods.LearnedNormal(), x, y, epochs=epochs, seed=0, verbose=0)

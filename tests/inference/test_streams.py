@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -12,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow as tf
+from equal_runs import assert_equal_runs, assert_killed_runs_end_alike
 from pyarrow import parquet
 
 import varbump as vb
@@ -43,13 +42,6 @@ def train(*data, model=None, **options):
 
 def source(**options):
     return vb.sources.ArraySource(X, Y, **{**BLOCKS, **options})
-
-
-def assert_equal_runs(first, second):
-    for a, b in zip(first[0], second[0], strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert first[1].history == second[1].history
-    assert (first[1].best_epoch, first[1].stopped) == (second[1].best_epoch, second[1].stopped)
 
 
 @pytest.mark.slow
@@ -311,34 +303,17 @@ def test_killed_at_any_moment_it_still_ends_with_the_same_bits(tmp_path):
         (tmp_path / "rows").mkdir(exist_ok=True)
         parquet.write_table(pa.table(columns), tmp_path / "rows" / f"{part}.parquet", row_group_size=1_000)
 
-    def start(*arguments):
-        command = [sys.executable, "-c", SCRIPT, str(tmp_path / "rows"), *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    folder, places = tmp_path / "run", []
 
-    whole = start().communicate()[0].split()[-1]
-    folder, kills, places = tmp_path / "run", 0, []
-    while True:
-        process = start(str(folder))
-        assert process.stdout.readline().strip() == "begins"
-        while kills < 5 and process.poll() is None:
-            if (folder / "fit.checkpoint").exists():
-                before = places[-1] if places else 0
-                while process.poll() is None and (place := _place(folder)) <= before + 7:
-                    time.sleep(0.02)
-                time.sleep(rng.uniform(0, 0.1))
-                process.send_signal(signal.SIGKILL)
-                places.append(place)
-                kills += 1
-                break
+    def wait(process):
+        before = places[-1] if places else 0
+        while process.poll() is None and (place := _place(folder)) <= before + 7:
             time.sleep(0.02)
-        output = process.communicate()[0]
-        if process.returncode == 0:
-            break
-        assert process.returncode == -signal.SIGKILL
-    assert kills >= 3
+        time.sleep(rng.uniform(0, 0.1))
+        places.append(place)
+
+    assert_killed_runs_end_alike(SCRIPT, tmp_path / "rows", folder=folder, wait=wait)
     assert any(place % 20 for place in places)
-    assert output.split()[-1] == whole
-    assert os.listdir(folder) == ["fit.checkpoint"]
 
 
 def _place(folder):

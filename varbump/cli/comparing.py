@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,7 +71,7 @@ def cross_validated(
     results: dict[str, list[_Fold]] = {}
     splits = KFold(folds, shuffle=True, random_state=options["seed"]).split(np.empty(len(rows.x)))
     for number, (train, test) in enumerate(splits, start=1):
-        for name, fold in _folds(rows, train, test, options, partial(_say, say, number)):
+        for name, fold in _folds(rows, number, train, test, options, say):
             results.setdefault(name, []).append(fold)
     log_density = {name: np.concatenate([fold.log_density for fold in of]) for name, of in results.items()}
     scores = {}
@@ -111,15 +110,11 @@ def table_of(result: dict[str, Any]) -> list[Any]:
     ]
 
 
-def _say(say: Callable[[str], None], number: int, text: str) -> None:
-    say(f"fold {number}: {text}")
-
-
 def _folds(
-    rows: Any, train: np.ndarray, test: np.ndarray, options: dict[str, Any], say: Callable[[str], None]
+    rows: Any, number: int, train: np.ndarray, test: np.ndarray, options: dict[str, Any], say: Callable[[str], None]
 ) -> Iterator[tuple[str, _Fold]]:
     x, y, x_new, y_new = rows.x[train], rows.y[train], rows.x[test], rows.y[test]
-    say(OURS)
+    say(f"fold {number}: {OURS}")
     began = time.perf_counter()
     model = learn(settings_of(options, 0), x, y)
     seconds = time.perf_counter() - began
@@ -131,7 +126,7 @@ def _folds(
     yield OURS, _Fold(ours, log_density, seconds)
     for name, make in PEERS.items():
         safe_point()
-        say(name)
+        say(f"fold {number}: {name}")
         began = time.perf_counter()
         peers = [make(options["seed"]).fit(inputs, target) for target in y.T]
         seconds = time.perf_counter() - began

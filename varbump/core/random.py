@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["ALGORITHM", "generator", "host_seed", "standard_normal", "stateless_seeds"]
+__all__ = ["ALGORITHM", "LARGEST_SEED", "generator", "host_seed", "standard_normal", "stateless_seeds"]
 
 ALGORITHM = "philox"
 """Counter-based generator behind all draws, which works eagerly, under tf.function and under XLA alike.
 
 "auto_select" is five times slower under XLA on a CPU; "threefry" has no kernel outside XLA.
 """
+
+LARGEST_SEED = 2**31 - 1
 
 
 def standard_normal(shape: Any, seed: Any, dtype: tf.DType) -> tf.Tensor:
@@ -38,11 +40,11 @@ def host_seed(seed: int | None) -> int:
     In this way `tf.random.set_seed` and `tf_keras.utils.set_random_seed` govern everything left unseeded.
     """
     if seed is not None:
-        if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed < 2**31:
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed <= LARGEST_SEED:
             raise ValueError(f"seed must be an integer from 0 to 2^31 - 1, got {seed!r}")
         return int(seed)
     with tf.init_scope():
-        return int(np.asarray(tf.random.uniform([], maxval=2**31 - 1, dtype=tf.int32)))
+        return int(np.asarray(tf.random.uniform([], maxval=LARGEST_SEED, dtype=tf.int32)))
 
 
 def stateless_seeds(*path: int, count: int = 1) -> np.ndarray:

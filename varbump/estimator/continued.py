@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from varbump.estimator.settings import auto_batch_size, auto_max_iter
+from varbump.estimator.arguments import training_options
 from varbump.estimator.state import TrainedEnsemble
 from varbump.inference.ensemble.ensemble import Ensemble
-from varbump.inference.vi.exact import exact_model, maximise
+from varbump.inference.vi.exact import exact_model, maximise, only_layer
 from varbump.inference.vi.fitting import fit
 from varbump.inference.vi.history import History
 from varbump.inference.vi.linear import LinearModel
@@ -40,7 +40,8 @@ def said_of(trained: TrainedEnsemble, x: np.ndarray, z: np.ndarray, weights: np.
         return None
     loss = NetworkLoss(trained.ensemble.network, trained.ensemble.likelihood, x.shape[1:])
     x, z = (part.astype(loss.dtype.as_numpy_dtype) for part in (x, z))
-    return exact_model(loss, x, z, Options(sample_weight=weights))
+    layer = only_layer(loss, x.shape[1:], z.shape[1])
+    return exact_model(loss, layer, x, z, Options(sample_weight=weights))
 
 
 def continued(
@@ -76,7 +77,7 @@ def continued(
     if said is not None:
         made = _copy(trained, ensemble.history, ensemble.values)
         loss = NetworkLoss(made.ensemble.network, made.ensemble.likelihood, x.shape[1:])
-        history = maximise(loss, x.shape[1:], said, num_rows)
+        history = maximise(loss, only_layer(loss, x.shape[1:], z.shape[1]), said, num_rows)
         if history is not None:
             values = [np.repeat(v.numpy()[None], ensemble.num_members, 0) for v in loss.trainable]
             return TrainedEnsemble(made.arguments, Ensemble(loss.network, loss.likelihood, history, values))
@@ -110,8 +111,6 @@ def _continued_member(
     network = build_network(**{**trained.arguments, "make_prior_fn": from_posterior(old)})
     network.set_weights(old.get_weights())
     likelihood = copy.deepcopy(trained.likelihoods[member])
-    batch_size = auto_batch_size(len(x)) if parameters["batch_size"] == "auto" else int(parameters["batch_size"])
-    epochs = parameters["max_iter"]
     has_scale = likelihood.best_scale(np.ones(z.shape[1])) is not None
     earlier = likelihood.scale if has_scale else None
     history = fit(
@@ -120,10 +119,7 @@ def _continued_member(
         x,
         z,
         sample_weight=None if (weights == 1.0).all() else weights,
-        epochs=auto_max_iter(len(x), batch_size, NUM_STEPS) if epochs is None else int(epochs),
-        batch_size=batch_size,
-        learning_rate=float(parameters["learning_rate"]),
-        kl_warmup=0.0,
+        **{**training_options(parameters, len(x), NUM_STEPS), "kl_warmup": 0.0},
         seed=seed,
         verbose=int(parameters["verbose"]),
     )

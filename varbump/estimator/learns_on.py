@@ -7,15 +7,13 @@ from typing import Any
 from sklearn.utils import check_consistent_length
 
 from varbump.core.interrupts import uninterrupted
-from varbump.core.random import generator
+from varbump.core.random import LARGEST_SEED, generator
 from varbump.estimator.continued import continued, said_of
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged
 from varbump.estimator.training import TrainedPool, embedded
 from varbump.estimator.validation import validated
 
 __all__ = ["LearnsOn"]
-
-LARGEST_SEED = 2**31 - 1
 
 
 class LearnsOn:

@@ -18,18 +18,18 @@ from sklearn.utils.validation import check_is_fitted
 from varbump.core.checks import MAX_DRAWS, check_draws, check_shares, intervals
 from varbump.core.estimator_tags import TablesAsTheyAre
 from varbump.core.interrupts import uninterrupted
-from varbump.core.random import generator
+from varbump.core.random import LARGEST_SEED, generator
 from varbump.data.sources import Source
 from varbump.diagnostics import ParameterReport, parameter_report
 from varbump.estimator.candidates import AUTO, EMBEDDINGS, candidates
 from varbump.estimator.continued import said_of
+from varbump.estimator.fits_sources import FitsSources
 from varbump.estimator.forest import ForestEmbedding
-from varbump.estimator.learns_on import LARGEST_SEED, LearnsOn
+from varbump.estimator.learns_on import LearnsOn
 from varbump.estimator.report import hint_for
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged
 from varbump.estimator.settings import ACTIVATIONS, ShortNames, likelihood_of
 from varbump.estimator.state import TrainedEnsemble
-from varbump.estimator.streamed import EncodedSource, candidate_for_source, sampled, scalers, train_on_source
 from varbump.estimator.table import fit_encoder
 from varbump.estimator.table.encoding import TableEncoder
 from varbump.estimator.training import Rows, embedded, train, train_pool
@@ -53,7 +53,7 @@ MOST_NOISE_ROWS = 2_048
 """Training rows over which the noise of a pool is averaged, evenly spaced among the sorted ones."""
 
 
-class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstimator):
+class VariationalRegressor(LearnsOn, FitsSources, TablesAsTheyAre, RegressorMixin, BaseEstimator):
     r"""Regression with small ensembles of variational networks, as a scikit-learn estimator.
 
     Each member minimises :math:`-\mathrm{ELBO} / N` of a Bayesian network on standardised X and y; predictions pool
@@ -330,64 +330,6 @@ class VariationalRegressor(LearnsOn, TablesAsTheyAre, RegressorMixin, BaseEstima
             self._said, self._num_parts = said, 1
             self._draw_seed, self._single_target = draw_seed, np.ndim(y) == 1
             self._learn(trained, encoder, x_scaler, y_scaler, len(rows.x), all_columns, weights)
-        return self
-
-    def fit_with_checkpoint(self, source: Source, checkpoint: Any) -> VariationalRegressor:
-        """Train on a source like `fit`, with a folder for the state of the run.
-
-        Parameters
-        ----------
-        source : Source
-        checkpoint : str or path
-            As in `varbump.fit`. The seed must be fixed by an integer as `random_state`.
-
-        Returns
-        -------
-        VariationalRegressor
-            The fitted estimator; bit-identical to that of an uninterrupted fit.
-
-        Raises
-        ------
-        ValueError
-            As `fit`; or if `random_state` is not an integer, or the checkpoint is that of another run.
-        """
-        self._validate_params()
-        if not isinstance(self.random_state, Integral):
-            raise ValueError(f"random_state must be an integer with a checkpoint, got {self.random_state!r}")
-        return self._fit_to_source(source, None, None, checkpoint)
-
-    def _fit_to_source(
-        self, source: Source, y: Any, sample_weight: Any, checkpoint: Any = None
-    ) -> VariationalRegressor:
-        if y is not None or sample_weight is not None:
-            raise ValueError("y and sample_weight must be left out where X is a source, which has its own")
-        parameters = self.get_params(deep=False)
-        candidate = candidate_for_source(parameters)
-        likelihood = likelihood_of(candidate.likelihood)
-        check_likelihood(likelihood)
-        random_state = check_random_state(self.random_state)
-        seed, draw_seed, sample_seed = (int(random_state.randint(LARGEST_SEED)) for _ in range(3))
-        given = sampled(source, sample_seed)
-        X, targets, columns, names = validated(
-            self, given.x, given.y, multi_output=True, y_numeric=True, ensure_min_samples=2
-        )
-        likelihood.check_observations(targets)
-        X, targets, weights = merged(X, check_targets(targets), check_weights(given.sample_weight, len(X)))
-        encoder, x = fit_encoder(columns, names, X, targets, weights, indicates_all=likelihood.scale_varies)
-
-        def encode(part: Any) -> np.ndarray:
-            codes = part if encoder.is_plain else validated(self, part, columns=list(encoder.source))[0]
-            return encoder.transform(np.asarray(codes, np.float64))
-
-        scaled = scalers(source, encode, encoder, standardises(likelihood))
-        x, z = scaled.x.transform(x), scaled.y.transform(targets)
-        encoded = EncodedSource(source, encode, encoder.is_plain, scaled, x.shape[1])
-        trained = train_on_source(candidate, encoded, z, encoder.tied, parameters, seed, checkpoint)
-        with uninterrupted():
-            self._pool, self.embedding_, self.stacking_ = None, None, None
-            self._said, self._num_parts = None, 1
-            self._draw_seed, self._single_target = draw_seed, targets.shape[1] == 1
-            self._learn(trained, encoder, scaled.x, scaled.y, source.num_data, x, weights)
         return self
 
     def _learn(

@@ -13,9 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from varbump.core.extras import need
 from varbump.core.random import generator
 from varbump.data.sources import Moments, Rows, Source
-from varbump.data.sources.ahead import Ahead
+from varbump.estimator.arguments import architecture, training_options
 from varbump.estimator.candidates import ARGUMENTS, AUTO, Candidate
-from varbump.estimator.settings import architecture, auto_batch_size, make_likelihood
 from varbump.estimator.state import TrainedEnsemble
 from varbump.estimator.table.encoding import TableEncoder, is_numeric
 from varbump.inference.ensemble.fitting import fit_ensemble
@@ -128,12 +127,7 @@ def sampled(source: Source, seed: int) -> Rows:
 
 def scalers(source: Source, encode: Encode, encoder: TableEncoder, standardises: bool) -> Scalers:
     """Scalers from the moments of all encoded rows; indicators, and y of counts, stay as they are."""
-    encoded = EncodedSource(source, encode, encoder.is_plain, None, len(encoder.columns))
-    x, y = Moments.none(encoded.x_shape), Moments.none(encoded.y_shape)
-    with Ahead(encoded.pieces()) as pieces:
-        for rows in pieces:
-            x = x.merged(Moments.of(rows.x, rows.sample_weight))
-            y = y.merged(Moments.of(rows.y, rows.sample_weight))
+    x, y = EncodedSource(source, encode, encoder.is_plain, None, len(encoder.columns)).moments()
     return Scalers(_scaler(x, is_numeric(encoder.columns)), _scaler(y, np.full(y.mean.shape, standardises)))
 
 
@@ -190,23 +184,13 @@ def train_on_source(
     checkpoint : str or path, optional
         As in `varbump.fit`.
     """
-    auto = parameters["batch_size"] == "auto"
-    batch_size = auto_batch_size(encoded.num_data) if auto else int(parameters["batch_size"])
-    likelihood = make_likelihood(candidate.likelihood, sample)
-    own = {**parameters, "hidden_layer_sizes": candidate.hidden_layer_sizes}
-    arguments = architecture(encoded.x_shape[0], encoded.y_shape[0], likelihood, own, seed)
-    arguments["make_prior_fn"] = arguments["make_prior_fn"].tied(tied)
-    epochs = parameters["max_iter"]
-    steps = -(-encoded.num_data // batch_size)
+    arguments = architecture(candidate, encoded.x_shape[0], tied, sample, parameters, seed)
     ensemble = fit_ensemble(
         build_network(**arguments),
-        likelihood,
+        arguments["likelihood"],
         encoded,
         num_members=int(parameters["n_members"]),
-        epochs=max(round(candidate.num_steps / steps), 1) if epochs is None else int(epochs),
-        batch_size=batch_size,
-        learning_rate=float(parameters["learning_rate"]),
-        kl_warmup=float(parameters["kl_warmup"]),
+        **training_options(parameters, encoded.num_data, candidate.num_steps, min_epochs=1),
         seed=seed,
         checkpoint=checkpoint,
         verbose=int(parameters["verbose"]),

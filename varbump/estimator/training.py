@@ -9,11 +9,11 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from varbump.core.progress import together
+from varbump.estimator.arguments import architecture, training_options
 from varbump.estimator.candidates import Candidate
 from varbump.estimator.choice import choose, folds, weights_by_member
 from varbump.estimator.forest import ForestEmbedding
 from varbump.estimator.report import StackingReport
-from varbump.estimator.settings import architecture, auto_batch_size, auto_max_iter, make_likelihood
 from varbump.estimator.state import TrainedEnsemble
 from varbump.inference.ensemble.fitting import fit_ensemble
 from varbump.model.assembly import build_network
@@ -90,23 +90,16 @@ def train(
         For each member, rows of weight 0; by default there are none.
     """
     x, z, weights, validation, groups = rows
-    batch_size = auto_batch_size(len(x)) if parameters["batch_size"] == "auto" else int(parameters["batch_size"])
-    epochs = parameters["max_iter"]
-    likelihood = make_likelihood(candidate.likelihood, all_targets)
-    own = {**parameters, "hidden_layer_sizes": candidate.hidden_layer_sizes}
-    arguments = architecture(x.shape[1], z.shape[1], likelihood, own, seed)
-    arguments["make_prior_fn"] = arguments["make_prior_fn"].tied(groups)
+    arguments = architecture(candidate, x.shape[1], groups, all_targets, parameters, seed)
+    likelihood = arguments["likelihood"]
     sample_weight: np.ndarray | None = weights_by_member(weights, left_out) if left_out else weights
     if (weights == 1.0).all() and not any(map(len, left_out)):
         sample_weight = None
     is_line = not arguments["hidden_units"] and likelihood.best_scale(np.ones(z.shape[1])) is not None
     how: dict[str, Any] = {}  # without options of optimisation, there is a closed form
-    if not is_line or left_out or epochs is not None or validation is not None:
+    if not is_line or left_out or parameters["max_iter"] is not None or validation is not None:
         how = {
-            "epochs": auto_max_iter(len(x), batch_size, candidate.num_steps) if epochs is None else int(epochs),
-            "batch_size": batch_size,
-            "learning_rate": float(parameters["learning_rate"]),
-            "kl_warmup": float(parameters["kl_warmup"]),
+            **training_options(parameters, len(x), candidate.num_steps),
             "validation_data": validation,
             "patience": int(parameters["n_iter_no_change"]) if parameters["early_stopping"] else None,
         }

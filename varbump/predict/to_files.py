@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from varbump.core.checks import check_shares
 from varbump.core.extras import need
@@ -15,7 +14,7 @@ from varbump.core.files import new_folder
 from varbump.core.progress import ProgressBar
 from varbump.data.sources import Rows, Source
 from varbump.data.sources.ahead import Ahead
-from varbump.predict.wrapped import predict_dist
+from varbump.predict.wrapped import predict_dist, takes_frames
 
 __all__ = ["predict_columns", "predict_to", "rows_for"]
 
@@ -85,7 +84,7 @@ def predict_to(
 
 def rows_for(source: Source, model: Any) -> Iterator[Rows]:
     """Yield all rows in order: data frames for an estimator, if columns have names, otherwise checked arrays."""
-    if not (isinstance(model, BaseEstimator) or hasattr(model, "predict_dist")):
+    if not takes_frames(model):
         source.check_numbers()
         yield from source.pieces(ROWS)
         return

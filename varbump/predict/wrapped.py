@@ -22,7 +22,7 @@ from varbump.predict.predictive import predictive_of
 from varbump.predict.target_map import TargetMap
 from varbump.predict.units import with_likelihood
 
-__all__ = ["predict_dist", "predict_interval", "predict_quantiles"]
+__all__ = ["predict_dist", "predict_interval", "predict_quantiles", "takes_frames"]
 
 
 def predict_dist(
@@ -62,7 +62,7 @@ def predict_dist(
     sklearn.exceptions.NotFittedError
         If an estimator has not been fitted.
     """
-    if hasattr(model, "predict_dist") or isinstance(model, BaseEstimator):
+    if takes_frames(model):
         if likelihood is not None:
             raise TypeError("likelihood must be left out for an estimator, which has learned its own")
         return _of_estimator(model, X)
@@ -152,6 +152,11 @@ def predict_interval(
     rows, observed = check_calibration(calibration)
     reference = predict_dist(model, rows, likelihood=likelihood, num_draws=num_draws, seed=seed)
     return conformal_interval(distribution, coverage, reference, observed)
+
+
+def takes_frames(model: Any) -> bool:
+    """Whether a model is an estimator, which takes data frames and has a likelihood of its own."""
+    return hasattr(model, "predict_dist") or isinstance(model, BaseEstimator)
 
 
 def _of_estimator(model: Any, X: Any) -> PredictiveDistribution:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from varbump.core.keras import keras
 from varbump.predict.to_files import predict_columns
+from varbump.predict.wrapped import takes_frames
 from varbump.saving.files import load
 from varbump.saving.forms import SavedModel
 
@@ -94,7 +94,6 @@ def _predicted(part: Any, model: Any, features: Sequence[str] | None, options: d
         model, likelihood = model.network, model.likelihood
     elif isinstance(model, keras.Model):
         raise ValueError("path must hold a model with its likelihood: save(network, path, likelihood=likelihood)")
-    takes_frames = isinstance(model, BaseEstimator) or hasattr(model, "predict_dist")
     known = getattr(model, "feature_names_in_", None)
     names = features if features is not None else None if known is None else list(known)
     is_frame = hasattr(part, "iloc")
@@ -102,7 +101,7 @@ def _predicted(part: Any, model: Any, features: Sequence[str] | None, options: d
         x: Any = np.stack([np.asarray(part[name]) for name in names or part], axis=1)
     else:
         x = part[list(names)] if is_frame and names is not None else part
-    if is_frame and not takes_frames:
+    if is_frame and not takes_frames(model):
         x = x.to_numpy()
     if len(x):
         columns = predict_columns(model, x, likelihood=likelihood, **options)

@@ -54,6 +54,12 @@ def test_a_text_in_a_csv_is_named(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
 
 
+def test_features_of_a_csv_are_checked_before_it_is_converted(tmp_path):
+    (tmp_path / "a.csv").write_text("a,y\n1,2\n")
+    with raises("features must be a list of columns, got 'abc'"):
+        vb.sources.CSVSource(tmp_path / "a.csv", "y", "abc", cache=tmp_path / "no folder")
+
+
 def test_weights_that_are_negative_are_named():
     with raises("the arrays, row 2: the weight is negative"):
         read(vb.sources.ArraySource(values(3), values(3), [1.0, 2.0, -1.0]))

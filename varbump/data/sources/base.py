@@ -11,6 +11,7 @@ import numpy as np
 
 from varbump.core.checks import check_count
 from varbump.core.random import generator
+from varbump.data.sources.ahead import Ahead
 from varbump.data.sources.layout import Layout
 from varbump.data.sources.moments import Moments
 from varbump.data.sources.pool import interleaved, pooled
@@ -184,11 +185,12 @@ class Source(ABC):
                 yield Rows(*self._layout.unpack(table))
 
     def moments(self) -> tuple[Moments, Moments]:
-        """Moments of x and of y, weighted if the rows are, in one pass over the rows."""
+        """Moments of x and of y, weighted if the rows are, in one pass over the rows, which a thread reads ahead."""
         x, y = Moments.none(self.x_shape), Moments.none(self.y_shape)
-        for rows in self.pieces():
-            x = x.merged(Moments.of(rows.x, rows.sample_weight))
-            y = y.merged(Moments.of(rows.y, rows.sample_weight))
+        with Ahead(self.pieces()) as pieces:
+            for rows in pieces:
+                x = x.merged(Moments.of(rows.x, rows.sample_weight))
+                y = y.merged(Moments.of(rows.y, rows.sample_weight))
         return x, y
 
     def check_epochs(self, epochs: int) -> None:

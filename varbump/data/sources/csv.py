@@ -15,6 +15,7 @@ from varbump.core.extras import need
 from varbump.data.sources.base import BLOCK_ROWS
 from varbump.data.sources.parquet import ParquetSource
 from varbump.data.sources.paths import found
+from varbump.data.sources.tabular import first_line, named_columns
 
 __all__ = ["CSVSource"]
 
@@ -68,10 +69,10 @@ class CSVSource(ParquetSource):
     ) -> None:
         self._arrow = need("pyarrow", "sources.CSVSource", "parquet")
         self._originals = found(path, ENDINGS)
+        features, target, others = named_columns(target, features, sample_weight)
+        wanted = None if features is None else [*features, *others]
         self.cache = Path(tempfile.mkdtemp(prefix="varbump-csv-", dir=cache))
         self._remove = weakref.finalize(self, shutil.rmtree, self.cache, ignore_errors=True)
-        named = [target] if isinstance(target, str) else list(target or ())
-        wanted = None if features is None else [*features, *named, *([sample_weight] if sample_weight else [])]
         try:
             for index, file in enumerate(self._originals):
                 own = delimiter or ("\t" if ".tsv" in "".join(file.suffixes[-2:]) else ",")
@@ -91,10 +92,9 @@ class CSVSource(ParquetSource):
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def place(self, group: int, row: int) -> str:
-        """File and row of the text table, counted from 0 below the header."""
-        part, index = self._of_group[group]
-        return f"{self._originals[self.files.index(part.path)]}, row {sum(part.groups[:index]) + row:,}"
+    def _original(self, path: Path) -> Path:
+        """The text table of a Parquet file, whose rows are counted from 0 below the header."""
+        return self._originals[self.files.index(path)]
 
     def _convert(self, file: Path, to: Path, delimiter: str, wanted: list[str] | None) -> None:
         csv = need("pyarrow.csv", "sources.CSVSource", "parquet")
@@ -129,8 +129,9 @@ class CSVSource(ParquetSource):
         try:
             yield
         except (self._arrow.ArrowException, OSError) as error:
-            text = (str(error).splitlines() or ["unreadable"])[0]
-            raise ValueError(f"{file} cannot be converted: {text}; leave such columns out of features") from error
+            raise ValueError(
+                f"{file} cannot be converted: {first_line(error)}; leave such columns out of features"
+            ) from error
 
 
 def _gathered(arrow: Any, batches: Any, rows: int) -> Iterator[Any]:

@@ -30,12 +30,12 @@ class Layout:
     @property
     def width(self) -> int:
         """Number of columns."""
-        return prod(self.x_shape) + prod(self.y_shape) + self.weighted
+        return self._ends[1] + self.weighted
 
     def pack(self, rows: Any, dtype: np.dtype) -> np.ndarray:
         """Table (n, width) of rows."""
         table = np.empty((len(rows.x), self.width), dtype)
-        inputs, end = prod(self.x_shape), prod(self.x_shape) + prod(self.y_shape)
+        inputs, end = self._ends
         table[:, :inputs] = np.reshape(rows.x, (len(table), -1))
         table[:, inputs:end] = np.reshape(rows.y, (len(table), -1))
         if self.weighted:
@@ -44,14 +44,20 @@ class Layout:
 
     def unpack(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Views of x (n, ...), y (n, ...) and the weights (n,) in a table."""
-        inputs, end = prod(self.x_shape), prod(self.x_shape) + prod(self.y_shape)
+        inputs, end = self._ends
         x = table[:, :inputs].reshape(len(table), *self.x_shape)
         y = table[:, inputs:end].reshape(len(table), *self.y_shape)
         return x, y, table[:, end] if self.weighted else None
 
     def column(self, index: int) -> str:
         """Name of a column."""
-        inputs, end = prod(self.x_shape), prod(self.x_shape) + prod(self.y_shape)
+        inputs, end = self._ends
         if index < inputs:
             return f"column {index} of x"
         return f"column {index - inputs} of y" if index < end else "the weight"
+
+    @property
+    def _ends(self) -> tuple[int, int]:
+        """Where the columns of x end, and those of y."""
+        inputs = prod(self.x_shape)
+        return inputs, inputs + prod(self.y_shape)

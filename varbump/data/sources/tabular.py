@@ -19,7 +19,7 @@ from varbump.core.random import generator
 from varbump.data.sources.base import BLOCK_ROWS, Rows, Source
 from varbump.data.sources.paths import found
 
-__all__ = ["Part", "TabularSource"]
+__all__ = ["Part", "TabularSource", "first_line", "named_columns"]
 
 Tabular = TypeVar("Tabular", bound="TabularSource")
 
@@ -89,15 +89,12 @@ class TabularSource(Source):
         self.files = found(path, self.endings)
         self._parts = [self._opened(file) for file in self.files]
         schema = self._parts[0].schema
-        self.target = [target] if isinstance(target, str) else list(target or ())
-        if isinstance(features, str):
-            raise ValueError(f"features must be a list of columns, got {features!r}")
-        taken = {*self.target, sample_weight}
-        self.features = [n for n in schema.names if n not in taken] if features is None else list(features)
+        given, self.target, others = named_columns(target, features, sample_weight)
+        self.features = [name for name in schema.names if name not in others] if given is None else given
         self.weighted, self._weight = sample_weight is not None, sample_weight
         if not self.features:
             raise ValueError("features must name a column at least")
-        self._names = [*self.features, *self.target, *([sample_weight] if sample_weight is not None else [])]
+        self._names = [*self.features, *others]
         if len(set(self._names)) < len(self._names):
             twice = next(name for name in self._names if self._names.count(name) > 1)
             raise ValueError(f"column {twice!r} can be only one of features, target and sample_weight, and only once")
@@ -227,7 +224,7 @@ class TabularSource(Source):
     def place(self, group: int, row: int) -> str:
         """File and row, counted from 0 in the file."""
         part, index = self._of_group[group]
-        return f"{part.path}, row {sum(part.groups[:index]) + row:,}"
+        return f"{self._original(part.path)}, row {sum(part.groups[:index]) + row:,}"
 
     def column(self, index: int) -> str:
         """Name of a column."""
@@ -236,12 +233,16 @@ class TabularSource(Source):
     def __repr__(self) -> str:
         return f"{type(self).__name__} of {self.num_data:,} rows in {len(self.files):,} files"
 
+    def _original(self, path: Path) -> Path:
+        """The file that the rows of one of `files` come from."""
+        return path
+
     def _read(self, group: int, size: int, names: list[str]) -> Iterator[Any]:
         part, index = self._of_group[group]
         try:
             yield from self._batches(part, index, size, names)
         except (self._arrow.ArrowException, OSError) as error:
-            raise ValueError(f"{part.path} cannot be read: {_first_line(error)}") from error
+            raise ValueError(f"{part.path} cannot be read: {first_line(error)}") from error
 
     def _rows(self, batch: Any, x: Any, begin: int = 0, of: int = 1) -> Rows:
         weights = None if self._weight is None else self._table(batch, [self._weight], begin, of)[:, 0]
@@ -258,7 +259,7 @@ class TabularSource(Source):
         try:
             return self._open(path)
         except (self._arrow.ArrowException, OSError, ValueError) as error:
-            raise ValueError(f"{path} is no such file, or is damaged: {_first_line(error)}") from error
+            raise ValueError(f"{path} is no such file, or is damaged: {first_line(error)}") from error
 
     def _check_columns(self, part: Part) -> None:
         """Raise a ValueError unless a file has all columns, and numbers for y and the weights."""
@@ -280,5 +281,17 @@ class TabularSource(Source):
         return types.is_float32(kind) or types.is_float16(kind) or (narrow and kind.bit_width <= 16)
 
 
-def _first_line(error: Exception) -> str:
+def named_columns(
+    target: str | Sequence[str] | None, features: Sequence[str] | None, sample_weight: str | None
+) -> tuple[list[str] | None, list[str], list[str]]:
+    """Names of the features, None if all others are; of the targets; and of the targets and the weights together."""
+    if isinstance(features, str):
+        raise ValueError(f"features must be a list of columns, got {features!r}")
+    targets = [target] if isinstance(target, str) else list(target or ())
+    others = targets if sample_weight is None else [*targets, sample_weight]
+    return None if features is None else list(features), targets, others
+
+
+def first_line(error: Exception) -> str:
+    """First line of the message of an error."""
     return (str(error).splitlines() or ["unreadable"])[0]

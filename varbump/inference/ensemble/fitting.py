@@ -92,35 +92,29 @@ def fit_ensemble(
     check_network(network)
     if network.built:
         _check_layers(network)
-    if isinstance(x, Source):
-        return _fit_to_source(network, likelihood, sole_source(x, y, chosen), num_members, chosen)
-    x, y = checked_data(network, likelihood, x, y)
+    is_source = isinstance(x, Source)
+    if is_source:
+        check_source(network, likelihood, sole_source(x, y, chosen))
+    else:
+        x, y = checked_data(network, likelihood, x, y)
     _check_layers(network)
     seed = run_seed(chosen)
-    loss = NetworkLoss(network, likelihood, x.shape[1:], chosen.num_samples)
-    exact = fit_exactly(loss, x, y, chosen)
-    if exact is not None:  # there is one optimum, for every member
-        values = [np.stack([variable.numpy()] * num_members) for variable in loss.trainable]
-        note_temperature(network, chosen.temperature)
-        warn_of_misfit(exact, likelihood, x, y, chosen.sample_weight)
-        return Ensemble(network, likelihood, exact, values)
-    run = train(loss, x, y, chosen, seed, _starts(loss, seed, num_members))
+    loss = NetworkLoss(network, likelihood, x.x_shape if is_source else x.shape[1:], chosen.num_samples)
+    if is_source:
+        run = train_on_source(loss, x, chosen, seed, _starts(loss, seed, num_members))
+        rows: Any = run.sample()
+    else:
+        rows = x, y, sample_weight
+        exact = fit_exactly(loss, x, y, chosen)
+        if exact is not None:  # there is one optimum, for every member
+            values = [np.stack([variable.numpy()] * num_members) for variable in loss.trainable]
+            note_temperature(network, chosen.temperature)
+            warn_of_misfit(exact, likelihood, *rows)
+            return Ensemble(network, likelihood, exact, values)
+        run = train(loss, x, y, chosen, seed, _starts(loss, seed, num_members))
     ensemble = _made(loss, run, chosen.temperature)
     warn_unless_converged(run.history, run.settling)
-    warn_of_misfit(run.history, likelihood, x, y, chosen.sample_weight)
-    return ensemble
-
-
-def _fit_to_source(
-    network: keras.Model, likelihood: Any, source: Source, num_members: int, options: Options
-) -> Ensemble:
-    check_source(network, likelihood, source)
-    _check_layers(network)
-    seed = run_seed(options)
-    loss = NetworkLoss(network, likelihood, source.x_shape, options.num_samples)
-    run = train_on_source(loss, source, options, seed, _starts(loss, seed, num_members))
-    ensemble = _made(loss, run, options.temperature)
-    warn_of_misfit(run.history, likelihood, *run.sample(), stacklevel=5)
+    warn_of_misfit(run.history, likelihood, *rows)
     return ensemble
 
 

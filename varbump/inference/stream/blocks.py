@@ -50,8 +50,6 @@ class Blocks:
         Blocks in an epoch.
     steps : int
         Steps in each block.
-    last : Data or None
-        Block that was read last.
 
     Raises
     ------
@@ -69,7 +67,6 @@ class Blocks:
                 f"block_rows to the source"
             )
         self.steps = self.plan(0).steps
-        self.last: Data | None = None
 
     def plan(self, block: int) -> BatchPlan:
         """Batches of a block of an epoch."""
@@ -107,7 +104,6 @@ class Blocks:
                     plan = self.plan(block)
                     data = self.data(rows, plan)
                     self._check(data, number)
-                    self.last = data
                     yield Block(number, data, plan)
 
     def _check(self, data: Data, number: int) -> None:

@@ -7,18 +7,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.random import standard_normal
 from varbump.data.sources import ArraySource, Source
 from varbump.data.sources.ahead import Ahead
 from varbump.forward.programs import program
 from varbump.inference.vi.loop import Loop
 from varbump.inference.vi.loss import Batch
 from varbump.inference.vi.state import TrainState
+from varbump.inference.vi.validation import padded_batch, padded_size
 
 __all__ = ["Watched", "watched_source"]
-
-MULTIPLE = 64
-"""Blocks are padded to multiples of this many rows."""
 
 
 def watched_source(validation_data: Any) -> Source:
@@ -40,7 +37,7 @@ class Watched:
         self._loop, self._source = loop, source
         loss, members = loop.members.loss, loop.members
         self._dtype = loss.dtype.as_numpy_dtype
-        self._capacity = -(-min(source.num_data, source.block_rows) // MULTIPLE) * MULTIPLE
+        self._capacity = padded_size(min(source.num_data, source.block_rows))
         structure = loss.structure, members.num_members, loop.optimizer.structure, loop.noise_size
         self._program = program("validate", structure, lambda: self._run, loss.network)
 
@@ -54,13 +51,9 @@ class Watched:
 
     def _batch(self, rows: Any) -> Batch:
         weights = np.ones(len(rows.x)) if rows.sample_weight is None else rows.sample_weight
-        shares = np.zeros(self._capacity)
-        shares[: len(rows.x)] = weights / self._source.total_weight
-        kept = np.arange(self._capacity) * (np.arange(self._capacity) < len(rows.x))
-        return Batch(rows.x[kept].astype(self._dtype), rows.y[kept].astype(self._dtype), shares.astype(self._dtype))
+        x, y = (part.astype(self._dtype) for part in (rows.x, rows.y))
+        return padded_batch(x, y, weights / self._source.total_weight, self._capacity)
 
-    def _run(self, batch: Batch, seed: Any, fixed: Any, optimizer: Any, moving: Any) -> tf.Tensor:
-        loop = self._loop
-        noise = standard_normal([loop.noise_size], seed + tf.constant([0, -1]), loop.members.loss.dtype)
-        values = loop.optimizer.values(optimizer)
-        return loop.members.evaluate(values, moving, fixed, Batch(*batch), noise, seed)[0]
+    def _run(self, *arguments: Any) -> tf.Tensor:
+        """Compute the nll only: the KL would cost as much again."""
+        return self._loop.evaluate(*arguments)[0]

@@ -27,7 +27,7 @@ from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.options import Options
 from varbump.model.checks import check_data
 
-__all__ = ["exact_model", "fit_exactly", "maximise"]
+__all__ = ["exact_model", "fit_exactly", "maximise", "only_layer"]
 
 MAX_ITERATIONS, TOLERANCE = 2_000, 1e-9
 """Iteration ends when the ELBO improves by less than this, in nats per observation."""
@@ -49,7 +49,8 @@ def fit_exactly(loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Option
         One entry per iteration; None if an option asks for steps, the model is not linear, its noise is not normal, or
         the prior or the family has no closed form.
     """
-    model = exact_model(loss, x, y, options) if options.leaves_the_method_open else None
+    layer = only_layer(loss, x.shape[1:], y.shape[1]) if options.leaves_the_method_open else None
+    model = exact_model(loss, layer, x, y, options)
     if model is None:
         return None
     watched = None
@@ -57,20 +58,40 @@ def fit_exactly(loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Option
         held_x, held_y = options.validation_data
         held_out = check_data(loss.network, loss.likelihood, held_x, held_y, of="validation ")
         watched = linear_model(loss, model.gram.shape[-1], *held_out)
-    return maximise(loss, x.shape[1:], model, len(x), watched, float(options.temperature))
+    return maximise(loss, layer, model, len(x), watched, float(options.temperature))
 
 
-def exact_model(loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Options) -> LinearModel | None:
+def only_layer(loss: NetworkLoss, row_shape: tuple[int, ...], num_targets: int) -> Any | None:
+    """Find the variational layer if there is one, and all that is trained is its q and the scale of normal noise.
+
+    Parameters
+    ----------
+    loss : NetworkLoss
+    row_shape : tuple of int
+        Shape of a row of x.
+    num_targets : int
+    """
+    layers = called_layers(loss.network, (1, *row_shape))
+    if len(layers) != 1 or loss.likelihood.best_scale(np.ones(num_targets)) is None:
+        return None
+    layer: Any = layers[0]
+    if not loss.trains_only([layer.posterior]) or not hasattr(layer.posterior, "assign"):
+        return None
+    return layer if normal_prior(layer.prior(None)) is not None else None
+
+
+def exact_model(loss: NetworkLoss, layer: Any, x: np.ndarray, y: np.ndarray, options: Options) -> LinearModel | None:
     """What the rows say, in closed form, to a model whose posterior `maximise` finds; None if there is none.
 
     Parameters
     ----------
     loss, x, y
         As in `fit_exactly`.
+    layer : VariationalLayer or None
+        From `only_layer`.
     options : Options
         Of which only the weights of the rows count.
     """
-    layer = _only_layer(loss, x.shape[1:], y.shape[1])
     if layer is None or not is_small(layer.posterior.num_weights, len(x), y.shape[1]):
         return None
     if np.ndim(options.sample_weight) > 1 < np.shape(options.sample_weight)[1]:
@@ -82,7 +103,7 @@ def exact_model(loss: NetworkLoss, x: np.ndarray, y: np.ndarray, options: Option
 
 def maximise(
     loss: NetworkLoss,
-    row_shape: tuple[int, ...],
+    layer: Any,
     model: LinearModel,
     num_rows: int,
     watched: LinearModel | None = None,
@@ -93,8 +114,8 @@ def maximise(
     Parameters
     ----------
     loss : NetworkLoss
-    row_shape : tuple of int
-        Shape of a row of x.
+    layer : VariationalLayer
+        From `only_layer`.
     model : LinearModel
     num_rows : int
         For the history.
@@ -107,7 +128,6 @@ def maximise(
     History or None
         None, with nothing changed, if the posterior is singular in double precision, or the family has no closed form.
     """
-    layer = _only_layer(loss, row_shape, len(model.gram))
     history = History(num_data=num_rows, steps_per_epoch=1, temperature=temperature, exact=True, converged=True)
     try:
         with restored_after_errors(loss.trainable):
@@ -151,17 +171,6 @@ def _iterate(layer: Any, likelihood: Any, model: LinearModel, watched: LinearMod
         before = objective
         likelihood.assign_scale(likelihood.best_scale(errors[""]))
     history.history = columns
-
-
-def _only_layer(loss: NetworkLoss, row_shape: tuple[int, ...], num_targets: int) -> Any | None:
-    """Find the variational layer if there is one, and all that is trained is its q and the scale of normal noise."""
-    layers = called_layers(loss.network, (1, *row_shape))
-    if len(layers) != 1 or loss.likelihood.best_scale(np.ones(num_targets)) is None:
-        return None
-    layer: Any = layers[0]
-    if not loss.trains_only([layer.posterior]) or not hasattr(layer.posterior, "assign"):
-        return None
-    return layer if normal_prior(layer.prior(None)) is not None else None
 
 
 def _kl(loc: np.ndarray, covariance: np.ndarray, p_loc: np.ndarray, p_precision: np.ndarray) -> float:

@@ -188,20 +188,27 @@ def fit(
     )
     seed = run_seed(options)
     if isinstance(x, Source):
-        return _fit_to_source(network, likelihood, sole_source(x, y, options), options, seed)
-    trained, likelihood = separated(network, likelihood, x)
-    x, y = checked_data(trained, likelihood, x, y)
-    loss = NetworkLoss(trained, likelihood, x.shape[1:], options.num_samples)
-    exact = fit_exactly(loss, x, y, options)
-    if exact is not None:
-        note_temperature(network, temperature)
-        warn_of_misfit(exact, likelihood, x, y, sample_weight)
-        return exact
-    values, options = natural_start(loss, x, y, options, seed)
-    run = train(loss, x, y, options, seed, values)
+        source = sole_source(x, y, options)
+        trained, likelihood = separated(network, likelihood, np.zeros((1, *source.x_shape)))
+        check_source(trained, likelihood, source)
+        loss = NetworkLoss(trained, likelihood, source.x_shape, options.num_samples)
+        run = train_on_source(loss, source, options, seed, [[v.numpy()] for v in loss.trainable])
+        rows: Any = run.sample()
+    else:
+        trained, likelihood = separated(network, likelihood, x)
+        x, y = checked_data(trained, likelihood, x, y)
+        rows = x, y, sample_weight
+        loss = NetworkLoss(trained, likelihood, x.shape[1:], options.num_samples)
+        exact = fit_exactly(loss, x, y, options)
+        if exact is not None:
+            note_temperature(network, temperature)
+            warn_of_misfit(exact, likelihood, *rows)
+            return exact
+        values, options = natural_start(loss, x, y, options, seed)
+        run = train(loss, x, y, options, seed, values)
     _assign(network, run, temperature)
     warn_unless_converged(run.history, run.settling)
-    warn_of_misfit(run.history, likelihood, x, y, sample_weight)
+    warn_of_misfit(run.history, likelihood, *rows)
     return run.history
 
 
@@ -211,13 +218,3 @@ def _assign(network: keras.Model, run: Run, temperature: float) -> None:
             variable.assign(value[0])
         note_temperature(network, temperature)
         run.finish()
-
-
-def _fit_to_source(network: keras.Model, likelihood: Any, source: Source, options: Options, seed: int) -> History:
-    trained, likelihood = separated(network, likelihood, np.zeros((1, *source.x_shape)))
-    check_source(trained, likelihood, source)
-    loss = NetworkLoss(trained, likelihood, source.x_shape, options.num_samples)
-    run = train_on_source(loss, source, options, seed, [[v.numpy()] for v in loss.trainable])
-    _assign(network, run, options.temperature)
-    warn_of_misfit(run.history, likelihood, *run.sample(), stacklevel=5)
-    return run.history

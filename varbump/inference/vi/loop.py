@@ -172,7 +172,8 @@ class Loop:
             state = TrainState(*parts)
             rows = self.rows(data, shuffles[e])
             nll, stepped = self._epoch(data, rows, seeds[e], controls[e], fixed, state)
-            kl, val_nll = self._evaluate(data, rows, seeds[e], fixed, stepped)
+            watched = data.validation or Batch(rows.x[:1], rows.y[:1], None)
+            val_nll, kl = self.evaluate(watched, seeds[e], fixed, stepped.optimizer, stepped.moving)
             values = self.optimizer.values(stepped.optimizer)
             finite = [tf.math.is_finite(nll + kl), *(tf.reduce_all(tf.math.is_finite(v)) for v in values)]
             ok = tf.reduce_all(tf.stack(finite))
@@ -180,8 +181,8 @@ class Loop:
             row = tf.cast(tf.stack([nll, kl, val_nll]), tf.float32)
             history = tf.tensor_scatter_nd_update(history, [[e]], [row])
             if self.patience:
-                watched = val_nll if self.validates else nll
-                loss = tf.cast(negative_elbo(watched, kl, tf.cast(num_data, kl.dtype)), tf.float32)
+                monitored = val_nll if self.validates else nll
+                loss = tf.cast(negative_elbo(monitored, kl, tf.cast(num_data, kl.dtype)), tf.float32)
                 better = ok & (e >= warming) & (loss < state.best_loss)
                 present = [*values, *state.moving]
                 state = state._replace(
@@ -228,6 +229,11 @@ class Loop:
         stepped = self.optimizer.step(state.optimizer, result.gradients, controls[0])
         return state._replace(optimizer=stepped, moving=result.moving), result
 
+    def evaluate(self, batch: Batch, seed: Any, fixed: Any, optimizer: Any, moving: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Compute the mean nll of a batch for one draw of the weights, and the KL, at the end of an epoch of a seed."""
+        noise = standard_normal([self.noise_size], seed + tf.constant([0, -1]), self.members.loss.dtype)
+        return self.members.evaluate(self.optimizer.values(optimizer), moving, fixed, batch, noise, seed)
+
     def _epoch(
         self, data: Data, rows: Batch, seed: Any, controls: Any, fixed: Any, state: TrainState
     ) -> tuple[tf.Tensor, TrainState]:
@@ -262,16 +268,6 @@ class Loop:
     def _window(self, array: tf.Tensor, i: Any) -> tf.Tensor:
         begin = tf.concat([[i * self.plan.width], tf.zeros([array.shape.rank - 1], tf.int32)], 0)
         return tf.slice(array, begin, [self.plan.width, *array.shape[1:]])
-
-    def _evaluate(
-        self, data: Data, rows: Batch, seed: Any, fixed: Any, state: TrainState
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Compute the KL of the present state, and the mean nll of the validation data for one draw."""
-        batch = data.validation or Batch(rows.x[:1], rows.y[:1], None)
-        noise = standard_normal([self.noise_size], seed + tf.constant([0, -1]), self.members.loss.dtype)
-        values = self.optimizer.values(state.optimizer)
-        nll, kl = self.members.evaluate(values, state.moving, fixed, batch, noise, seed)
-        return kl, nll
 
     def _epochs_a_call(self) -> int:
         """Number of epochs in about a quarter of a second: how often the bar moves, and how long Ctrl-C waits."""

@@ -27,9 +27,7 @@ SMALLEST_SD = 1e-3
 """Smallest noise, relative to the mean of y, that is expected of the fit of a constant y."""
 
 
-def warn_of_misfit(
-    history: History, likelihood: Any, x: np.ndarray, y: np.ndarray, weights: Any = None, stacklevel: int = 4
-) -> None:
+def warn_of_misfit(history: History, likelihood: Any, x: np.ndarray, y: np.ndarray, weights: Any = None) -> None:
     """Warn if x or y is far from unit scale and the fit is worse than a constant function.
 
     Both are needed: on data of unit scale such a fit is merely unfinished, and data of another scale may be fitted well
@@ -41,8 +39,6 @@ def warn_of_misfit(
         Training data, already validated.
     weights : array-like (N,) or (N, K), optional
         `sample_weight` of the fit; of members that differ, their mean.
-    stacklevel : int, default=4
-        Of the warning, for functions that `fit` calls.
     """
     if history.stopped == "interrupted" or not history.epoch:
         return
@@ -56,7 +52,7 @@ def warn_of_misfit(
             f"{constant:.4g}; {far}, far from the unit scale that priors and initial values assume: standardise x and "
             f"{remedy}, or use varbump.VariationalRegressor, which does both",
             UserWarning,
-            stacklevel=stacklevel,  # the caller of fit, which has a decorator
+            stacklevel=4,  # the caller of fit, which has a decorator
         )
 
 

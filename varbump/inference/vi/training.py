@@ -22,12 +22,12 @@ from varbump.inference.vi.failure import non_finite_loss
 from varbump.inference.vi.fingerprint import digest, fingerprint
 from varbump.inference.vi.history import History
 from varbump.inference.vi.loop import Data, Loop
-from varbump.inference.vi.loss import Batch
 from varbump.inference.vi.members import Members
 from varbump.inference.vi.optimizers import make_optimizer
 from varbump.inference.vi.options import Options
 from varbump.inference.vi.run import run_epochs
 from varbump.inference.vi.state import TrainState
+from varbump.inference.vi.validation import padded_batch
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_network
 
@@ -35,9 +35,6 @@ __all__ = ["Run", "checked_data", "run_seed", "train"]
 
 LEARNING_RATE = 0.01
 """Default learning rate of the built-in Adam."""
-
-WATCHED = 64
-"""Validation data are padded to multiples of this many rows."""
 
 
 @dataclass
@@ -162,7 +159,7 @@ def train(
         plan.padded(y),
         None if weights is None else plan.padded(weights),
         plan.row_weights.astype(x.dtype),
-        None if validation is None else _watched(*validation),
+        None if validation is None else padded_batch(*validation),
     )
     loop = Loop(members, stepper, data, plan, total_weight, options.patience)
     history = History(num_data=len(x), steps_per_epoch=plan.steps, temperature=float(options.temperature))
@@ -176,11 +173,3 @@ def train(
         history.converged, history.gain = finished and course.settling.has_settled, course.settling.gain
     failure = non_finite_loss(loop, state, seed, len(history.epoch), course) if failed else None
     return Run(history, course.settling, loop, state, failure or error)
-
-
-def _watched(x: np.ndarray, y: np.ndarray) -> Batch:
-    """Pad validation data with rows of weight 0 to one of a few sizes, so that folds share a program."""
-    size = -(-len(x) // WATCHED) * WATCHED
-    rows = np.arange(size) * (np.arange(size) < len(x))
-    weights = np.where(np.arange(size) < len(x), 1.0 / len(x), 0.0)
-    return Batch(x[rows], y[rows], weights.astype(x.dtype))
