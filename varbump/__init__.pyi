@@ -140,6 +140,7 @@ from .priors import (
 )
 from .saving import (
     SavedModel as SavedModel,
+    export as export,
     load as load,
     predict_partition as predict_partition,
     save as save,

@@ -384,4 +384,4 @@ def _rows_last(inputs: tf.Tensor) -> bool:
 
     XLA cancels the transpositions of consecutive layers; outside of compiled programs they would be carried out.
     """
-    return active_pass() is not None and inputs.shape.rank == 2 and inputs.shape[0] > 256
+    return active_pass() is not None and inputs.shape.rank == 2 and (inputs.shape[0] or 0) > 256

@@ -24,7 +24,7 @@ from varbump.core.temperature import temperature_of
 from varbump.likelihoods.noise import Noise, noise_with_tail
 from varbump.predict.mixture import Mixture
 from varbump.predict.predictive import Predictive
-from varbump.predict.sampler import Sampler
+from varbump.predict.sampler import Leaf, Sampler
 
 __all__ = ["Part", "Pool", "PooledPredictive", "can_be_pooled", "shared_out"]
 
@@ -142,6 +142,14 @@ class PoolSampler(Sampler):
                 yield slice(first + which.start, first + which.stop, which.step), rows, values
             first += count
 
+    def leaves(self, likelihoods: Sequence[Any]) -> list[Leaf]:
+        """The samplers of the members of all parts, each with the likelihood it was trained with."""
+        return [
+            leaf._replace(inputs=part.inputs)
+            for part, sampler in self._runs
+            for leaf in sampler.leaves(part.ensemble.likelihoods)
+        ]
+
     def weights(self) -> tuple[np.ndarray, ...]:
         """Raise a TypeError: the models have weights of different shapes."""
         raise TypeError("the models of a pool have weights of different shapes; take those of its ensemble_")
@@ -160,6 +168,7 @@ class PooledPredictive(Predictive):
 
     def __init__(self, pool: Pool, num_draws: int, seed: int) -> None:
         self.source, self.num_draws, self._seed = pool, num_draws, seed
+        self._likelihoods = [pool.likelihood]
         self._pool_noise = pool.likelihood
         self._known: dict[float, Noise] = {}
 

@@ -24,7 +24,7 @@ from varbump.predict.components import Components
 from varbump.predict.counts import CountMixture
 from varbump.predict.densities import DensityMixture
 from varbump.predict.mixture import Mixture
-from varbump.predict.sampler import DrawSource, Sampler, each_in_threads, sampler_of
+from varbump.predict.sampler import DrawSource, Leaf, Sampler, each_in_threads, sampler_of
 
 __all__ = ["BLOCK", "Predictive", "predictive_of", "uniform_of"]
 
@@ -175,6 +175,11 @@ class Predictive:
     def sampler(self, x: np.ndarray, chunk_size: int = BLOCK) -> Sampler:
         """Return the sampler that draws functions at rows like those of x, so many per compiled call."""
         return sampler_of(self.source, x.shape[1:], self.num_draws, self._seed, chunk_size)
+
+    def leaves(self, row_shape: tuple[int, ...]) -> list[Leaf]:
+        """The samplers of single networks whose draws are averaged over, with their likelihoods."""
+        sampler = sampler_of(self.source, row_shape, self.num_draws, self._seed, BLOCK)
+        return sampler.leaves(self._likelihoods)
 
     def _by_member(self, f: np.ndarray, what: str) -> np.ndarray:
         """Mean or sd of y for draws f (S, B, K) of the members in turn, (S, B, Q)."""

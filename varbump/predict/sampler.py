@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +20,16 @@ from varbump.forward.programs import program
 from varbump.forward.stateless import key, make_stateless
 from varbump.forward.structure import network_structure
 
-__all__ = ["DrawSource", "Sampler", "StoredSampler", "all_draws", "each_in_threads", "rehearsed_function", "sampler_of"]
+__all__ = [
+    "DrawSource",
+    "Leaf",
+    "Sampler",
+    "StoredSampler",
+    "all_draws",
+    "each_in_threads",
+    "rehearsed_function",
+    "sampler_of",
+]
 
 MAX_BYTES = 64 * 2**20
 """Bound on the result of one compiled call."""
@@ -57,6 +66,22 @@ def sampler_of(
     return source.sampler(row_shape, num_draws, seed, chunk_size)
 
 
+class Leaf(NamedTuple):
+    """Draws of one network with one set of values, of which other samplers consist.
+
+    Attributes
+    ----------
+    sampler : Sampler
+    likelihood : likelihood
+    inputs : ndarray (D,) or None
+        Factors of the columns of x.
+    """
+
+    sampler: Sampler
+    likelihood: Any
+    inputs: np.ndarray | None = None
+
+
 class Sampler:
     """Sampler of functions f(x; w_s), s = 0 ... S - 1, for one seed.
 
@@ -88,9 +113,14 @@ class Sampler:
         values: Sequence[Any] | None = None,
     ) -> None:
         self._values = [tf.convert_to_tensor(v) for v in (network.variables if values is None else values)]
-        self._programs = _Programs(network, row_shape)
+        self._network, self._programs = network, _Programs(network, row_shape)
         self._num_draws, self._seed, self._chunk_size = num_draws, seed, chunk_size
         self._drawn: tuple[slice, tuple[tf.Tensor, ...]] | None = None
+
+    @property
+    def network(self) -> keras.Model:
+        """The network that is evaluated."""
+        return self._network
 
     def draws(self, x: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """Yield pieces of the result for x (N, D): slices of draws and rows, and values (S', N', Q)."""
@@ -114,6 +144,28 @@ class Sampler:
         starts = range(0, self._num_draws, stride)
         parts = [self._weights(slice(start, min(start + stride, self._num_draws)))[1:] for start in starts]
         return tuple(np.concatenate(layer) for layer in zip(*parts, strict=True))
+
+    def leaves(self, likelihoods: Sequence[Any]) -> list[Leaf]:
+        """The samplers of single networks that this one consists of, with their likelihoods."""
+        return [Leaf(self, likelihoods[0])]
+
+    def in_graph(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Return the function of rows x (N, D) that gives all draws (S, N, K), for use inside of a tf.function.
+
+        Weights and values are constants in it.
+        """
+        values, dtype = self._values, self._programs.output.dtype
+        weights = self._weights(slice(0, self._num_draws))
+
+        def function(x: tf.Tensor) -> tf.Tensor:
+            def one(draw: tuple[tf.Tensor, ...]) -> tf.Tensor:
+                given = {key(v): value for v, value in zip(self._network.variables, values, strict=True)}
+                return tf.cast(apply(self._network, x, values=given, draws=draw[1:]).f, dtype)
+
+            make_stateless(self._network.variables, self._network)
+            return tf.map_fn(one, weights, fn_output_signature=dtype)
+
+        return function
 
     def _weights(self, which: slice) -> tuple[tf.Tensor, ...]:
         drawn = self._drawn

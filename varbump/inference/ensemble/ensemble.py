@@ -14,7 +14,7 @@ from varbump.core.keras import keras
 from varbump.core.standardised import note_standardised, takes_standardised
 from varbump.forward.stateless import key
 from varbump.inference.vi.history import History
-from varbump.predict.sampler import Sampler
+from varbump.predict.sampler import Leaf, Sampler
 
 __all__ = ["Ensemble"]
 
@@ -145,6 +145,10 @@ class EnsembleSampler(Sampler):
         for index, sampler in enumerate(self._samplers):
             for which, rows, values in sampler.draws(x):
                 yield slice(index + step * which.start, index + step * which.stop, step), rows, values
+
+    def leaves(self, likelihoods: Sequence[Any]) -> list[Leaf]:
+        """The samplers of the members, with their likelihoods."""
+        return [Leaf(sampler, likelihood) for sampler, likelihood in zip(self._samplers, likelihoods, strict=False)]
 
     def weights(self) -> tuple[np.ndarray, ...]:
         """Weights (S, n) of each variational layer; draw s belongs to member s mod K."""
