@@ -29,8 +29,9 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "myst_nb",
-    "mathml",
+    "sphinx.ext.mathjax",
     "reference",
+    "shipped_mathjax",
 ]
 exclude_patterns = ["_build", "README.md"]
 templates_path = ["_templates"]
@@ -60,7 +61,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "varbump"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_math_renderer = "mathml"
+mathjax_path = "mathjax/tex-chtml.js"
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
@@ -68,14 +69,14 @@ html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "show_prev_next": True,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "reference/names/*": []},
     "footer_start": ["copyright"],
     "footer_end": [],
     "header_links_before_dropdown": 6,
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": []}
+html_sidebars = {"index": [], "first": []}
 
 
 def without_routing(app, what, name, obj, skip, options):

@@ -85,7 +85,7 @@ class Kernel:
         }
         self.working = TemporaryDirectory()
         self.manager = KernelManager(kernel_name="python3")
-        arguments = ["--IPKernelApp.log_level=ERROR"]
+        arguments = ["--log-level=ERROR"]
         self.manager.start_kernel(cwd=self.working.name, env=environment, extra_arguments=arguments)
         self.run(START)
 
@@ -99,15 +99,16 @@ class Kernel:
         """Run a notebook, whose cells get their outputs."""
         from nbclient import NotebookClient
 
-        NotebookClient(notebook, km=self.manager, timeout=300).execute()
+        NotebookClient(notebook, km=self.manager, timeout=300, record_timing=False).execute()
 
     def page(self, notebook: Any) -> float:
         """Run the notebook of a page without the variables of the one before; the seconds that it took."""
         self.run(CLEAR)
         start = perf_counter()
-        done = deepcopy(notebook)  # its metadata change, by which the cache would not know it again
+        done = deepcopy(notebook)  # its metadata change, by which the cache knows it
         self.execute(done)
         notebook.cells = done.cells
+        notebook.metadata["language_info"] = done.metadata["language_info"]
         return perf_counter() - start
 
     def close(self) -> None:

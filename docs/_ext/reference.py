@@ -6,8 +6,6 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from sphinx.errors import ExtensionError
-
 __all__ = ["NAMESPACES", "TOPICS", "public_names", "setup"]
 
 TOPICS = {
@@ -51,7 +49,7 @@ def public_names() -> dict[str, list[str]]:
     expected = set(package.__all__) - {"__version__", *NAMESPACES}
     if len(listed) != len(set(listed)) or set(listed) != expected:
         different = sorted(expected.symmetric_difference(listed)) or "one is there twice"
-        raise ExtensionError(f"docs/_ext/reference.py and varbump.__all__ have different names: {different}")
+        raise ValueError(f"docs/_ext/reference.py and varbump.__all__ have different names: {different}")
     return {
         **TOPICS,
         **{f"varbump.{name}": list(getattr(package, name).__all__) for name in NAMESPACES},
@@ -59,28 +57,32 @@ def public_names() -> dict[str, list[str]]:
 
 
 def page(title: str, names: list[str]) -> str:
-    """One page of the reference, with a table of names."""
-    module, intro = "varbump", ""
+    """One page of the reference: a title and a table of names, whose own pages autosummary makes."""
+    lines = [title, "=" * len(title), ""]
+    module = "varbump"
     if title.startswith("varbump."):
         module = title
-        doc = importlib.import_module(getattr(importlib.import_module("varbump"), title.split(".")[1]).__name__).__doc__
-        intro = (doc or "").strip().splitlines()[0] + "\n\n"
-        intro += f".. currentmodule:: {module}\n\n"
-    lines = "".join(f"   {name}\n" for name in names)
-    return f"{title}\n{'=' * len(title)}\n\n{intro}.. currentmodule:: {module}\n\n.. autosummary::\n   :toctree: names\n\n{lines}"
+        namespace = getattr(importlib.import_module("varbump"), title.removeprefix("varbump."))
+        lines += [(namespace.__doc__ or "").strip().splitlines()[0], ""]
+    lines += [f".. currentmodule:: {module}", "", ".. autosummary::", "   :toctree: names", ""]
+    return "\n".join([*lines, *(f"   {name}" for name in names), ""])
 
 
 def write_pages(app: Any, config: Any) -> None:
     """Write the pages that have changed, before Sphinx looks for pages."""
+    del config
     folder = Path(app.srcdir) / "reference"
-    folder.mkdir(exist_ok=True)
-    entries = []
+    current = set()
     for title, names in public_names().items():
+        module = title if title.startswith("varbump.") else "varbump"
+        current |= {f"{module}.{name}" for name in names}
         path = folder / f"{title.removeprefix('varbump.').lower().replace(' ', '_')}.rst"
         text = page(title, names)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-        entries.append(path.stem)
+    for path in (folder / "names").glob("*.rst"):
+        if path.stem not in current:
+            path.unlink()
 
 
 def setup(app: Any) -> dict[str, bool]:
