@@ -51,6 +51,7 @@ myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "attrs_inline"
 myst_heading_anchors = 3
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(executed.folder())
+nb_execution_excludepatterns = ["tutorials/*"]  # which hold their output
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True

@@ -42,8 +42,9 @@ matplotlib.pyplot.close("all")
 def folder() -> Path:
     """Where results are kept: another folder for every state of the package."""
     digest = hashlib.sha256()
-    for path in sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi"), Path(__file__)]):
+    for path in sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")]):
         digest.update(path.read_bytes())
+    digest.update(f"{START}{CLEAR}".encode())
     return DOCS / "_build" / "executed" / digest.hexdigest()[:12]
 
 
@@ -62,7 +63,7 @@ def missing(cache: Any) -> list[tuple[Path, Any]]:
     """The pages, with their notebooks, whose results are not in the cache."""
     found = []
     for path in sorted([*DOCS.rglob("*.md"), *DOCS.rglob("*.ipynb")]):
-        if "_build" in path.parts or (notebook := read(path)) is None:
+        if {"_build", "tutorials"} & set(path.parts) or (notebook := read(path)) is None:
             continue
         try:
             cache.match_cache_notebook(notebook)
