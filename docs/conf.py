@@ -55,6 +55,7 @@ nb_execution_excludepatterns = ["tutorials/*"]  # which hold their output
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "remove-warn"  # code of a page that warns ends the build, such as a fit that has not settled
 nb_ipywidgets_js = {}  # its scripts would come from another site
 
 # looks

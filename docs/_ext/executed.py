@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from copy import deepcopy
 from multiprocessing import get_context
@@ -141,6 +142,9 @@ def execute_pages(processes: int = 2) -> None:
     from jupyter_cache import get_cache
     from jupyter_cache.base import CacheBundleIn
 
+    for other in folder().parent.glob("*"):
+        if other != folder():
+            shutil.rmtree(other)
     cache = get_cache(str(folder()))
     todo = missing(cache)
     if not todo:
