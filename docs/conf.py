@@ -37,6 +37,7 @@ exclude_patterns = ["_build", "README.md"]
 templates_path = ["_templates"]
 default_role = "py:obj"
 toc_object_entries = False
+smartquotes = False  # the tables of plots/ have commands with --options
 
 # docstrings
 autosummary_generate = True

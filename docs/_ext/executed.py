@@ -63,7 +63,7 @@ def read(path: Path) -> Any:
 def missing(cache: Any) -> list[tuple[Path, Any]]:
     """The pages, with their notebooks, whose results are not in the cache."""
     found = []
-    for path in sorted([*DOCS.rglob("*.md"), *DOCS.rglob("*.ipynb")]):
+    for path in sorted(DOCS.rglob("*.md"), reverse=True):  # the last take longest
         if {"_build", "tutorials"} & set(path.parts) or (notebook := read(path)) is None:
             continue
         try:
