@@ -32,6 +32,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "reference",
     "shipped_mathjax",
+    "linked_names",
 ]
 exclude_patterns = ["_build", "README.md"]
 templates_path = ["_templates"]

@@ -160,3 +160,10 @@ def test_tutorials_run(tmp_path):
                 for cell in (before, after)
             ]
             assert kinds[0] == kinds[1], f"{path.name} is not as it was left: python docs/tutorials/run.py"
+
+
+@pytest.mark.slow
+def test_names_in_the_text_are_links_to_the_reference(site, pages):
+    links = pages[site / "howto" / "trust.html"].links
+    assert any("reference/names/varbump.sample_posterior.html" in link for link in links)
+    assert any("reference/names/varbump.likelihoods.HeteroscedasticNormal.html" in link for link in links)
