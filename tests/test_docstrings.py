@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the bases that users derive from are run."""
+"""The examples in the docstrings of main functions, and of the bases that users derive from, are run."""
 
 import doctest
 
@@ -7,11 +7,20 @@ import pytest
 import varbump as vb
 from varbump.core import registry as core_registry
 
-DOCUMENTED = [vb.priors.Prior, vb.posteriors.PosteriorFactory]
+DOCUMENTED = [
+    vb.priors.Prior,
+    vb.posteriors.PosteriorFactory,
+    vb.fit,
+    vb.predict_f,
+    vb.credible_bands,
+    vb.evaluate,
+    vb.save,
+]
 
 
 @pytest.mark.parametrize("documented", DOCUMENTED, ids=lambda cls: cls.__name__)
-def test_examples_run(documented, monkeypatch):
+def test_examples_run(documented, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(core_registry, "_classes", dict(core_registry._classes))
     (example,) = [found for found in doctest.DocTestFinder(recurse=False).find(documented, globs={})]
     assert example.examples

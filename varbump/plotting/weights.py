@@ -19,7 +19,7 @@ class WeightsDisplay:
     """Sd of each weight under q against the magnitude of its mean; the dashed line is the prior.
 
     Weights on the dashed line at the left have learned nothing; below the line the data have narrowed them; right of
-    the dotted diagonal, where |mean| = sd, their sign is known.
+    the dotted diagonal, where abs(mean) = sd, their sign is known.
 
     Parameters
     ----------

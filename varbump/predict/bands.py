@@ -111,6 +111,15 @@ def credible_bands(
     ValueError
         If a level is out of range, if there are fewer than two draws, if they are not numeric, or if they know that
         they are of another kind.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import varbump as vb
+    >>> draws = np.random.default_rng(0).normal(size=(1000, 5, 1))
+    >>> bands = vb.credible_bands(draws, levels=(0.5, 0.95))
+    >>> bands.mean.shape, bands.lower[0.95].shape
+    ((5, 1), (5, 1))
     """
     kind = common_kind(kind, getattr(draws, "kind", None), "these draws")
     levels = [float(level) for level in check_shares(levels, "levels")] if np.size(levels) else []

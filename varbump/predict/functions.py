@@ -78,6 +78,13 @@ def predict_f(
     -----
     UserWarning
         If the network belongs to a `VariationalRegressor` and x does not look standardised.
+
+    Examples
+    --------
+    >>> import varbump as vb
+    >>> network = vb.build_network(1, hidden_units=(16,), seed=0)  # not trained yet
+    >>> vb.predict_f(network, [0.0, 0.5, 1.0], num_draws=10, seed=0).shape
+    (10, 3, 1)
     """
     if likelihood is not None:
         check_likelihood(likelihood, "mean")

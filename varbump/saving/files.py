@@ -52,6 +52,14 @@ def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
     At any moment `path` holds one whole model or what it held before, also if the process is killed or if several
     processes save to it: the last one to finish wins. A killed process leaves a temporary file, named
     ``.NAME.*.tmp``, beside it, which may be deleted.
+
+    Examples
+    --------
+    >>> import varbump as vb
+    >>> network = vb.build_network(1, seed=0)
+    >>> vb.save(network, "cubic.varbump", likelihood=vb.likelihoods.Normal(scale=0.25))
+    >>> vb.load("cubic.varbump").likelihood.scale
+    0.25
     """
     _check_path(path)
     refuse_keras3(model, "model")

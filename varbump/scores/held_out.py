@@ -80,6 +80,15 @@ def evaluate(
     ----------
     Gneiting and Raftery (2007), "Strictly Proper Scoring Rules, Prediction, and Estimation", sections 4.2 and 6.2;
     Gneiting, Balabdaoui and Raftery (2007), "Probabilistic Forecasts, Calibration and Sharpness", section 3.1 (PIT).
+
+    Examples
+    --------
+    >>> import varbump as vb
+    >>> network, likelihood = vb.build_network(1, hidden_units=(), seed=0), vb.likelihoods.LearnedNormal()
+    >>> history = vb.fit(network, likelihood, *vb.datasets.cubic(50, seed=0), verbose=0)
+    >>> scores = vb.evaluate(network, *vb.datasets.cubic(100, seed=1), likelihood=likelihood)
+    >>> bool(0.9 < scores.coverage[0.95] <= 1.0)  # the share of held-out y in the 95 % intervals
+    True
     """
     levels = check_levels(levels)
     tails = np.array([0.5 - 0.5 * level for level in levels] + [0.5 + 0.5 * level for level in levels])

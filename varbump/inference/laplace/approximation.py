@@ -66,7 +66,7 @@ def laplace(
         at most 2,000 weights, "diagonal" if none has.
     prior_scale : float, optional
         Standard deviation s of the prior of every random weight of a plain network. By default it maximises the
-        marginal likelihood. If the training had an L2 penalty c |w|^2 per observation, it was 1 / sqrt(2 N c).
+        marginal likelihood. If the training had an L2 penalty c w^2 per observation, it was 1 / sqrt(2 N c).
     linearised : bool, default=True
         Whether to draw functions :math:`f(x; w^*) + J(x) (w - w^*)`, rather than f(x; w).
 

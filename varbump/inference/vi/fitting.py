@@ -169,6 +169,15 @@ def fit(
     Natural gradients and exact solutions need all rows at once, and are left out. Ctrl-C is answered after the block
     under way: what was learned from the blocks so far is kept, and the last entry of the history is then their mean,
     without validation. A checkpoint remembers the place in the epoch.
+
+    Examples
+    --------
+    >>> import varbump as vb
+    >>> x, y = vb.datasets.cubic(50, seed=0)
+    >>> network = vb.build_network(1, hidden_units=(), seed=0)  # a line, which is solved in closed form
+    >>> history = vb.fit(network, vb.likelihoods.Normal(scale=1.0), x, y, verbose=0)
+    >>> history.converged, history.exact
+    (True, True)
     """
     options = Options(
         epochs=epochs,
