@@ -24,15 +24,16 @@ TOPICS = {
     "Trust": [
         "evaluate", "Evaluation", "scorer", "coverage_by_region", "recalibrate", "health_report", "HealthReport",
         "parameter_report", "weight_summary", "psis_khat", "estimate_elbo", "ElboEstimate", "ElboLogger", "to_arviz",
+        "partial_dependence", "PartialDependence",
     ],
     "Debug": [
         "check_gradients", "GradientReport", "diagnose_nan", "NanDiagnosis", "NanGuard", "NonFiniteLossError",
     ],
     "Plot": [
         "BandsDisplay", "FunctionsDisplay", "TrainingDisplay", "CalibrationDisplay", "PITDisplay",
-        "CoverageByRegionDisplay", "ParameterDisplay", "WeightsDisplay", "GradientDisplay",
+        "CoverageByRegionDisplay", "PartialDependenceDisplay", "ParameterDisplay", "WeightsDisplay", "GradientDisplay",
     ],
-    "Save": ["save", "load", "SavedModel", "ArchiveError"],
+    "Save": ["save", "load", "SavedModel", "ArchiveError", "export"],
     "Bumps": ["bump", "gaussian_bump", "bump_report"],
     "Compiled programs": ["programs", "clear_programs"],
 }  # fmt: skip

@@ -8,7 +8,9 @@ mixture are found by bisection in the bracket of Cantelli's inequality,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +105,21 @@ def export(
         leaves = predictive.leaves(shape)
         spec = tf.TensorSpec([None, *shape], tf.as_dtype(float_dtype(network)), name="x")
         served = _Served(leaves, levels, spec, lambda x: x)
-    with new_folder(path) as folder:
+    with new_folder(path) as folder, _without_info():
         tf.saved_model.save(served, str(folder), signatures={"serving_default": served.predict})
     return Path(path)
+
+
+@contextmanager
+def _without_info() -> Iterator[None]:
+    """Keep TensorFlow from telling, at its level of information, where the temporary folder is."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _of_regressor(model: Any, levels: Sequence[float]) -> _Served:
