@@ -219,7 +219,7 @@ class _Columns:
         if not is_ordered:
             return np.asarray(self._column, object)[rows]
         numbers = np.sort(np.asarray(self._there))
-        return numbers[np.linspace(0, len(numbers) - 1, 11).round().astype(int)]
+        return numbers[np.linspace(0, len(numbers) - 1, 11)[1:-1].round().astype(int)]
 
     def with_values(self, rows: np.ndarray, values: np.ndarray) -> Any:
         """The rows once for each of the values in turn, (G n, D)."""
