@@ -20,6 +20,8 @@ from varbump.inference.vi.misfit import warn_of_misfit
 from varbump.inference.vi.natural import natural_start
 from varbump.inference.vi.options import Options
 from varbump.inference.vi.training import Run, checked_data, run_seed, train
+from varbump.inference.workers.cluster import refuse_scope
+from varbump.inference.workers.training import source_of, train_with_strategy
 from varbump.model.heads import separated
 
 __all__ = ["fit"]
@@ -45,6 +47,8 @@ def fit(
     patience: int | None = None,
     seed: int | None = None,
     checkpoint: Any = None,
+    strategy: Any = None,
+    average_every: int | None = None,
     verbose: int = 1,
 ) -> History:
     r"""Train a network by stochastic variational inference, whole epochs in one XLA program.
@@ -184,13 +188,18 @@ def fit(
         patience=patience,
         seed=seed,
         checkpoint=checkpoint,
+        strategy=strategy,
+        average_every=average_every,
         verbose=verbose,
     )
+    refuse_scope(network)
     seed = run_seed(options)
     if isinstance(x, Source):
         return _fit_to_source(network, likelihood, sole_source(x, y, options), options, seed)
     trained, likelihood = separated(network, likelihood, x)
     x, y = checked_data(trained, likelihood, x, y)
+    if strategy is not None:
+        return _fit_to_source(network, likelihood, source_of(x, y, options), options, seed)
     loss = NetworkLoss(trained, likelihood, x.shape[1:], options.num_samples)
     exact = fit_exactly(loss, x, y, options)
     if exact is not None:
@@ -217,7 +226,10 @@ def _fit_to_source(network: keras.Model, likelihood: Any, source: Source, option
     trained, likelihood = separated(network, likelihood, np.zeros((1, *source.x_shape)))
     check_source(trained, likelihood, source)
     loss = NetworkLoss(trained, likelihood, source.x_shape, options.num_samples)
-    run = train_on_source(loss, source, options, seed, [[v.numpy()] for v in loss.trainable])
+    if options.strategy is not None:
+        run = train_with_strategy(loss, source, options, seed)
+    else:
+        run = train_on_source(loss, source, options, seed, [[v.numpy()] for v in loss.trainable])
     _assign(network, run, options.temperature)
     warn_of_misfit(run.history, likelihood, *run.sample(), stacklevel=5)
     return run.history

@@ -49,12 +49,16 @@ class Options:
     patience: int | None = None
     seed: int | None = None
     checkpoint: Any = None
+    strategy: Any = None
+    average_every: int | None = None
     verbose: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "patience", "batch_size", "num_samples"):
+        for name in ("epochs", "patience", "batch_size", "average_every", "num_samples"):
             if getattr(self, name) is not None or name == "num_samples":
                 object.__setattr__(self, name, check_count(getattr(self, name), name))
+        if self.average_every is not None and self.strategy is None:
+            raise ValueError("average_every belongs to a strategy: pass strategy=tf.distribute.MirroredStrategy(), say")
         if self.optimizer is not None and self.learning_rate is not None:
             raise ValueError(
                 "learning_rate belongs to the built-in Adam; set that of `optimizer` on the optimizer itself"
@@ -107,6 +111,7 @@ class Options:
         """Options that determine the result of a run, except the seed; data are compared by checksum elsewhere."""
         names = {field.name for field in dataclasses.fields(self)}
         names -= {"sample_weight", "validation_data", "seed", "checkpoint", "verbose"}
+        names -= {"strategy", "average_every"}  # a run of several workers adds their number
         return {name: getattr(self, name) for name in sorted(names)}
 
 
