@@ -65,7 +65,7 @@ class Share(Source):
 
     @cached_property
     def total_weight(self) -> float:
-        """This worker's part of the sum of the weights of all rows, in proportion to its rows.
+        """The part of the sum of the weights of all rows, in proportion to the rows of the share.
 
         So `num_data / total_weight`, by which weights are scaled to mean 1, is that of the whole source.
         """
@@ -79,7 +79,8 @@ class Share(Source):
             part = slice(max(low - first, 0), max(high - first, 0))
             first += len(rows.y)
             if len(rows.y[part]):
-                yield Rows(*(None if values is None else values[part] for values in rows))
+                x, y, weights = rows
+                yield Rows(x[part], y[part], None if weights is None else weights[part])
             if first >= high:
                 return
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from varbump.inference.workers.cluster import Cluster
 
-__all__ = ["check_same", "check_same_result"]
+__all__ = ["check_same", "check_same_result", "checksum"]
 
 
 def check_same(cluster: Cluster, facts: dict[str, Any]) -> None:
     """Raise a ValueError, on all workers, that names the first fact in which one of them differs from the chief."""
-    own = [_checksum(repr(value)) for value in facts.values()]
+    own = [checksum(repr(value)) for value in facts.values()]
     table = cluster.gathered([own] * len(cluster.ranks))
     differing = table != table[0]
     if differing.any():
@@ -37,5 +37,6 @@ def check_same_result(cluster: Cluster, arrays: list[np.ndarray]) -> None:
         )
 
 
-def _checksum(text: str) -> int:
-    return zlib.crc32(text.encode()) >> 1  # fits into int32
+def checksum(text: str) -> int:
+    """Checksum of a text that fits into int32."""
+    return zlib.crc32(text.encode()) >> 1

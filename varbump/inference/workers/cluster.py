@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import tensorflow as tf
 from varbump.inference.workers.faults import WorkerLost
 from varbump.inference.workers.packing import packed, unpacked
 
-__all__ = ["LIMIT", "START_LIMIT", "Cluster", "refuse_scope"]
+__all__ = ["Cluster", "START_LIMIT", "refuse_scope"]
 
 LIMIT = 60.0
 """Seconds for which a worker waits for the others between two averages, unless the strategy has a timeout of its own.
@@ -66,12 +67,12 @@ class Cluster:
         self.has_begun = self.has_stopped = False
         self.count = int(strategy.num_replicas_in_sync)
         self.devices = tuple(strategy.extended.worker_devices)
-        found = strategy.experimental_local_results(strategy.run(_number))
+        found = strategy.experimental_local_results(_compiled(strategy.run, _number)())
         self.ranks = tuple(int(rank) for rank in found)
         self.is_chief = 0 in self.ranks
         own = getattr(getattr(strategy.extended, "_communication_options", None), "timeout_seconds", None)
         self.limit = float(own or LIMIT)
-        self._total = tf.function(self._sum, autograph=False)
+        self._sums: dict[Hashable, Any] = {}
 
     def total(
         self, parts: Sequence[Sequence[tf.Tensor]], limit: float | None = None, share: bool = False
@@ -102,8 +103,11 @@ class Cluster:
             ]
         else:
             given = values[0]
+        key = (limit, share, *((value.shape, value.dtype) for value in values[0]))
+        if key not in self._sums:
+            self._sums[key] = _compiled(self._sum, limit, share)
         try:
-            return list(self._total(given, limit, share))
+            return list(self._sums[key](*given))
         except tf.errors.OpError as error:
             raise self.lost(error, limit) from error
 
@@ -129,23 +133,24 @@ class Cluster:
         """Return the arrays of the chief, and facts that JSON can hold, on all workers; others pass None."""
         content = b""
         if self.is_chief:
-            file = io.BytesIO()
+            stream = io.BytesIO()
             text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-            np.savez(file, text, **{f"_{name}": value for name, value in (arrays or {}).items()})
-            content = file.getvalue()
+            named: dict[str, Any] = {f"_{name}": value for name, value in (arrays or {}).items()}
+            np.savez(stream, text, **named)
+            content = stream.getvalue()
         (length,) = self.total(self.of_chief(np.array([len(content)], np.int32)), START_LIMIT)
         size = -(-int(length[0]) // 4) * 4
         padded = np.frombuffer(content.ljust(size, b"\0"), np.int32) if self.is_chief else np.zeros(size // 4, np.int32)
         (whole,) = self.total(self.of_chief(padded), START_LIMIT)
         with np.load(io.BytesIO(np.asarray(whole).tobytes()[: int(length[0])]), allow_pickle=False) as file:
-            named = {name[1:]: file[name] for name in file.files if name.startswith("_")}
-            return named, json.loads(file["arr_0"].tobytes())
+            found = {name[1:]: file[name] for name in file.files if name.startswith("_")}
+            return found, json.loads(file["arr_0"].tobytes())
 
     def of_chief(self, value: np.ndarray) -> list[list[tf.Tensor]]:
         """The value as the part of worker 0, and zeros as those of all others."""
         return [[tf.constant(value if rank == 0 else np.zeros_like(value))] for rank in self.ranks]
 
-    def _sum(self, values: list[Any], limit: float, share: bool) -> Any:
+    def _sum(self, limit: float, share: bool, *values: Any) -> Any:
         options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=limit)
 
         def one(*tensors: tf.Tensor) -> list[tf.Tensor]:
@@ -157,7 +162,7 @@ class Cluster:
                 sums = [vector / self.count for vector in sums]
             return unpacked(sums, tensors)
 
-        found = self.strategy.run(one, tuple(values))
+        found = self.strategy.run(one, values)
         return [self.strategy.experimental_local_results(value)[0] for value in found]
 
 
@@ -169,6 +174,11 @@ def refuse_scope(network: Any = None) -> None:
     for variable in getattr(network, "variables", ()):
         if isinstance(variable, tf.distribute.DistributedValues):
             raise ValueError(f"network has weights that were made inside strategy.scope(): {how}")
+
+
+def _compiled(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Graph of a function; a partial, since TensorFlow would take those of other shapes for retracings of this one."""
+    return tf.function(partial(function, *arguments), autograph=False)
 
 
 def _number() -> tf.Tensor:

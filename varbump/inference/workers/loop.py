@@ -78,9 +78,7 @@ class AveragedLoop(Loop):
         if not epochs:
             return state, found[0][1]
         stops = status(INTERRUPTED if is_pending() else None)
-        reports = [
-            np.array([result.nll[0], result.kl[0], result.failed, *stops], np.float32) for _, result in found
-        ]
+        reports = [np.array([result.nll[0], result.kl[0], result.failed, *stops], np.float32) for _, result in found]
         for report, (_, result) in zip(reports, found, strict=True):
             if result.failed:  # nan would hide what the others report
                 report[:2] = 0.0

@@ -43,7 +43,9 @@ def raise_status(total: np.ndarray, cluster: Cluster) -> None:
     if total[ENDED] or total[INTERRUPTED]:
         cluster.has_stopped = True
     if total[ENDED]:
-        raise WorkerLost("another worker has ended with an error of its own, which it has printed", cluster.has_checkpoint)
+        raise WorkerLost(
+            "another worker has ended with an error of its own, which it has printed", cluster.has_checkpoint
+        )
     if total[INTERRUPTED]:
         try:
             safe_point()  # if it was here, it is answered now

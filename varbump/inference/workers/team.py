@@ -78,5 +78,7 @@ class Team(Alone):
         if rank is None:
             passes, block = divmod(run.num_finished, num_blocks)
             kept = f"block {block} of epoch {passes + 1}"
-            return NonFiniteLossError(passes + 1, None, None, "loss of another worker, whose error names it,", None, kept)
+            return NonFiniteLossError(
+                passes + 1, None, None, "loss of another worker, whose error names it,", None, kept
+            )
         return non_finite_loss(loop.part(rank), state, worker_seed(seed, rank), run.num_finished, course, num_blocks)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-
 from varbump.core.checks import check_count
 from varbump.data.sources import ArraySource, Source
 from varbump.inference.stream.training import train_on_source
@@ -82,5 +81,3 @@ def _described(value: Any) -> Any:
 def _quiet(options: Options, cluster: Cluster) -> Options:
     """Return options by which only the chief shows its progress."""
     return options if cluster.is_chief else dataclasses.replace(options, verbose=0)
-
-

@@ -34,7 +34,8 @@ class SharedWatched:
 
     def nll(self, state: TrainState, seed: np.ndarray) -> float:
         """Mean nll over all rows for one draw of the weights, which all workers share, nats per observation."""
-        values, what, problem = [0.0] * len(self._parts), None, None
+        values, what = [0.0] * len(self._parts), None
+        problem: BaseException | None = None
         try:
             values = [fraction * part.nll(state, seed) for fraction, part in self._parts]
         except KeyboardInterrupt as error:
