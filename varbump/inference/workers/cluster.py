@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from varbump.inference.workers.faults import WorkerLost
 from varbump.inference.workers.packing import packed, unpacked
+from varbump.inference.workers.watchdog import Watchdog
 
 __all__ = ["Cluster", "START_LIMIT", "refuse_scope"]
 
@@ -28,6 +29,8 @@ START_LIMIT = 600.0
 
 class Cluster:
     """The W workers of a strategy. A process has one of them, or one for each of its devices.
+
+    As a context manager, it limits the time for which a worker waits for the others.
 
     Parameters
     ----------
@@ -73,6 +76,14 @@ class Cluster:
         own = getattr(getattr(strategy.extended, "_communication_options", None), "timeout_seconds", None)
         self.limit = float(own or LIMIT)
         self._sums: dict[Hashable, Any] = {}
+        self._watchdog = Watchdog()
+
+    def __enter__(self) -> Cluster:
+        self._watchdog.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._watchdog.__exit__(*error)
 
     def total(
         self, parts: Sequence[Sequence[tf.Tensor]], limit: float | None = None, share: bool = False
@@ -103,11 +114,12 @@ class Cluster:
             ]
         else:
             given = values[0]
-        key = (limit, share, *((value.shape, value.dtype) for value in values[0]))
+        key = (share, *((value.shape, value.dtype) for value in values[0]))
         if key not in self._sums:
-            self._sums[key] = _compiled(self._sum, limit, share)
+            self._sums[key] = _compiled(self._sum, share)
         try:
-            return list(self._sums[key](*given))
+            with self._watchdog.limit(limit):
+                return list(self._sums[key](*given))
         except tf.errors.OpError as error:
             raise self.lost(error, limit) from error
 
@@ -150,9 +162,8 @@ class Cluster:
         """The value as the part of worker 0, and zeros as those of all others."""
         return [[tf.constant(value if rank == 0 else np.zeros_like(value))] for rank in self.ranks]
 
-    def _sum(self, limit: float, share: bool, *values: Any) -> Any:
-        options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=limit)
-
+    def _sum(self, share: bool, *values: Any) -> Any:
+        options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=0.0)  # the watchdog has that
         def one(*tensors: tf.Tensor) -> list[tf.Tensor]:
             context = tf.distribute.get_replica_context()
             # identity: the vectors have the device of the worker, which the collective asks for

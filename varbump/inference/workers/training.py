@@ -43,7 +43,11 @@ def train_with_strategy(loss: Any, source: Source, options: Options, seed: int) 
     ValueError
         If the workers were called with different arguments, or the rows cannot be told from others.
     """
-    cluster = Cluster(options.strategy, options.checkpoint is not None)
+    with Cluster(options.strategy, options.checkpoint is not None) as cluster:
+        return _train(cluster, loss, source, options, seed)
+
+
+def _train(cluster: Cluster, loss: Any, source: Source, options: Options, seed: int) -> Run:
     every = AVERAGE_EVERY if options.average_every is None else check_count(options.average_every, "average_every")
     if source.digest is None:
         raise ValueError(
