@@ -32,11 +32,10 @@ import tensorflow as tf
 
 import varbump as vb
 
+PLOTS = Path(__file__).resolve().parent.parent / "plots"
+
 LOST = 75
 """Exit code of a worker whose peers have ended: all can be started again."""
-
-GRACE = 30.0
-"""Seconds that the launcher gives the others when one worker has ended."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -53,16 +52,32 @@ def main(arguments: list[str] | None = None) -> None:
 def speed(options: argparse.Namespace) -> None:
     """Steps a second of one process, of several that know nothing of each other, and of the workers of a strategy."""
     alone = finish(launch(options, 1, strategy=False))[0]
-    apart = finish(launch(options, options.workers, strategy=False))
-    together = finish(launch(options, options.workers))
-    beside = float(np.mean([found["steps_per_second"] for found in apart]))
-    shared = float(np.mean([found["steps_per_second"] for found in together]))
-    print(f"| {options.rows:,} rows, averages every {options.every} steps | steps a second of each | loss | a step |")
-    print("|---|---|---|---|")
-    print(f"| one process | {alone['steps_per_second']:,.0f} | {alone['loss']:.4f} | |")
-    print(f"| {options.workers} processes without a strategy | {beside:,.0f} | | 1 |")
-    print(f"| {options.workers} workers | {shared:,.0f} | {together[0]['loss']:.4f} | {beside / shared:.2f} |")
-    print(f"Checksums of the workers: {', '.join(found['checksum'] for found in together)}")
+    apart = mean_speed(finish(launch(options, options.workers, strategy=False)))
+    rows = [
+        f"| one process | | {alone['steps_per_second']:,.0f} | | {alone['loss']:.4f} |",
+        f"| {options.workers} processes without a strategy | | {apart:,.0f} | 1 | |",
+    ]
+    for every in options.every:
+        found = finish(launch(options, options.workers, every=every))
+        (same,) = {worker["checksum"] for worker in found}
+        speed = mean_speed(found)
+        relative = f"{apart / speed:.2f}"
+        rows.append(f"| {options.workers} workers | {every} | {speed:,.0f} | {relative} | {found[0]['loss']:.4f} |")
+        print(f"Checksums of the workers: all {same}")
+    title = (
+        f"{options.rows:,} rows of {options.features} features, one hidden layer of {options.width}, mean field, batches "
+        f"of {options.batch_size}, the same number of steps of each process; cores: {os.cpu_count()}"
+    )
+    heads = "| what | steps between averages | steps a second of each | a step, relative | -ELBO / N |\n|---|---|---|---|---|"
+    table = "\n".join([title, "", heads, *rows, ""])
+    print(table)
+    options.out.write_text(table)
+    print(f"Table: {options.out}")
+
+
+def mean_speed(found: list[dict]) -> float:
+    """Steps a second of a process."""
+    return float(np.mean([worker["steps_per_second"] for worker in found]))
 
 
 def faults(options: argparse.Namespace) -> None:
@@ -79,7 +94,7 @@ def faults(options: argparse.Namespace) -> None:
             victim.send_signal(signal.SIGSTOP if options.hang else signal.SIGKILL)
             began = time.monotonic()
             others = [process for process in processes if process is not victim]
-            codes = [process.wait(150.0) for process in others]
+            codes = [process.wait(600.0) for process in others]
             seconds = time.monotonic() - began
             victim.kill()
             sentence = others[0].communicate()[1].strip().splitlines()[-1:]
@@ -87,6 +102,8 @@ def faults(options: argparse.Namespace) -> None:
             again = {result["checksum"] for result in found}
             same += again == {undisturbed}
             what = "stopped" if options.hang else "killed"
+            if set(codes) != {LOST}:
+                raise RuntimeError(f"the others have ended with {codes}: {sentence}")
             print(
                 f"{repeat + 1}: worker {options.kill} {what}; the others ended after {seconds:.1f} s with {codes}; "
                 f"resumed: checksum {', '.join(sorted(again))}"
@@ -97,13 +114,17 @@ def faults(options: argparse.Namespace) -> None:
 
 
 def launch(
-    options: argparse.Namespace, workers: int, folder: str | None = None, strategy: bool = True
+    options: argparse.Namespace,
+    workers: int,
+    folder: str | None = None,
+    strategy: bool = True,
+    every: int | None = None,
 ) -> list[subprocess.Popen[str]]:
     """Start the workers, each a process that runs this script."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
-    names = ("rows", "features", "width", "epochs", "batch_size", "every", "seed", "limit")
+    names = ("rows", "features", "width", "epochs", "batch_size", "seed", "limit")
     command = [sys.executable, __file__, *(f"--{n.replace('_', '-')}={getattr(options, n)}" for n in names)]
-    command += [f"--folder={folder}"] if folder else []
+    command += [f"--every={every or options.every[0]}", *([f"--folder={folder}"] if folder else [])]
     processes = []
     for rank in range(workers):
         environment = dict(os.environ)
@@ -162,7 +183,7 @@ def work(options: argparse.Namespace) -> None:
     family = vb.posteriors.MeanFieldNormal()
     network = vb.build_network(options.features, hidden_units=(options.width,), make_posterior_fn=family, seed=0)
     likelihood = vb.likelihoods.LearnedNormal()
-    more = {"strategy": strategy, "average_every": options.every} if strategy else {}
+    more = {"strategy": strategy, "average_every": options.every[0]} if strategy else {}
     history = vb.fit(
         network,
         likelihood,
@@ -197,8 +218,9 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=50)
     parser.add_argument("--epochs", type=int, default=10, help="of one process; workers take as many steps")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--every", type=int, default=256, help="steps between two averages, default 256")
+    parser.add_argument("--every", type=int, nargs="+", default=[256, 64, 1024], help="steps between two averages")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=PLOTS / "workers.md", help="default plots/workers.md")
     parser.add_argument("--rank", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)

@@ -8,7 +8,7 @@ import sys
 import textwrap
 
 PRELUDE = """
-import json, os, signal, sys, threading, zlib
+import json, os, signal, time, zlib
 import numpy as np
 import tensorflow as tf
 import varbump as vb
@@ -56,7 +56,7 @@ def launch(code, count=2, **environment):
     return processes
 
 
-def finished(processes, codes=None, limit=400):
+def finished(processes, codes=None, limit=900):
     """What each worker has said, line by line, and its standard error, once all have ended with these exit codes."""
     try:
         outputs = [process.communicate(timeout=limit) for process in processes]

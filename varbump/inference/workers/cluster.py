@@ -164,6 +164,7 @@ class Cluster:
 
     def _sum(self, share: bool, *values: Any) -> Any:
         options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=0.0)  # the watchdog has that
+
         def one(*tensors: tf.Tensor) -> list[tf.Tensor]:
             context = tf.distribute.get_replica_context()
             # identity: the vectors have the device of the worker, which the collective asks for
