@@ -65,10 +65,11 @@ def speed(options: argparse.Namespace) -> None:
         rows.append(f"| {options.workers} workers | {every} | {speed:,.0f} | {relative} | {found[0]['loss']:.4f} |")
         print(f"Checksums of the workers: all {same}")
     title = (
-        f"{options.rows:,} rows of {options.features} features, one hidden layer of {options.width}, mean field, batches "
-        f"of {options.batch_size}, the same number of steps of each process; cores: {os.cpu_count()}"
+        f"{options.rows:,} rows of {options.features} features, one hidden layer of {options.width}, mean field, "
+        f"batches of {options.batch_size}, the same number of steps of each process; cores: {os.cpu_count()}"
     )
-    heads = "| what | steps between averages | steps a second of each | a step, relative | -ELBO / N |\n|---|---|---|---|---|"
+    heads = "| what | steps between averages | steps a second of each | a step, relative | -ELBO / N |"
+    heads += "\n|---|---|---|---|---|"
     table = "\n".join([title, "", heads, *rows, ""])
     print(table)
     options.out.write_text(table)

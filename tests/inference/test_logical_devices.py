@@ -56,9 +56,8 @@ def test_workers_are_what_a_naive_loop_over_their_shares_computes():
     Loop.run = noted
     network = lambda: vb.build_network(2, hidden_units=(3,), make_posterior_fn=family, seed=0)
     model = network()
-    history = vb.fit(
-        model, vb.likelihoods.Normal(), x, y, strategy=strategy, average_every=6, epochs=3, batch_size=10, seed=4, verbose=0
-    )
+    given = {"strategy": strategy, "average_every": 6, "epochs": 3, "batch_size": 10, "seed": 4, "verbose": 0}
+    history = vb.fit(model, vb.likelihoods.Normal(), x, y, **given)
     Loop.run = run
 
     other = network()
