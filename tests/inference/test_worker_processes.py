@@ -72,7 +72,7 @@ def disturbing(*arguments):
     calls.append(1)
     if rank == victim and len(calls) == number:
         say(ended=time.time())
-        os.kill(os.getpid(), signal_number)
+        os.kill(os.getpid(), signal_number) if signal_number else time.sleep(10_000)
     return average(*arguments)
 loop.average = disturbing
 say(**train(6, checkpoint=os.environ["FOLDER"] if rank == 0 else os.environ["FOLDER"] + "-elsewhere"))
@@ -89,8 +89,8 @@ def undisturbed(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("victim", "what"),
-    [(1, signal.SIGKILL), (0, signal.SIGKILL), (1, signal.SIGSTOP), (0, signal.SIGSTOP)],
-    ids=lambda value: getattr(value, "name", value),
+    [(1, signal.SIGKILL), (0, signal.SIGKILL), (1, signal.SIGSTOP), (0, 0)],
+    ids=["worker killed", "chief killed", "worker stopped", "chief asleep"],
 )
 def test_a_run_whose_worker_was_killed_or_hangs_is_resumed_with_the_same_bits(victim, what, undisturbed, tmp_path):
     processes = launch(DISTURBED, FOLDER=str(tmp_path), FAULT=f"{victim} 17 {int(what)}")

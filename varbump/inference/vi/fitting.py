@@ -10,7 +10,7 @@ import numpy as np
 from varbump.core.interrupts import uninterrupted
 from varbump.core.keras import keras
 from varbump.core.temperature import note_temperature
-from varbump.data.sources import Source
+from varbump.data.sources import ArraySource, Source
 from varbump.inference.stream.training import check_source, sole_source, train_on_source
 from varbump.inference.vi.convergence import warn_unless_converged
 from varbump.inference.vi.exact import fit_exactly
@@ -21,7 +21,7 @@ from varbump.inference.vi.natural import natural_start
 from varbump.inference.vi.options import Options
 from varbump.inference.vi.training import Run, checked_data, run_seed, train
 from varbump.inference.workers.cluster import refuse_scope
-from varbump.inference.workers.training import source_of, train_with_strategy
+from varbump.inference.workers.training import train_with_strategy
 from varbump.model.heads import separated
 
 __all__ = ["fit"]
@@ -218,10 +218,10 @@ def fit(
     seed = run_seed(options)
     if isinstance(x, Source):
         return _fit_to_source(network, likelihood, sole_source(x, y, options), options, seed)
+    if strategy is not None:
+        return _fit_to_source(network, likelihood, _source(network, likelihood, x, y, options), options, seed)
     trained, likelihood = separated(network, likelihood, x)
     x, y = checked_data(trained, likelihood, x, y)
-    if strategy is not None:
-        return _fit_to_source(network, likelihood, source_of(x, y, options), options, seed)
     loss = NetworkLoss(trained, likelihood, x.shape[1:], options.num_samples)
     exact = fit_exactly(loss, x, y, options)
     if exact is not None:
@@ -234,6 +234,12 @@ def fit(
     warn_unless_converged(run.history, run.settling)
     warn_of_misfit(run.history, likelihood, x, y, sample_weight)
     return run.history
+
+
+def _source(network: keras.Model, likelihood: Any, x: Any, y: Any, options: Options) -> Source:
+    """Checked arrays as a source, of which workers take their shares."""
+    trained, likelihood = separated(network, likelihood, x)
+    return ArraySource(*checked_data(trained, likelihood, x, y), options.sample_weight)
 
 
 def _assign(network: keras.Model, run: Run, temperature: float) -> None:

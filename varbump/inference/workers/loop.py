@@ -78,7 +78,8 @@ class AveragedLoop(Loop):
         if not epochs:
             return state, found[0][1]
         stops = status(INTERRUPTED if is_pending() else None)
-        reports = [np.array([result.nll[0], result.kl[0], result.failed, *stops], np.float32) for _, result in found]
+        kind = self._kind
+        reports = [np.array([result.nll[0], result.kl[0], result.failed, *stops], kind) for _, result in found]
         for report, (_, result) in zip(reports, found, strict=True):
             if result.failed:  # nan would hide what the others report
                 report[:2] = 0.0
@@ -91,9 +92,14 @@ class AveragedLoop(Loop):
         nll, kl = (total[:2, None] / self.cluster.count).astype(np.float32)
         return after, Epochs(1, False, nll, kl, np.full(1, np.nan, np.float32))
 
+    @property
+    def _kind(self) -> Any:
+        """Type of reports, that of the state where it can count, so that both are one vector."""
+        return np.float64 if self.members.loss.dtype == tf.float64 else np.float32
+
     def leave(self, state: TrainState, interrupted: bool) -> None:
         """Tell the others, which wait for the average of a block, that this worker stops before it."""
-        report = np.array([0.0, 0.0, 0.0, *status(INTERRUPTED if interrupted else ENDED)], np.float32)
+        report = np.array([0.0, 0.0, 0.0, *status(INTERRUPTED if interrupted else ENDED)], self._kind)
         count = len(self.cluster.ranks)
         average(self.cluster, [state] * count, [report] * count)
 

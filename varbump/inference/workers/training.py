@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from varbump.core.checks import check_count
-from varbump.data.sources import ArraySource, Source
+from varbump.data.sources import Source
 from varbump.inference.stream.training import train_on_source
 from varbump.inference.vi.options import Options
 from varbump.inference.vi.training import Run
@@ -14,15 +14,10 @@ from varbump.inference.workers.agreement import check_same
 from varbump.inference.workers.cluster import Cluster
 from varbump.inference.workers.team import Team
 
-__all__ = ["AVERAGE_EVERY", "source_of", "train_with_strategy"]
+__all__ = ["AVERAGE_EVERY", "train_with_strategy"]
 
 AVERAGE_EVERY = 256
 """Default number of steps between two averages: one takes about 4 ms, and a step of a small network 35 microseconds."""
-
-
-def source_of(x: Any, y: Any, options: Options) -> Source:
-    """Source of the rows of checked arrays."""
-    return ArraySource(x, y, options.sample_weight)
 
 
 def train_with_strategy(loss: Any, source: Source, options: Options, seed: int) -> Run:
