@@ -66,9 +66,9 @@ def speed(options: argparse.Namespace) -> None:
         print(f"Checksums of the workers: all {same}")
     title = (
         f"{options.rows:,} rows of {options.features} features, one hidden layer of {options.width}, mean field, "
-        f"batches of {options.batch_size}, the same number of steps of each process; cores: {os.cpu_count()}. A step is "
-        f"compared with that of as many processes that know nothing of each other; the last column is an estimate from 20 "
-        f"draws of the weights, each on all rows."
+        f"batches of {options.batch_size}, the same number of steps of each process; cores: {os.cpu_count()}. "
+        f"A step is compared with that of as many processes that know nothing of each other; the last column is an "
+        f"estimate from 20 draws of the weights, each on all rows."
     )
     heads = "| what | steps between averages | steps a second of each | a step, relative | -ELBO / N |"
     heads += "\n|---|---|---|---|---|"
