@@ -27,6 +27,7 @@ RUNS = {
     "tables": ["{folder}", "--sets", "made", "--splits", "1", "--max-iter", "20"],
     "truth": ["--only", "two clusters", "--families", "mean field", "4 joints", "--jobs", "1", "--epochs", "2"]
     + ["--num-draws", "4", "--num-warmup", "10"],
+    "workers": ["--rows", "2000", "--epochs", "1", "--every", "16"],
 }
 SLOW = {
     "benchmark",
@@ -43,8 +44,9 @@ SLOW = {
     "scaling",
     "tables",
     "truth",
+    "workers",
 }
-TABLES = {"benchmark", "convergence", "gradient_variance", "kl_warmup", "tables"}
+TABLES = {"benchmark", "convergence", "gradient_variance", "kl_warmup", "tables", "workers"}
 """Those that leave a table and no picture."""
 SAYS = {
     "benchmark": ["varbump.fit", "[model(x) for _ in range(100)]", "tf.nn.gelu"],
@@ -62,6 +64,7 @@ SAYS = {
     "tables": ["made: 60 rows, 2 features", "Variational", "BayesianRidge", "Gaussian", "Forest", "Boosting", "out.md"],
     "diagnose": ["behind a condition", "Unsafe tf.where", "Dead relu", "Dead bump", "at the prior", "weights.png"],
     "scaling": ["| N, memory | 1,000 |", "| N, source | 100,000 |", "Table: ", "out.png"],
+    "workers": ["2 processes without a strategy", "2 workers", "Checksums of the workers: all", "out.md"],
     "nan_loss": ["38,589", "38,130", "scale floor", "out.png"],
 }
 

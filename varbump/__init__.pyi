@@ -89,6 +89,9 @@ from .inference.vi.fitting import (
 from .inference.vi.history import (
     History as History,
 )
+from .inference.workers.faults import (
+    WorkerLost as WorkerLost,
+)
 from .layers.bump_functions import (
     bump as bump,
     gaussian_bump as gaussian_bump,

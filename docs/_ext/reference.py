@@ -11,7 +11,7 @@ __all__ = ["NAMESPACES", "TOPICS", "public_names", "setup"]
 TOPICS = {
     "Build and train": [
         "build_network", "fit", "fit_ensemble", "History", "Ensemble", "VariationalRegressor",
-        "prior", "posterior", "register",
+        "prior", "posterior", "register", "WorkerLost",
     ],
     "Other posteriors": [
         "sample_posterior", "NearExactDraws", "sample_nuts", "PosteriorDraws", "sample_importance", "ImportanceDraws",

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["interruptible", "safe_point", "uninterrupted"]
+__all__ = ["interruptible", "is_pending", "safe_point", "uninterrupted"]
 
 # Python handles signals in the main thread only, so one list and one handler are enough for a process.
 _arrived: list[Callable[[], Any]] = []
@@ -63,6 +63,11 @@ def uninterrupted() -> Iterator[None]:
         _handlers.pop()  # first: from here on the handler only notes, so it is sure to be replaced
         signal.signal(signal.SIGINT, before)
         safe_point()
+
+
+def is_pending() -> bool:
+    """Whether a Ctrl-C has been put off, which the next `safe_point` will raise."""
+    return bool(_arrived)
 
 
 def safe_point() -> None:

@@ -22,7 +22,8 @@ from varbump.forward.stock import adopt
 
 __all__ = ["all_variables", "at", "key", "make_stateless"]
 
-Readable: Any = type(tf.Variable(0.0, trainable=False, name="varbump_unused")).__mro__[1]
+with tf.Graph().as_default():  # an eager variable would start TensorFlow, and a strategy or devices come before that
+    Readable: Any = type(tf.Variable(0.0, trainable=False, name="varbump_unused")).__mro__[1]
 """Base of variables with one value; those that are created inside of a tf.function are of another class."""
 
 

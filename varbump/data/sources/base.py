@@ -154,6 +154,11 @@ class Source(ABC):
         """Number of blocks in an epoch."""
         return -(-self.num_data // self.block_rows)
 
+    @property
+    def largest_block(self) -> int:
+        """Number of rows for which programs are compiled: those of the largest block."""
+        return self.block_size(0)
+
     def block_size(self, block: int) -> int:
         """Number of rows in a block; the first ones have at most one more than the last ones."""
         return self.num_data // self.num_blocks + (block < self.num_data % self.num_blocks)

@@ -20,7 +20,7 @@ from varbump.inference.vi.exact import fit_exactly
 from varbump.inference.vi.fitting import fit
 from varbump.inference.vi.loss import NetworkLoss
 from varbump.inference.vi.misfit import warn_of_misfit
-from varbump.inference.vi.options import Options, takes_options_of
+from varbump.inference.vi.options import OF_WORKERS, Options, takes_options_of
 from varbump.inference.vi.training import Run, checked_data, run_seed, train
 from varbump.layers import VariationalLayer
 from varbump.layers.activation import TrainableActivation
@@ -29,7 +29,7 @@ from varbump.model.checks import check_network
 __all__ = ["fit_ensemble"]
 
 
-@takes_options_of(fit)
+@takes_options_of(fit, but=OF_WORKERS)
 @uninterrupted()
 def fit_ensemble(
     network: keras.Model,
@@ -88,6 +88,11 @@ def fit_ensemble(
     unknown = sorted(set(options) - {field.name for field in dataclasses.fields(Options)})
     if unknown:
         raise TypeError(f"fit_ensemble has no option {unknown[0]!r}; beside num_members it takes those of varbump.fit")
+    if OF_WORKERS & set(options):
+        raise TypeError(
+            "fit_ensemble takes no strategy; train members on several machines by calls of varbump.fit, each with a "
+            "strategy, or spread whole fits by joblib"
+        )
     chosen = Options(sample_weight=sample_weight, **options)
     check_network(network)
     if network.built:

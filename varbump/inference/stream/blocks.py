@@ -60,7 +60,7 @@ class Blocks:
     def __init__(self, source: Source, likelihood: Any, batch_size: int, dtype: str) -> None:
         self.source, self.num_blocks = source, source.num_blocks
         self._likelihood, self._batch_size, self._dtype = likelihood, batch_size, dtype
-        self._largest = source.block_size(0)
+        self._largest = source.largest_block
         if batch_size > self._largest:
             raise ValueError(
                 f"batch_size must be at most {self._largest:,}, the rows of a block, got {batch_size:,}; pass a larger "

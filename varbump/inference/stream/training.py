@@ -12,16 +12,13 @@ import numpy as np
 from varbump.core.keras import float_dtype, keras
 from varbump.core.progress import TrainingProgress
 from varbump.data.sources import Source
-from varbump.inference.stream.blocks import Blocks
+from varbump.inference.stream.alone import Alone
 from varbump.inference.stream.course import BlockCourse
 from varbump.inference.stream.run import BlockRun
-from varbump.inference.stream.watch import Watched, watched_source
-from varbump.inference.vi.checkpoint import Checkpoint
+from varbump.inference.stream.watch import watched_source
 from varbump.inference.vi.course import BUDGET
-from varbump.inference.vi.failure import non_finite_loss
 from varbump.inference.vi.fingerprint import digest, fingerprint
 from varbump.inference.vi.history import History
-from varbump.inference.vi.loop import Loop
 from varbump.inference.vi.members import Members
 from varbump.inference.vi.optimizers import make_optimizer
 from varbump.inference.vi.options import Options
@@ -55,15 +52,20 @@ def check_source(network: keras.Model, likelihood: Any, source: Source, of: str 
 
 
 def train_on_source(
-    loss: Any, source: Source, options: Options, seed: int, starts: Sequence[Sequence[np.ndarray]]
+    loss: Any,
+    source: Source,
+    options: Options,
+    seed: int,
+    starts: Sequence[Sequence[np.ndarray]],
+    made: Alone | None = None,
 ) -> Run:
     """Train K members on a source; as `varbump.inference.vi.training.train` with arrays.
 
     An epoch is a sequence of blocks, each of which is a call of the compiled program with shuffles and noise of its
     own. Without `epochs`, there are as many as make up 60,000 steps.
     """
-    network, likelihood, dtype = loss.network, loss.likelihood, float_dtype(loss.network)
-    blocks = Blocks(source, likelihood, options.rows_a_step(source.num_data), dtype)
+    network, likelihood, dtype, made = loss.network, loss.likelihood, float_dtype(loss.network), made or Alone()
+    blocks = made.blocks(source, likelihood, options, dtype)
     epochs = options.epochs or -(-BUDGET // (blocks.steps * blocks.num_blocks))
     options = dataclasses.replace(options, epochs=epochs)
     source.check_epochs(epochs)
@@ -83,9 +85,10 @@ def train_on_source(
             **options.arguments(),
             "schedule": [options.schedule, digest(course.sample())],
             "num_members": members.num_members,
+            **made.facts(),
         }
-        saved = Checkpoint(options.checkpoint, fingerprint(network, likelihood, **known), seed)
-    loop = Loop(members, stepper, blocks.empty(), blocks.plan(0), source.total_weight, None, epochs_a_call=1)
+        saved = made.checkpoint(options.checkpoint, fingerprint(network, likelihood, **known), seed)
+    loop = made.loop(members, stepper, blocks.empty(), blocks.plan(0), source.total_weight, None, epochs_a_call=1)
     history = History(
         num_data=source.num_data,
         steps_per_epoch=blocks.steps * blocks.num_blocks,
@@ -93,14 +96,17 @@ def train_on_source(
     )
     history.estimated_kl = getattr(loss, "estimated_kl", ())
     progress = TrainingProgress(epochs * source.num_data, options.verbose, options.temperature, unit="row")
-    watched = None if validation is None else Watched(loop, validation)
+    watched = None if validation is None else made.watched(loop, validation)
     run = BlockRun(loop, blocks, course, seed, watched, options.patience, saved)
     start = loop.start([np.stack(values) for values in starts])
     with nullcontext() if saved is None else saved.in_use():
-        state = run(start, history, progress)
-    failure = None
-    if run.failed:
-        failure = non_finite_loss(run.loop, state, seed, run.num_finished, course, blocks.num_blocks)
+        try:
+            state = run(start, history, progress)
+        except KeyboardInterrupt:  # before anything was learned
+            made.finish(run, start, history, course.end)
+            raise
+        made.finish(run, state, history, course.end)
+    failure = made.failure(run, state, seed, course, blocks.num_blocks) if run.failed else None
     return Run(history, None, run.loop, state, failure or run.error)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from varbump.core.interrupts import uninterrupted
 from varbump.core.keras import keras
 from varbump.core.temperature import note_temperature
-from varbump.data.sources import Source
+from varbump.data.sources import ArraySource, Source
 from varbump.inference.stream.training import check_source, sole_source, train_on_source
 from varbump.inference.vi.convergence import warn_unless_converged
 from varbump.inference.vi.exact import fit_exactly
@@ -20,6 +20,8 @@ from varbump.inference.vi.misfit import warn_of_misfit
 from varbump.inference.vi.natural import natural_start
 from varbump.inference.vi.options import Options
 from varbump.inference.vi.training import Run, checked_data, run_seed, train
+from varbump.inference.workers.cluster import refuse_scope
+from varbump.inference.workers.training import train_with_strategy
 from varbump.model.heads import separated
 
 __all__ = ["fit"]
@@ -45,6 +47,8 @@ def fit(
     patience: int | None = None,
     seed: int | None = None,
     checkpoint: Any = None,
+    strategy: Any = None,
+    average_every: int | None = None,
     verbose: int = 1,
 ) -> History:
     r"""Train a network by stochastic variational inference, whole epochs in one XLA program.
@@ -125,6 +129,13 @@ def fit(
         run at a time: a second one, in any process, is refused while the first is in it (on file systems with locks).
         If the disk is full, a run does not begin; one that is under way goes on with a RuntimeWarning, keeps the last
         state that was written, tries again later, and returns its history as ever. The clock may be set meanwhile.
+    strategy : tf.distribute.MultiWorkerMirroredStrategy or tf.distribute.MirroredStrategy, optional
+        Train on all of its workers, each of which runs the same script and calls `fit` with the same arguments, see
+        the notes. Create it before anything else of TensorFlow, and neither build the network nor call `fit` inside
+        its ``scope()``.
+    average_every : int, optional
+        Steps that each worker of the strategy takes between two averages, at most. The default is 256. Fewer cost
+        time, see `docs/scale.md`; more let the workers drift apart.
     verbose : int, default=1
         0 is silent; otherwise a progress bar is shown on terminals and in notebooks.
 
@@ -151,6 +162,8 @@ def fit(
     NonFiniteLossError
         If the loss becomes nan or infinite. The error names the step, the layer and the weight, and the network
         keeps the last finite weights.
+    WorkerLost
+        If another worker of `strategy` has ended or does not answer. It ends the process with exit code 75.
     KeyboardInterrupt
         If Ctrl-C comes before the first epoch has finished; the network is unchanged. A second and a
         third Ctrl-C do not wait for the epoch under way.
@@ -169,6 +182,19 @@ def fit(
     Natural gradients and exact solutions need all rows at once, and are left out. Ctrl-C is answered after the block
     under way: what was learned from the blocks so far is kept, and the last entry of the history is then their mean,
     without validation. A checkpoint remembers the place in the epoch.
+
+    Of the W workers of a strategy, each has a share of the row groups (of the rows, of arrays), with the same number
+    of rows but for one. It takes steps of `batch_size` rows on it, with batches and noise of its own; after
+    `average_every` steps, and at the end of each epoch, all of them replace their parameters and the state of the
+    optimiser by the means over the workers. An epoch is one pass over all rows, so each worker takes 1 / W of the
+    steps that one process would take. N in the ELBO is that of the whole source. The learning rate is that of one
+    process: averages reduce the noise of the gradients as batches W times as large would, but do not make a step go
+    further. Values of the history are means over the workers. Seed and initial weights are those of worker 0, the
+    chief, which alone reads and writes the checkpoint; at the end, all hold the same bits, which is checked. As with
+    sources, there are no natural gradients and no exact solutions. Ctrl-C on one worker stops all of them. A worker
+    that has been killed is noticed within seconds, one that hangs within a minute, or within the `timeout_seconds` of
+    the strategy's ``communication_options``; the others then end with exit code 75. Started again, with the same
+    number of workers, all go on from the last checkpoint, with the same bits as if nothing had happened.
 
     Examples
     --------
@@ -193,15 +219,21 @@ def fit(
         patience=patience,
         seed=seed,
         checkpoint=checkpoint,
+        strategy=strategy,
+        average_every=average_every,
         verbose=verbose,
     )
+    refuse_scope(network)
     seed = run_seed(options)
-    if isinstance(x, Source):
-        source = sole_source(x, y, options)
+    if isinstance(x, Source) or strategy is not None:
+        source = sole_source(x, y, options) if isinstance(x, Source) else _source(network, likelihood, x, y, options)
         trained, likelihood = separated(network, likelihood, np.zeros((1, *source.x_shape)))
         check_source(trained, likelihood, source)
         loss = NetworkLoss(trained, likelihood, source.x_shape, options.num_samples)
-        run = train_on_source(loss, source, options, seed, [[v.numpy()] for v in loss.trainable])
+        if strategy is None:
+            run = train_on_source(loss, source, options, seed, [[v.numpy()] for v in loss.trainable])
+        else:
+            run = train_with_strategy(loss, source, options, seed)
         rows: Any = run.sample()
     else:
         trained, likelihood = separated(network, likelihood, x)
@@ -219,6 +251,12 @@ def fit(
     warn_unless_converged(run.history, run.settling)
     warn_of_misfit(run.history, likelihood, *rows)
     return run.history
+
+
+def _source(network: keras.Model, likelihood: Any, x: Any, y: Any, options: Options) -> Source:
+    """Checked arrays as a source, of which workers take their shares."""
+    trained, likelihood = separated(network, likelihood, x)
+    return ArraySource(*checked_data(trained, likelihood, x, y), options.sample_weight)
 
 
 def _assign(network: keras.Model, run: Run, temperature: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypeVar
@@ -15,12 +15,15 @@ import numpy as np
 from varbump.core.checks import check_array, check_count, check_rows_match
 from varbump.data.sources import Source
 
-__all__ = ["Options", "takes_options_of"]
+__all__ = ["OF_WORKERS", "Options", "takes_options_of"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 EPOCHS, NUM_STEPS = 200, 5_000
 """Length of an ordinary run, whichever is longer: a learned noise scale needs thousands of steps."""
+
+OF_WORKERS = frozenset({"strategy", "average_every"})
+"""Options of several workers, which are those of `varbump.fit` only."""
 
 BATCH_SIZE, MAX_WHOLE = 32, 256
 """Default number of rows per step, and the largest table of which every step of an open run sees all rows."""
@@ -49,12 +52,16 @@ class Options:
     patience: int | None = None
     seed: int | None = None
     checkpoint: Any = None
+    strategy: Any = None
+    average_every: int | None = None
     verbose: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "patience", "batch_size", "num_samples"):
+        for name in ("epochs", "patience", "batch_size", "average_every", "num_samples"):
             if getattr(self, name) is not None or name == "num_samples":
                 object.__setattr__(self, name, check_count(getattr(self, name), name))
+        if self.average_every is not None and self.strategy is None:
+            raise ValueError("average_every belongs to a strategy: pass strategy=tf.distribute.MirroredStrategy(), say")
         if self.optimizer is not None and self.learning_rate is not None:
             raise ValueError(
                 "learning_rate belongs to the built-in Adam; set that of `optimizer` on the optimizer itself"
@@ -107,11 +114,12 @@ class Options:
         """Options that determine the result of a run, except the seed; data are compared by checksum elsewhere."""
         names = {field.name for field in dataclasses.fields(self)}
         names -= {"sample_weight", "validation_data", "seed", "checkpoint", "verbose"}
+        names -= OF_WORKERS  # a run of several workers adds their number
         return {name: getattr(self, name) for name in sorted(names)}
 
 
-def takes_options_of(function: Callable[..., Any]) -> Callable[[Function], Function]:
-    """Decorate a function whose ``**options`` are keyword arguments of another: complete signature and docstring.
+def takes_options_of(function: Callable[..., Any], but: Collection[str] = ()) -> Callable[[Function], Function]:
+    """Decorate a function whose ``**options`` are those of another `but` for some: complete signature and docstring.
 
     In the docstring, a line ``{options}`` is replaced by the descriptions of those that it does not describe itself.
     """
@@ -123,7 +131,7 @@ def takes_options_of(function: Callable[..., Any]) -> Callable[[Function], Funct
         added = [
             p
             for p in inspect.signature(function).parameters.values()
-            if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in names
+            if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in {*names, *but}
         ]
         target.__signature__ = own.replace(parameters=[*given, *added])  # type: ignore[attr-defined]
         texts = _parameters(inspect.cleandoc(function.__doc__ or ""))
