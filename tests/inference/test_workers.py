@@ -185,17 +185,6 @@ class TestRefusals:
         with pytest.raises(TypeError, match="strategy must be a tf.distribute.MultiWorkerMirroredStrategy or Mirrored"):
             vb.fit(network(), vb.likelihoods.Normal(), X, Y, strategy=tf.distribute.OneDeviceStrategy("CPU:0"))
 
-    def test_inside_a_scope(self):
-        model = network()
-        with strategy().scope(), pytest.raises(ValueError, match="fit cannot run inside strategy.scope.*outside"):
-            vb.fit(model, vb.likelihoods.Normal(), X, Y)
-
-    def test_a_network_built_in_a_scope(self):
-        with strategy().scope():
-            model = network()
-        with pytest.raises(ValueError, match="network has weights that were made inside strategy.scope"):
-            vb.fit(model, vb.likelihoods.Normal(), X, Y, strategy=strategy())
-
     def test_average_every_without_a_strategy(self):
         with pytest.raises(ValueError, match="average_every belongs to a strategy"):
             vb.fit(network(), vb.likelihoods.Normal(), X, Y, average_every=5)

@@ -62,7 +62,7 @@ def test_strategies(call):
     own = vb.build_network(2, hidden_units=(), posterior="mean_field", seed=0)
     with strategy.scope():
         mirrored = vb.build_network(2, hidden_units=(), posterior="mean_field", seed=0)
-        with pytest.raises(ValueError, match="inside the scope of a MirroredStrategy: .*; call this outside"):
+        with pytest.raises(ValueError, match="inside the scope of a MirroredStrategy, .*; call this outside"):
             CALLS[call](own)
     with pytest.raises(ValueError, match="network was built inside the scope of a strategy .*; build it outside"):
         CALLS[call](mirrored)

@@ -137,14 +137,16 @@ def _check_no_strategy(network: keras.Model) -> None:
     """Raise a ValueError inside the scope of a strategy of tf.distribute, and for variables that were made in one."""
     if tf.distribute.has_strategy():
         raise ValueError(
-            f"network cannot be used inside the scope of a {type(tf.distribute.get_strategy()).__name__}: varbump "
-            f"computes on one machine, and the strategy would do nothing; call this outside of the scope"
+            f"network cannot be used inside the scope of a {type(tf.distribute.get_strategy()).__name__}, where "
+            f"variables are the strategy's; call this outside, where varbump.fit(..., strategy=strategy) trains on its "
+            f"workers"
         )
     for variable in network.variables if network.built else []:
         if type(variable).__module__.startswith("tensorflow.python.distribute"):
             raise ValueError(
                 f"network was built inside the scope of a strategy of tf.distribute ({variable.name} is a "
-                f"{type(variable).__name__}); build it outside of the scope"
+                f"{type(variable).__name__}); build it outside of the scope; "
+                f"varbump.fit(..., strategy=strategy) trains it on the workers"
             )
 
 

@@ -20,7 +20,6 @@ from varbump.inference.vi.misfit import warn_of_misfit
 from varbump.inference.vi.natural import natural_start
 from varbump.inference.vi.options import Options
 from varbump.inference.vi.training import Run, checked_data, run_seed, train
-from varbump.inference.workers.cluster import refuse_scope
 from varbump.inference.workers.training import train_with_strategy
 from varbump.model.heads import separated
 
@@ -223,7 +222,6 @@ def fit(
         average_every=average_every,
         verbose=verbose,
     )
-    refuse_scope(network)
     seed = run_seed(options)
     if isinstance(x, Source) or strategy is not None:
         source = sole_source(x, y, options) if isinstance(x, Source) else _source(network, likelihood, x, y, options)

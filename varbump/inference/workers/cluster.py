@@ -15,7 +15,7 @@ from varbump.inference.workers.faults import WorkerLost
 from varbump.inference.workers.packing import packed, unpacked
 from varbump.inference.workers.watchdog import Watchdog
 
-__all__ = ["Cluster", "START_LIMIT", "refuse_scope"]
+__all__ = ["Cluster", "START_LIMIT"]
 
 LIMIT = 60.0
 """Seconds for which a worker waits for the others between two averages, unless the strategy has a timeout of its own.
@@ -176,16 +176,6 @@ class Cluster:
 
         found = self.strategy.run(one, values)
         return [self.strategy.experimental_local_results(value)[0] for value in found]
-
-
-def refuse_scope(network: Any = None) -> None:
-    """Raise a ValueError inside of `strategy.scope()`, or if a network was built there."""
-    how = "build the network outside of strategy.scope(), and call fit there with strategy=strategy"
-    if tf.distribute.has_strategy():
-        raise ValueError(f"fit cannot run inside strategy.scope(): {how}")
-    for variable in getattr(network, "variables", ()):
-        if isinstance(variable, tf.distribute.DistributedValues):
-            raise ValueError(f"network has weights that were made inside strategy.scope(): {how}")
 
 
 def _compiled(function: Callable[..., Any], *arguments: Any) -> Any:
