@@ -46,6 +46,7 @@ def test_nothing_to_release():
     release_executables()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts the mappings of a process of Linux")
 def test_room_is_made_when_there_is_too_much(monkeypatch):
     x = tf.linspace(0.0, 1.0, 8)

@@ -80,6 +80,7 @@ def test_bands_are_those_of_an_average():
     assert found.bands.sd[1, 0] > 2.0 * single / np.sqrt(len(x))  # rows share their weights
 
 
+@pytest.mark.slow
 def test_rows_are_chosen_by_the_seed(model, frame):
     one, same, other = (vb.partial_dependence(model, frame, 0, num_rows=10, num_draws=5, seed=s) for s in (0, 0, 1))
     np.testing.assert_array_equal(one.bands.mean, same.bands.mean)
@@ -110,6 +111,7 @@ def test_what_it_refuses(model, frame):
         vb.partial_dependence(model, np.zeros((3, 2, 1)), 0)
 
 
+@pytest.mark.slow
 def test_scikit_learns_inspection_works(model, frame):
     from sklearn.inspection import partial_dependence, permutation_importance
 

@@ -105,6 +105,7 @@ def test_a_worker_that_stops_stops_all():
     assert cluster.has_stopped
 
 
+@pytest.mark.slow
 def test_the_end_of_another_worker_is_an_exit_code_and_a_sentence():
     code = "from varbump.inference.workers.faults import WorkerLost; raise WorkerLost('another worker has ended', True)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -113,6 +114,7 @@ def test_the_end_of_another_worker_is_an_exit_code_and_a_sentence():
     assert "Traceback" not in found.stderr
 
 
+@pytest.mark.slow
 def test_importing_the_package_leaves_the_start_of_tensorflow_to_the_user():
     """A strategy of several workers can only be made before TensorFlow has started."""
     code = (

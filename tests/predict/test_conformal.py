@@ -81,6 +81,7 @@ def test_counts_stay_whole():
     assert (low <= median).all()
 
 
+@pytest.mark.slow
 def test_a_regressor_with_two_targets_and_several_coverages():
     generator = np.random.default_rng(0)
     frame = pd.DataFrame({"a": generator.normal(size=80), "b": generator.choice(["u", "v"], size=80)})

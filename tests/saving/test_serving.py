@@ -73,6 +73,7 @@ np.savez({str(tmp_path / "found.npz")!r}, **found)
         assert_same(found, *model.predict(far, return_std=True), model.predict_quantiles(far, LEVELS))
 
 
+@pytest.mark.slow
 def test_networks_ensembles_and_exact_draws(tmp_path):
     x, y = vb.datasets.cubic(30, seed=0)
     network, likelihood = vb.build_network(hidden_units=(4,), seed=0), vb.likelihoods.Normal(0.3)
@@ -85,6 +86,7 @@ def test_networks_ensembles_and_exact_draws(tmp_path):
         assert_same(found, made.mean()[:, 0], made.std()[:, 0], made.ppf(LEVELS)[..., 0])
 
 
+@pytest.mark.slow
 def test_two_targets_and_other_levels(tmp_path):
     model = small_regressor(max_iter=3, n_draws=20).fit(X, np.stack([Z, -100.0 * Z], axis=1))
     found = served(vb.export(model, tmp_path / "served", quantiles=[0.3]), NEW)
@@ -103,6 +105,7 @@ def test_it_replaces_an_export_and_nothing_else(tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_what_it_refuses(tmp_path):
     frame = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 0, "u", "v")})
     with pytest.raises(ValueError, match="'b' of X had cells of the kind category in the fit"):
