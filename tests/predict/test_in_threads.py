@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 import varbump as vb
+from varbump.core.threads import each_in_threads
 from varbump.predict import predictive
 from varbump.predict.predictive import Predictive
-from varbump.predict.sampler import each_in_threads
 
 
 def test_results_are_in_order_and_by_several_threads():
     barrier = threading.Barrier(2, timeout=30)
     with ThreadPoolExecutor(2) as pool, pytest.MonkeyPatch.context() as patch:  # this machine may have one core only
-        patch.setattr("varbump.predict.sampler._block_threads", lambda: pool)
+        patch.setattr("varbump.core.threads._threads", lambda: pool)
         names = each_in_threads(lambda _: (barrier.wait(), threading.current_thread().name)[1], range(2))
     assert len(set(names)) == 2
     assert each_in_threads(lambda item: item**2, range(50)) == [item**2 for item in range(50)]

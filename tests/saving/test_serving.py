@@ -116,6 +116,10 @@ def test_what_it_refuses(tmp_path):
         vb.export(small_regressor(max_iter=2).fit(holes, Z), tmp_path / "served")
     with pytest.raises(TypeError, match="likelihood is missing"):
         vb.export(vb.build_network(1, seed=0), tmp_path / "served")
+    x, y = vb.datasets.cubic(30, seed=0)
+    near_mode = vb.laplace(vb.build_network(1, hidden_units=(3,), seed=0), vb.likelihoods.Normal(0.3), x, y)
+    with pytest.raises(TypeError, match="draws that are no weights of its network"):
+        vb.export(near_mode, tmp_path / "served")
     with pytest.raises(TypeError, match="model must be a network"):
         vb.export(3, tmp_path / "served")
     with pytest.raises(ValueError, match="quantiles"):

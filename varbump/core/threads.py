@@ -1,19 +1,24 @@
-"""Work in several threads that Ctrl-C ends as it would end the same work in the main thread."""
+"""Work in several threads: long tasks, which Ctrl-C ends as in the main thread, and short ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from threading import Event
+from functools import cache
 from typing import Any
 
 from varbump.core.interrupts import interruptible, safe_point, uninterrupted
 
-__all__ = ["in_threads"]
+__all__ = ["each_in_threads", "in_threads", "num_cores", "num_free_threads"]
 
 PAUSE = 0.1
 """Seconds after which Ctrl-C is noticed at the latest."""
+
+MAX_THREADS = 8
+"""Largest number of threads for short tasks."""
 
 PATIENCE = 2
 """Number of times that people may press Ctrl-C before running tasks are left to themselves."""
@@ -38,7 +43,7 @@ def in_threads(tasks: Sequence[Callable[[], Any]], num_threads: int) -> list[Any
     Exception
         The first error of a task, once all of them have ended.
     """
-    stop, num_interrupts = Event(), 0
+    stop, num_interrupts = threading.Event(), 0
 
     def run(task: Callable[[], Any]) -> Any:
         with interruptible(stop):
@@ -64,8 +69,48 @@ def in_threads(tasks: Sequence[Callable[[], Any]], num_threads: int) -> list[Any
     return results
 
 
+def each_in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Results of a short function for items such as blocks of rows, in order, by as many threads as there are cores.
+
+    Each item is left to one thread: in it, nothing is shared out among others.
+    """
+    if _here.is_one_of_several:
+        return [function(item) for item in items]
+    futures = [_threads().submit(copy_context().run, function, item) for item in items]
+    try:
+        return [future.result() for future in futures]
+    finally:
+        for future in futures:  # after an error or Ctrl-C
+            future.cancel()
+
+
+def num_free_threads() -> int:
+    """Threads among which this one may share out its work; 1 if it is one of them."""
+    return 1 if _here.is_one_of_several else min(num_cores(), MAX_THREADS)
+
+
+def num_cores() -> int:
+    """Cores of the machine."""
+    return os.cpu_count() or 1
+
+
 def _result(future: Future[Any]) -> Any:
     try:
         return future.result()
     except KeyboardInterrupt:
         return None
+
+
+class _Here(threading.local):
+    is_one_of_several = False
+
+
+_here = _Here()
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    def begin() -> None:
+        _here.is_one_of_several = True
+
+    return ThreadPoolExecutor(min(num_cores(), MAX_THREADS), "varbump-blocks", begin)

@@ -6,7 +6,6 @@ members together are the model: choosing takes no extra fit.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 
 from varbump.core.random import generator
-from varbump.core.threads import in_threads
+from varbump.core.threads import in_threads, num_cores
 from varbump.debug.failure import NonFiniteLossError
 from varbump.estimator.candidates import Candidate
 from varbump.estimator.report import StackingReport
@@ -142,15 +141,15 @@ def _each(tried: Callable[[int], tuple[Any, Any]], count: int, n_jobs: int | Non
     """
     if effective_n_jobs(n_jobs) > 1:
         return list(Parallel(n_jobs=n_jobs)(delayed(tried)(index) for index in range(count)))
-    found = in_threads([partial(tried, index) for index in range(count)], num_threads(n_jobs))
+    found = in_threads([partial(tried, index) for index in range(count)], _num_threads(n_jobs))
     return [(None, None) if result is None else result for result in found]
 
 
-def num_threads(n_jobs: int | None) -> int:
+def _num_threads(n_jobs: int | None) -> int:
     """Threads that train candidates; one if there shall be one job, or if joblib runs several of what calls this."""
     if n_jobs is not None or get_active_backend()[0].nesting_level:
         return 1
-    return os.cpu_count() or 1
+    return num_cores()
 
 
 def _held_out(ensemble: Any, x: np.ndarray, z: np.ndarray, left_out: Sequence[np.ndarray], seed: int) -> np.ndarray:

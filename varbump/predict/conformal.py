@@ -64,24 +64,35 @@ def conformal_interval(
     Vovk, Gammerman and Shafer (2005), "Algorithmic Learning in a Random World"; Romano, Patterson and Candès (2019),
     "Conformalized Quantile Regression"; for scores relative to the width, Sesia and Candès (2020), section 2.
     """
-    if np.ndim(coverage):
-        levels = check_shares(coverage, "coverage").tolist()
-        return {level: conformal_interval(distribution, level, reference, observed) for level in levels}
-    lower, upper = interval_tails(coverage)
-    rank = _rank(float(coverage), reference.num_rows)
+    coverages = check_shares(coverage, "coverage").tolist() if np.ndim(coverage) else [coverage]
+    tails = [tail for each in coverages for tail in interval_tails(each)]
+    ranks = [_rank(float(each), reference.num_rows) for each in coverages]
     y = reference.observed(observed)
-    low, middle, high = np.moveaxis(reference.ppf([lower, 0.5, upper]), 1, 0)
-    y = y.reshape(middle.shape)
-    new_low, new_middle, new_high = np.moveaxis(distribution.ppf([lower, 0.5, upper]), 1, 0)
-    if next(reference.blocks())[1].is_smooth:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            score = np.where(y < middle, (middle - y) / (middle - low), (y - middle) / (high - middle))
-        factor = np.sort(np.where(y == middle, 0.0, score), axis=0)[rank - 1]
-        return np.stack(
-            [new_middle - factor * (new_middle - new_low), new_middle + factor * (new_high - new_middle)], 1
-        )
+    seen, new = (np.moveaxis(of.ppf([0.5, *tails]), 1, 0) for of in (reference, distribution))
+    stretched = _stretched if next(reference.blocks())[1].is_smooth else _shifted
+    made = {
+        each: stretched(y.reshape(seen[0].shape), seen[[0, i, i + 1]], new[[0, i, i + 1]], rank)
+        for i, each, rank in zip(range(1, len(seen), 2), coverages, ranks, strict=True)
+    }
+    return made if np.ndim(coverage) else made[coverage]
+
+
+def _stretched(y: np.ndarray, seen: np.ndarray, new: np.ndarray, rank: int) -> np.ndarray:
+    """Intervals for new rows, whose medians, lower and upper ends are `new`, from y where these are `seen`."""
+    (middle, low, high), (new_middle, new_low, new_high) = seen, new
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = np.where(y < middle, (middle - y) / (middle - low), (y - middle) / (high - middle))
+    factor = np.sort(np.where(y == middle, 0.0, score), axis=0)[rank - 1]
+    return np.stack(
+        [new_middle - factor * (new_middle - new_low), new_middle + factor * (new_high - new_middle)], axis=1
+    )
+
+
+def _shifted(y: np.ndarray, seen: np.ndarray, new: np.ndarray, rank: int) -> np.ndarray:
+    """The same where y has single values of positive probability."""
+    (_, low, high), (new_middle, new_low, new_high) = seen, new
     shift = np.sort(np.maximum(low - y, y - high), axis=0)[rank - 1]
-    return np.stack([np.minimum(new_low - shift, new_middle), np.maximum(new_high + shift, new_middle)], 1)
+    return np.stack([np.minimum(new_low - shift, new_middle), np.maximum(new_high + shift, new_middle)], axis=1)
 
 
 def _rank(coverage: float, num_rows: int) -> int:

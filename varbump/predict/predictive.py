@@ -17,6 +17,7 @@ import numpy as np
 
 from varbump.core.checks import check_draws
 from varbump.core.keras import keras
+from varbump.core.threads import each_in_threads
 from varbump.likelihoods.checks import check_likelihood, is_discrete
 from varbump.likelihoods.noise import Noise
 from varbump.model.checks import check_network
@@ -24,7 +25,7 @@ from varbump.predict.components import Components
 from varbump.predict.counts import CountMixture
 from varbump.predict.densities import DensityMixture
 from varbump.predict.mixture import Mixture
-from varbump.predict.sampler import DrawSource, Leaf, Sampler, each_in_threads, sampler_of
+from varbump.predict.sampler import DrawSource, Leaf, Sampler, sampler_of
 
 __all__ = ["BLOCK", "Predictive", "predictive_of", "uniform_of"]
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from functools import cache
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,6 +10,7 @@ import tensorflow as tf
 
 from varbump.core.keras import float_dtype, keras
 from varbump.core.random import standard_normal, stateless_seeds
+from varbump.core.threads import each_in_threads, num_free_threads
 from varbump.forward.apply import apply, rehearse
 from varbump.forward.programs import program
 from varbump.forward.stateless import key, make_stateless
@@ -26,7 +22,6 @@ __all__ = [
     "Sampler",
     "StoredSampler",
     "all_draws",
-    "each_in_threads",
     "rehearsed_function",
     "sampler_of",
 ]
@@ -34,8 +29,8 @@ __all__ = [
 MAX_BYTES = 64 * 2**20
 """Bound on the result of one compiled call."""
 
-PART_BYTES, MAX_THREADS = 2**19, 8
-"""Results larger than this are computed by several threads, at most so many."""
+PART_BYTES = 2**19
+"""Results larger than this are computed by several threads."""
 
 NOISE_BYTES = 64 * 2**20
 """Bound on the noise in memory at a time. It is part of the definition of draw s, so it is not an option."""
@@ -146,7 +141,15 @@ class Sampler:
         return tuple(np.concatenate(layer) for layer in zip(*parts, strict=True))
 
     def leaves(self, likelihoods: Sequence[Any]) -> list[Leaf]:
-        """The samplers of single networks that this one consists of, with their likelihoods."""
+        """The samplers of single networks that this one consists of, with their likelihoods.
+
+        Raises
+        ------
+        TypeError
+            If draws are something else than the network at drawn weights.
+        """
+        if type(self).draws is not Sampler.draws or type(self)._evaluated is not Sampler._evaluated:
+            raise TypeError("model has draws that are no weights of its network, such as linearised ones")
         return [Leaf(self, likelihoods[0])]
 
     def in_graph(self) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -154,18 +157,9 @@ class Sampler:
 
         Weights and values are constants in it.
         """
-        values, dtype = self._values, self._programs.output.dtype
+        function, values = self._programs.function, self._values
         weights = self._weights(slice(0, self._num_draws))
-
-        def function(x: tf.Tensor) -> tf.Tensor:
-            def one(draw: tuple[tf.Tensor, ...]) -> tf.Tensor:
-                given = {key(v): value for v, value in zip(self._network.variables, values, strict=True)}
-                return tf.cast(apply(self._network, x, values=given, draws=draw[1:]).f, dtype)
-
-            make_stateless(self._network.variables, self._network)
-            return tf.map_fn(one, weights, fn_output_signature=dtype)
-
-        return function
+        return lambda x: function(x, weights, values)
 
     def _weights(self, which: slice) -> tuple[tf.Tensor, ...]:
         drawn = self._drawn
@@ -189,8 +183,7 @@ class Sampler:
         """Values (count, num_rows, Q) at the first rows of a piece, the draws shared out among the cores."""
         output = self._programs.output
         values = np.empty((count, num_rows, *output.shape[1:]), output.dtype.as_numpy_dtype)
-        most = 1 if _here.is_one_of_several else _num_threads()
-        num_parts = min(most, max(values.nbytes // PART_BYTES, 1), count)
+        num_parts = min(num_free_threads(), max(values.nbytes // PART_BYTES, 1), count)
         bounds = [count * part // num_parts for part in range(num_parts + 1)]
         rows = tf.constant(piece)
 
@@ -202,7 +195,7 @@ class Sampler:
         if num_parts == 1:
             evaluate(0)
         else:
-            list(_threads().map(evaluate, range(num_parts)))
+            each_in_threads(evaluate, range(num_parts))
         return values
 
     def _default_chunk(self, count: int) -> int:
@@ -244,45 +237,6 @@ class StoredSampler(Sampler):
 
     def _weights(self, which: slice) -> tuple[tf.Tensor, ...]:
         return (tf.range(which.stop - which.start), *(tf.constant(w[which]) for w in self._stored))
-
-
-class _Here(threading.local):
-    is_one_of_several = False
-
-
-_here = _Here()
-
-
-def each_in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-    """Results of a function for items such as blocks of rows, in order, by as many threads as there are cores.
-
-    Each item is left to one thread: in it, samplers do not share out their draws among others.
-    """
-    if _here.is_one_of_several:
-        return [function(item) for item in items]
-    futures = [_block_threads().submit(copy_context().run, function, item) for item in items]
-    try:
-        return [future.result() for future in futures]
-    finally:
-        for future in futures:  # after an error or Ctrl-C
-            future.cancel()
-
-
-@cache
-def _block_threads() -> ThreadPoolExecutor:
-    def begin() -> None:
-        _here.is_one_of_several = True
-
-    return ThreadPoolExecutor(_num_threads(), "varbump-blocks", begin)
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_num_threads(), "varbump-predict")
-
-
-def _num_threads() -> int:
-    return min(os.cpu_count() or 1, MAX_THREADS)
 
 
 def _rounded_up(size: int) -> int:
@@ -341,5 +295,6 @@ class _Programs:
 
             return tf.map_fn(one, weights, fn_output_signature=dtype)
 
+        self.function = evaluate
         self.draw = program("draw weights", (structure, row_shape), lambda: draw, network)
         self.evaluate = program("evaluate draws", (structure, row_shape), lambda: evaluate, network)

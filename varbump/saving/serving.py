@@ -23,7 +23,7 @@ from varbump.core.keras import float_dtype, keras
 from varbump.core.random import host_seed
 from varbump.likelihoods.checks import is_discrete
 from varbump.predict.predictive import predictive_of
-from varbump.predict.sampler import Leaf, Sampler
+from varbump.predict.sampler import Leaf
 from varbump.predict.units import with_likelihood
 from varbump.saving.served_forest import ServedForest
 
@@ -167,9 +167,6 @@ class _Served(tf.Module):
         unit: Any = 1.0,
     ) -> None:
         super().__init__()
-        for leaf in leaves:
-            if type(leaf.sampler).draws is not Sampler.draws:
-                raise TypeError("model has draws that are no weights of its network, such as linearised ones")
         self._functions = [leaf.sampler.in_graph() for leaf in leaves]
         self._leaves, self._levels, self._inputs = tuple(leaves), levels, inputs
         self._shift, self._unit = tf.constant(shift, tf.float64), tf.constant(unit, tf.float64)
@@ -191,7 +188,15 @@ class _Served(tf.Module):
         loc, noise = tf.concat(locs, 0), tf.concat(noises, 0)
         mean, epistemic = tf.reduce_mean(loc, 0), tf.math.reduce_variance(loc, 0)
         sd = tf.sqrt(epistemic + tf.reduce_mean(noise**2, 0))
-        found = [self._quantile(level, mean, sd, draws) for level in self._levels]
+        distributions = [likelihood.distribution(f) for likelihood, f in draws]
+        support = getattr(draws[0][0], "support", (-np.inf, np.inf))
+
+        def below(y: tf.Tensor) -> tf.Tensor:
+            parts = [tf.reduce_sum(tf.cast(part.cdf(y), tf.float64), 0) for part in distributions]
+            # some distributions lose what is known of the shape
+            return tf.ensure_shape(tf.add_n(parts) / tf.cast(tf.shape(loc)[0], tf.float64), y.shape)
+
+        found = [self._quantile(level, mean, sd, support, below) for level in self._levels]
         return {
             "mean": self._shift + self._unit * mean,
             "sd": self._unit * sd,
@@ -199,22 +204,20 @@ class _Served(tf.Module):
             "quantiles": self._shift + self._unit * tf.stack(found, axis=1),
         }
 
-    def _quantile(self, level: float, mean: tf.Tensor, sd: tf.Tensor, draws: Any) -> tf.Tensor:
-        """Quantile (N, Q) of the mixture, by bisection; of counts among whole numbers."""
-        distributions = [likelihood.distribution(f) for likelihood, f in draws]
-        num_draws = tf.cast(tf.add_n([tf.shape(f)[0] for _, f in draws]), tf.float64)
+    def _quantile(
+        self, level: float, mean: tf.Tensor, sd: tf.Tensor, support: Any, below: Callable[[tf.Tensor], tf.Tensor]
+    ) -> tf.Tensor:
+        """Quantile (N, Q) of the mixture with these moments, by bisection; of counts among whole numbers."""
         low, high = mean - sd * np.sqrt((1 - level) / level), mean + sd * np.sqrt(level / (1 - level))
-        smallest, largest = draws[0][0].support if hasattr(draws[0][0], "support") else (-np.inf, np.inf)
-        low, high = tf.maximum(low, smallest), tf.minimum(high, largest)  # densities may be nan beyond
+        low, high = tf.maximum(low, support[0]), tf.minimum(high, support[1])  # densities may be nan beyond
         if self._counts:
             low, high = tf.floor(low) - 1.0, tf.math.ceil(high)
 
         def halve(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             middle = 0.5 * (low + high)
             middle = tf.floor(middle) if self._counts else middle
-            below = tf.add_n([tf.reduce_sum(tf.cast(d.cdf(middle), tf.float64), 0) for d in distributions]) / num_draws
-            below = tf.ensure_shape(below, low.shape)  # some distributions lose what is known of it
-            return tf.where(below < level, middle, low), tf.where(below < level, high, middle)
+            is_below = below(middle) < level
+            return tf.where(is_below, middle, low), tf.where(is_below, high, middle)
 
         _, high = tf.while_loop(lambda *_: True, halve, (low, high), maximum_iterations=STEPS)
         return high

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy as np
 
 from varbump.core.interrupts import safe_point
 from varbump.core.random import stateless_seeds
+from varbump.core.threads import num_cores
 from varbump.inference.mcmc.chain import STRETCH, ChainState
 from varbump.inference.mcmc.warmup import adapted_scale
 
@@ -61,7 +61,7 @@ class Chains:
     @property
     def num_threads(self) -> int:
         """Number of chains that are advanced at once."""
-        return min(len(self.states), os.cpu_count() or 1)
+        return min(len(self.states), num_cores())
 
     @property
     def u(self) -> np.ndarray:
