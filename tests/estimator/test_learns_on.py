@@ -26,18 +26,25 @@ def moments(model):
     return q.mean().numpy(), q.covariance().numpy()
 
 
-@pytest.mark.parametrize("prior", ["normal", pytest.param("ard", marks=pytest.mark.slow)])
-def test_ten_pieces_of_a_line_are_all_rows(prior):
+@pytest.mark.parametrize(
+    ("prior", "number"),
+    [
+        ("normal", 3),
+        pytest.param("normal", 10, marks=pytest.mark.slow),
+        pytest.param("ard", 10, marks=pytest.mark.slow),
+    ],
+)
+def test_pieces_of_a_line_are_all_rows(prior, number):
     """With the units of the first piece, the posterior, the noise and the scales of the prior are those of all rows."""
     X, y = line(500)
-    pieces = np.array_split(np.arange(500), 10)
+    pieces = np.array_split(np.arange(500), number)
     model = small_regressor(**{**LINE, "prior": prior})
     for piece in pieces:
         assert model.partial_fit(X[piece], y[piece, 0]) is model
     assert model.history_.exact
     assert model.parameter_report_.num_data == 500
     at_once = clone(model).fit(X[pieces[0]], y[pieces[0], 0])  # which decides the units
-    at_once.partial_fit(X[50:], y[50:, 0])
+    at_once.partial_fit(X[len(pieces[0]) :], y[len(pieces[0]) :, 0])
     np.testing.assert_allclose(model.noise_std_, at_once.noise_std_, rtol=1e-4)
     for found, expected in zip(moments(model), moments(at_once), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)  # the scales stop at 1e-9 nats

@@ -31,11 +31,12 @@ def model():
 
 
 def parts(model, rows):
-    """Predictive distribution of each candidate by itself, with its weight and the inputs that it sees."""
-    inputs = model._inputs(rows)
+    """Predictive distribution of each candidate by itself, but for the factor of its noise, and its weight."""
+    inputs, pool = model._inputs(rows), model._pool
     found = []
-    for trained, weight, mask in zip(*model._pool, strict=True):
-        found.append((weight, Predictive(trained.ensemble, trained.likelihoods, 4_000, 1), inputs * mask))
+    for trained, weight, mask in zip(pool.trained, pool.weights, pool.inputs, strict=True):
+        ((_, mixture),) = Predictive(trained.ensemble, trained.likelihoods, 4_000, 1).blocks(inputs * mask)
+        found.append((weight, mixture.first(len(rows)).with_noise(pool.noise_factor)))
     return found
 
 
@@ -44,6 +45,7 @@ def test_the_report_has_all_candidates(model):
     assert model.stacking_.weights.sum() == pytest.approx(1.0)
     assert sorted(model._pool.weights) == sorted(weight for weight in model.stacking_.weights if weight)
     assert len(model.stacking_.pooled) == 24
+    assert model._pool.noise_factor == model.stacking_.noise_factor != 1.0
     assert "forest" in str(model.stacking_)
     assert model.network_ is model._pool.trained[0].ensemble.network
     assert model.likelihood_ is model._pool.trained[0].likelihoods[0]
@@ -52,12 +54,12 @@ def test_the_report_has_all_candidates(model):
 def test_moments_and_density_are_those_of_the_mixture(model):
     """80 draws against 4,000: their mean is off by less than five of its standard errors, of about sd / 9."""
     means, variances, densities = [], [], []
-    for weight, predictive, inputs in parts(model, NEW):
-        mean, total, _ = predictive.moments(inputs)
+    for weight, mixture in parts(model, NEW):
+        mean, total, _ = mixture.moments()
         means.append(weight * mean[:, 0])
         variances.append(weight * (total[:, 0] ** 2 + mean[:, 0] ** 2))
         z = (AT - model.y_scaler_.mean_) / model.y_scaler_.scale_
-        densities.append(np.log(weight) + predictive.log_density(inputs, z[:, None]))
+        densities.append(np.log(weight) + mixture.log_density(z[:, None]))
     mean = sum(means)
     sd = np.sqrt(sum(variances) - mean**2)
     found, std = model.predict(NEW, return_std=True)

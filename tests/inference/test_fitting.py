@@ -137,6 +137,7 @@ def test_float64_networks_train_in_float64():
     assert vb.predict_f(model, x, num_draws=2).dtype == np.float64
 
 
+@pytest.mark.slow
 def test_one_dimensional_and_integer_arrays_are_taken():
     model = network()
     train(model, np.arange(20), np.arange(20))

@@ -9,7 +9,7 @@ from own_parts import NotCurved, OnceDifferentiable
 
 import varbump as vb
 from varbump.forward.stateless import all_variables, key
-from varbump.inference.vi import natural
+from varbump.inference.vi import course, natural
 from varbump.inference.vi.gauss_newton import gauss_newton
 from varbump.inference.vi.loss import Batch, NetworkLoss
 from varbump.inference.vi.options import Options
@@ -110,6 +110,7 @@ def test_fixed_point_of_a_linear_model_is_its_posterior(family, temperature, mon
     assert then.learning_rate == natural.RATE
 
 
+@pytest.mark.slow
 def test_who_takes_it(monkeypatch):
     x, y = np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32)
 
@@ -132,6 +133,7 @@ def test_who_takes_it(monkeypatch):
     assert not starts(network)
 
 
+@pytest.mark.slow
 def test_noise_that_is_learned_on_the_way(monkeypatch):
     """Its optimum is that of the exact solution, which `fit` would take here."""
     monkeypatch.setattr(natural, "STEPS", 600)
@@ -156,6 +158,7 @@ def test_noise_that_is_learned_on_the_way(monkeypatch):
 def test_a_finished_run_returns_at_once(tmp_path, monkeypatch):
     """The steps are not taken again, and the run is known by the options that they have chosen."""
     monkeypatch.setattr(natural, "STEPS", 2)
+    monkeypatch.setattr(course, "NUM_STEPS", 32)  # the run need not be long
     x, y = np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32)
     runs = []
     for _ in range(2):

@@ -66,7 +66,8 @@ def test_an_ensemble_on_a_source_of_one_block_has_the_bits_of_arrays():
     assert_equal_runs(*((ensemble.values, ensemble.history) for ensemble in found))
 
 
-@pytest.mark.parametrize("weighted", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("weighted", [False, True])
 def test_the_posterior_is_that_of_all_rows_together(weighted):
     """Linear regression: precision of the weights X'WX / sigma^2 + 1, whatever the blocks are.
 
@@ -130,7 +131,7 @@ OPTIONS = {"validation_data": VALIDATION, "patience": 3}
 
 
 @pytest.mark.usefixtures("every_block")
-@pytest.mark.parametrize("number", [4, 6])
+@pytest.mark.parametrize("number", [pytest.param(4, marks=pytest.mark.slow), 6])
 def test_an_interrupted_run_goes_on_within_its_epoch_to_the_same_bits(tmp_path, monkeypatch, number):
     whole = train(source(), **OPTIONS)
     replace, calls = os.replace, []

@@ -147,6 +147,7 @@ def test_values_of_the_chief_arrive():
         assert found[name].shape == value.shape
 
 
+@pytest.mark.slow
 def test_one_worker_has_the_bits_of_a_source_of_such_blocks():
     """A strategy of one worker is a streamed fit whose blocks are the steps between two averages."""
     options = {"epochs": 3, "batch_size": 10, "verbose": 0, "validation_data": (X[:50], Y[:50])}

@@ -40,9 +40,8 @@ def assert_same(found, mean, sd, quantiles, tolerance=1e-5):
     np.testing.assert_allclose(found["quantiles"][..., 0], quantiles, atol=tolerance * unit)
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "normal" else pytest.param(name, marks=pytest.mark.slow) for name in Y]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(Y))
 def test_a_regressor_of_each_likelihood(tmp_path, name):
     model = small_regressor(likelihood=name, max_iter=5, n_draws=30).fit(X, Y[name])
     found = served(vb.export(model, tmp_path / "served"), NEW)

@@ -25,13 +25,16 @@ class Candidate(NamedTuple):
     likelihood : str or likelihood
     embedding : "forest" or None
     num_steps : int
-        Steps of its training if `max_iter` is None.
+        Steps of its training on FEW rows or less, if `max_iter` is None.
+    most_steps : int, optional
+        Steps on very many rows; between, their number grows with the cube root of that of the rows.
     """
 
     hidden_layer_sizes: Any
     likelihood: Any
     embedding: str | None
     num_steps: int = 20_000
+    most_steps: int | None = None
 
     @property
     def name(self) -> str:
@@ -41,9 +44,16 @@ class Candidate(NamedTuple):
         kind = self.likelihood if isinstance(self.likelihood, str) else type(self.likelihood).__name__
         return ", ".join([units or "linear", kind, *([self.embedding] if self.embedding else [])])
 
+    def steps(self, num_rows: int) -> int:
+        """Steps of the training on a table of so many rows."""
+        grown = round(self.num_steps * max(num_rows / FEW, 1.0) ** (1 / 3))
+        return min(grown, self.most_steps or self.num_steps)
+
+
+FEW = 1_000
 
 TABLE = (
-    Candidate((50, 50), "normal", None, 30_000),
+    Candidate((50, 50), "normal", None, 15_000, 30_000),
     Candidate((50,), "heteroscedastic", None, 12_000),
     Candidate((50,), "heteroscedastic", "forest", 12_000),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
@@ -19,7 +19,8 @@ from varbump.core.threads import in_threads, num_cores
 from varbump.debug.failure import NonFiniteLossError
 from varbump.estimator.candidates import Candidate
 from varbump.estimator.report import StackingReport
-from varbump.estimator.stacking import pooled_log_density, stacking_weights
+from varbump.estimator.stacking import factor_for_all_members, noise_factor, pooled_log_density, stacking_weights
+from varbump.predict.mixture import Mixture
 from varbump.predict.predictive import Predictive
 
 __all__ = ["choose", "folds", "weights_by_member"]
@@ -34,6 +35,30 @@ SMALLEST_WEIGHT = 0.05
 """Candidates of less weight are dropped: they would cost more time than they are worth."""
 
 NUM_DRAWS = 100
+
+ROUNDS, CLOSE = 5, 1e-3
+"""Weights and the factor of the noise are found in turn, until the factor changes by less than this."""
+
+
+class HeldOut(NamedTuple):
+    """What a candidate makes of the rows that were left out, fold by fold.
+
+    Attributes
+    ----------
+    alone : list of (Mixture, ndarray)
+        Predictive distributions by the member that has left them out, and y there.
+    between, noise : ndarray (M,)
+        Variance of the mean of f between all members, and of the noise, averaged over targets.
+    """
+
+    alone: list[tuple[Mixture, np.ndarray]]
+    between: np.ndarray
+    noise: np.ndarray
+
+    def log_density(self, factor: float) -> np.ndarray:
+        """Log density of each row (M,), with the noise multiplied by a factor."""
+        parts = [mixture.with_noise(factor).log_density(y) for mixture, y in self.alone]
+        return np.concatenate(parts) if parts else np.zeros(0)
 
 
 def folds(num_rows: int, num_members: int, seed: int) -> list[np.ndarray]:
@@ -107,31 +132,47 @@ def choose(
             one = train(index)
         except NonFiniteLossError as error:
             return None, error
-        return one, _held_out(one.ensemble, x * inputs[index], z, left_out, seed) - log_unit
+        return one, _held_out(one.ensemble, x * inputs[index], z, left_out, seed)
 
-    trained: list[Any] = [None] * len(candidates)
-    log_density = np.full((len(candidates), len(held)), -np.inf)
+    trained: list[tuple[int, Any]] = []
+    distributions: list[HeldOut] = []
     failure = None
     for index, (one, found) in enumerate(_each(tried, len(candidates), n_jobs)):
         if one is None:
             failure = found or failure
             continue
-        trained[index], log_density[index] = one, found
-    there = np.array([one is not None for one in trained])
-    if failure is not None and not there.any():
+        trained.append((index, one))
+        distributions.append(found)
+    if failure is not None and not trained:
         raise failure
-    log_density = log_density[there]
-    weights = stacking_weights(log_density, v[held])
-    weights[weights < min(SMALLEST_WEIGHT, weights.max())] = 0.0
-    weights /= weights.sum()
-    return [(index, one) for index, one in enumerate(trained) if one is not None], StackingReport(
-        names=tuple(candidate.name for candidate, is_there in zip(candidates, there, strict=True) if is_there),
+
+    def log_density_at(factor: float) -> np.ndarray:
+        return np.array([found.log_density(factor) for found in distributions]).reshape(len(trained), -1) - log_unit
+
+    weights, factor = _weights_and_factor(log_density_at, v[held])
+    between, noise = (np.array([getattr(found, name) for found in distributions]) for name in ("between", "noise"))
+    return trained, StackingReport(
+        names=tuple(candidates[index].name for index, _ in trained),
         weights=weights,
-        log_density=log_density,
-        pooled=pooled_log_density(log_density, weights),
+        noise_factor=factor_for_all_members(factor, weights, between, noise, v[held], len(left_out)),
+        log_density=log_density_at(1.0),
+        pooled=pooled_log_density(log_density_at(factor), weights),
         row_weights=v[held],
         hint=hint,
     )
+
+
+def _weights_and_factor(log_density_at: Callable[[float], np.ndarray], v: np.ndarray) -> tuple[np.ndarray, float]:
+    """Weights of the candidates, 0 for those of too little weight, and the factor of their noise."""
+    factor = 1.0
+    for _ in range(ROUNDS):
+        weights = stacking_weights(log_density_at(factor), v)
+        weights[weights < min(SMALLEST_WEIGHT, weights.max())] = 0.0
+        weights /= weights.sum()
+        before, factor = factor, noise_factor(log_density_at, weights, v)
+        if abs(np.log(factor / before)) < CLOSE:
+            break
+    return weights, factor
 
 
 def _each(tried: Callable[[int], tuple[Any, Any]], count: int, n_jobs: int | None) -> list[tuple[Any, Any]]:
@@ -152,11 +193,23 @@ def _num_threads(n_jobs: int | None) -> int:
     return num_cores()
 
 
-def _held_out(ensemble: Any, x: np.ndarray, z: np.ndarray, left_out: Sequence[np.ndarray], seed: int) -> np.ndarray:
-    """Log density of each left-out row by the member that has left it out, fold by fold."""
-    densities = []
+def _held_out(ensemble: Any, x: np.ndarray, z: np.ndarray, left_out: Sequence[np.ndarray], seed: int) -> HeldOut:
+    """Predict the rows that were left out: by the member that has left them out, and by all."""
+    found: list[tuple[Mixture, np.ndarray]] = []
     for member, rows in enumerate(left_out):
         if len(rows):
             alone = ensemble.alone(member)
-            densities.append(Predictive(alone, alone.likelihoods, NUM_DRAWS, seed).log_density(x[rows], z[rows]))
-    return np.concatenate(densities) if densities else np.zeros(0)
+            predictive = Predictive(alone, alone.likelihoods, NUM_DRAWS, seed)
+            for block, mixture in predictive.blocks(x[rows]):
+                y = z[rows][block]
+                found.append((cast(Mixture, mixture.first(len(y))), y))
+    if not found or len(left_out) == 1:
+        return HeldOut(found, *np.zeros((2, sum(map(len, left_out)))))
+    num_members, rows = len(left_out), np.concatenate(left_out)
+    together = Predictive(ensemble, ensemble.likelihoods, NUM_DRAWS * num_members, seed)
+    between, noise = [], []
+    for _, mixture in together.blocks(x[rows]):
+        means = [mixture.loc[member::num_members].mean(axis=0) for member in range(num_members)]
+        between.append(np.var(means, axis=0, ddof=1).mean(axis=-1))
+        noise.append(np.mean(cast(Mixture, mixture).scale ** 2, axis=(0, -1)))
+    return HeldOut(found, np.concatenate(between)[: len(rows)], np.concatenate(noise)[: len(rows)])

@@ -10,7 +10,7 @@ from varbump.core.interrupts import uninterrupted
 from varbump.core.random import LARGEST_SEED, generator
 from varbump.estimator.continued import continued, said_of
 from varbump.estimator.rows import check_range, check_targets, check_weights, merged
-from varbump.estimator.training import TrainedPool, embedded
+from varbump.estimator.training import embedded
 from varbump.estimator.validation import validated
 
 __all__ = ["LearnsOn"]
@@ -78,7 +78,7 @@ class LearnsOn:
                 continued(one, None, x * seen, z, weights, parameters, seed)
                 for one, seen in zip(pool.trained, pool.inputs, strict=True)
             ]
-            pool, trained = TrainedPool(tuple(every), pool.weights, pool.inputs), every[0]
+            pool, trained = pool._replace(trained=tuple(every)), every[0]
         with uninterrupted():
             self._pool, self._said, self._num_parts = pool, said, parts + 1
             num_data = trained.ensemble.history.num_data

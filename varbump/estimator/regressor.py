@@ -59,8 +59,9 @@ class VariationalRegressor(LearnsOn, FitsSources, TablesAsTheyAre, RegressorMixi
     Each member minimises :math:`-\mathrm{ELBO} / N` of a Bayesian network on standardised X and y; predictions pool
     draws of the weights from all members, and are in the units of y. The defaults are meant for tables of a few hundred
     to some ten thousand rows, and need no setting: several ensembles, which differ in depth, noise and inputs, are
-    trained and pooled, each with the weight that it earns on rows that its members have left out. `stacking_` says
-    what was chosen, and by how much.
+    trained and pooled, each with the weight that it earns on rows that its members have left out. The same rows decide
+    by how much the noise of the pool is less than that of its members. `stacking_` says what was chosen, and by how
+    much.
 
     Columns need not be numbers. Text, categorical dtypes and `categorical_features` become categories, with an input
     for each level; levels that are not in the table of the fit get what the prior says of a level of this column, and a
@@ -172,7 +173,8 @@ class VariationalRegressor(LearnsOn, FitsSources, TablesAsTheyAre, RegressorMixi
     ----------
     Blundell, Cornebise, Kavukcuoglu and Wierstra (2015), "Weight Uncertainty in Neural Networks". Lakshminarayanan,
     Pritzel and Blundell (2017), "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles". Yao,
-    Vehtari, Simpson and Gelman (2018), "Using Stacking to Average Bayesian Predictive Distributions".
+    Vehtari, Simpson and Gelman (2018), "Using Stacking to Average Bayesian Predictive Distributions". Gneiting and
+    Ranjan (2013), "Combining Predictive Distributions" (the factor of the noise).
 
     Examples
     --------

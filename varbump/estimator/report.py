@@ -33,11 +33,13 @@ class StackingReport(Printed):
     log_density : ndarray (C, M)
         Log density of each candidate at y of M rows that it was not trained with, nats, units of y.
     pooled : ndarray (M,)
-        That of the pool, which is slightly optimistic: the weights were chosen for these rows.
+        That of the pool, which is slightly optimistic: weights and factor were chosen for these rows.
     row_weights : ndarray (M,)
         Weights of the rows.
     hint : str
         What else y suggests; "" if nothing.
+    noise_factor : float
+        The noise of the pool in units of that of its candidates, which have learned their own errors as noise.
     """
 
     names: tuple[str, ...]
@@ -46,6 +48,7 @@ class StackingReport(Printed):
     pooled: np.ndarray
     row_weights: np.ndarray
     hint: str = ""
+    noise_factor: float = 1.0
 
     @property
     def log_likelihood(self) -> np.ndarray:
@@ -81,6 +84,7 @@ class StackingReport(Printed):
         yield table
         if len(self.pooled):
             yield f"In nats per row, on {len(self.pooled):,} rows, each predicted by a member that has not seen it."
+            yield f"The noise of the pool is {self.noise_factor:.2f} of what its candidates have learned."
         else:
             yield "There were too few rows to hold some out: all candidates weigh the same."
         if self.hint:

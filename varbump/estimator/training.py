@@ -50,16 +50,20 @@ class TrainedPool(NamedTuple):
     weights : tuple of float
     inputs : tuple of ndarray (D,)
         As in `varbump.predict.pool.Part`.
+    noise_factor : float
+        As in `varbump.predict.pool.Pool`.
     """
 
     trained: tuple[TrainedEnsemble, ...]
     weights: tuple[float, ...]
     inputs: tuple[np.ndarray, ...]
+    noise_factor: float = 1.0
 
     def pool(self) -> Pool:
         """The source of draws."""
         ensembles = [trained.ensemble for trained in self.trained]
-        return Pool([Part(*part) for part in zip(ensembles, self.weights, self.inputs, strict=True)])
+        parts = [Part(*part) for part in zip(ensembles, self.weights, self.inputs, strict=True)]
+        return Pool(parts, self.noise_factor)
 
 
 def embedded(x: np.ndarray, embedding: ForestEmbedding | None) -> np.ndarray:
@@ -99,7 +103,7 @@ def train(
     how: dict[str, Any] = {}  # without options of optimisation, there is a closed form
     if not is_line or left_out or parameters["max_iter"] is not None or validation is not None:
         how = {
-            **training_options(parameters, len(x), candidate.num_steps),
+            **training_options(parameters, len(x), candidate.steps(len(x))),
             "validation_data": validation,
             "patience": int(parameters["n_iter_no_change"]) if parameters["early_stopping"] else None,
         }
@@ -160,4 +164,5 @@ def train_pool(
         if weight > 0.0
     ]
     parts.sort(key=lambda part: -part[1])
-    return TrainedPool(*zip(*parts, strict=True)), report
+    every, weights, seen = zip(*parts, strict=True)
+    return TrainedPool(every, weights, seen, report.noise_factor), report

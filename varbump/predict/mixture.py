@@ -53,6 +53,10 @@ class Mixture:
         """The distribution of ``shift + unit * y``, both (Q,)."""
         return Mixture(shift + unit * self.loc, unit * self.scale, self._noises, self._places)
 
+    def with_noise(self, factor: float) -> Mixture:
+        """The mixture with the sd of all noise multiplied by a factor."""
+        return Mixture(self.loc, factor * self.scale, self._noises, self._places)
+
     def first(self, num: int) -> Mixture:
         """The mixture for the first `num` rows."""
         return Mixture(self.loc[:, :num], self.scale[:, :num], self._noises, self._places)

@@ -59,17 +59,20 @@ class Pool:
     ----------
     parts : sequence of Part
         The heaviest comes first.
+    noise_factor : float, default=1.0
+        Sd of the noise in units of that of the parts, whose own errors cancel in part.
 
     Attributes
     ----------
     parts : tuple of Part
+    noise_factor : float
     network : tf_keras.Model
         That of the first part.
     likelihood : PoolNoise
     """
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self.parts, self.likelihood = tuple(parts), PoolNoise()
+    def __init__(self, parts: Sequence[Part], noise_factor: float = 1.0) -> None:
+        self.parts, self.likelihood, self.noise_factor = tuple(parts), PoolNoise(), noise_factor
 
     @property
     def network(self) -> keras.Model:
@@ -130,7 +133,7 @@ class PoolSampler(Sampler):
             for index, (part, count) in enumerate(zip(pool.parts, counts, strict=True))
             if count
         ]
-        self._counts = [count for count in counts if count]
+        self._counts, self._noise_factor = [count for count in counts if count], pool.noise_factor
 
     def draws(self, x: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """Yield pieces of the result: draws (a slice), rows and values (S', N', 3 Q)."""
@@ -138,14 +141,14 @@ class PoolSampler(Sampler):
         for (part, sampler), count in zip(self._runs, self._counts, strict=True):
             likelihoods = part.ensemble.likelihoods
             for which, rows, f in sampler.draws(x * part.inputs.astype(x.dtype)):
-                values = _described(likelihoods[which.start % len(likelihoods)], f)
+                values = _described(likelihoods[which.start % len(likelihoods)], f, self._noise_factor)
                 yield slice(first + which.start, first + which.stop, which.step), rows, values
             first += count
 
     def leaves(self, likelihoods: Sequence[Any]) -> list[Leaf]:
         """The samplers of the members of all parts, each with the likelihood it was trained with."""
         return [
-            leaf._replace(inputs=part.inputs)
+            leaf._replace(inputs=part.inputs, noise_factor=self._noise_factor)
             for part, sampler in self._runs
             for leaf in sampler.leaves(part.ensemble.likelihoods)
         ]
@@ -222,8 +225,8 @@ def shared_out(weights: Sequence[float], num_draws: int, members: Sequence[int],
     return [int(count) * unit for count in np.diff(np.minimum(ends, ends[-1]), prepend=0)]
 
 
-def _described(likelihood: Any, f: np.ndarray) -> np.ndarray:
+def _described(likelihood: Any, f: np.ndarray, noise_factor: float) -> np.ndarray:
     """Mean, sd and inverse degrees of freedom of y for draws f (S, N, K) of one member, (S, N, 3 Q)."""
     mean, sd = (np.asarray(of(f)) for of in (likelihood.mean, likelihood.stddev))
-    tail = np.full_like(mean, likelihood.noise().tail)
-    return np.concatenate([mean, np.broadcast_to(sd, mean.shape), tail], axis=-1)
+    sd = np.broadcast_to(sd * sd.dtype.type(noise_factor), mean.shape)
+    return np.concatenate([mean, sd, np.full_like(mean, likelihood.noise().tail)], axis=-1)

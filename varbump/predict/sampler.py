@@ -70,11 +70,14 @@ class Leaf(NamedTuple):
     likelihood : likelihood
     inputs : ndarray (D,) or None
         Factors of the columns of x.
+    noise_factor : float
+        Factor of the sd of the noise.
     """
 
     sampler: Sampler
     likelihood: Any
     inputs: np.ndarray | None = None
+    noise_factor: float = 1.0
 
 
 class Sampler:

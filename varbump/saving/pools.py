@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from varbump.estimator.report import StackingReport
+from varbump.estimator.stacking import FACTORS
 from varbump.estimator.state import TrainedEnsemble
 from varbump.estimator.training import TrainedPool
 from varbump.saving.allowed import Refused
@@ -28,6 +29,7 @@ def pool_configuration(pool: TrainedPool, report: StackingReport) -> dict[str, A
         "names": list(report.names),
         "num_rows": len(report.pooled),
         "hint": report.hint,
+        "noise_factor": pool.noise_factor,
     }
 
 
@@ -57,6 +59,9 @@ def pool_shapes(value: Any, arguments: dict[str, Any], declared: Mapping[str, An
         raise Refused(f"it cannot have {len(others) + 1:,} of {len(names):,} candidates")
     if not isinstance(value.get("hint"), str):
         raise Refused("its hint must be text")
+    factor = value.get("noise_factor", 1.0)  # older archives have none
+    if type(factor) not in (int, float) or not FACTORS[0] <= factor <= FACTORS[1]:
+        raise Refused(f"the factor of its noise must be from {FACTORS[0]} to {FACTORS[1]}")
     num_rows = whole_number(value, "num_rows", "the pool", 0)
     num_inputs = whole_number(arguments, "num_features", "the argument num_features")
     shapes: dict[str, Shape] = {
@@ -89,13 +94,14 @@ def make_pool(
         trained.append(
             make_trained(other, lambda name, prefix=prefix: array(prefix + name), _below(declared, prefix))  # type: ignore[misc]
         )
-    return TrainedPool(tuple(trained), tuple(map(float, weights)), tuple(inputs))
+    return TrainedPool(tuple(trained), tuple(map(float, weights)), tuple(inputs), value.get("noise_factor", 1.0))
 
 
 def make_report(value: dict[str, Any], array: Callable[[str], np.ndarray]) -> StackingReport:
     """Make the report of a configuration whose shapes have been checked."""
     arrays = {name: array(f"report/{name}") for name in ("weights", "log_density", "pooled", "row_weights")}
-    return StackingReport(names=tuple(value["names"]), hint=value["hint"], **arrays)
+    factor = value.get("noise_factor", 1.0)
+    return StackingReport(names=tuple(value["names"]), hint=value["hint"], noise_factor=factor, **arrays)
 
 
 def _below(declared: Mapping[str, Any], prefix: str) -> dict[str, Any]:

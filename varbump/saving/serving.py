@@ -184,7 +184,8 @@ class _Served(tf.Module):
             f = tf.cast(function(tf.cast(own, float_dtype(leaf.sampler.network))), tf.float64)
             draws.append((leaf.likelihood, f))
             locs.append(tf.cast(leaf.likelihood.mean(f), tf.float64))
-            noises.append(tf.broadcast_to(tf.cast(leaf.likelihood.stddev(f), tf.float64), tf.shape(locs[-1])))
+            noise = tf.cast(leaf.likelihood.stddev(f), tf.float64) * leaf.noise_factor
+            noises.append(tf.broadcast_to(noise, tf.shape(locs[-1])))
         loc, noise = tf.concat(locs, 0), tf.concat(noises, 0)
         mean, epistemic = tf.reduce_mean(loc, 0), tf.math.reduce_variance(loc, 0)
         sd = tf.sqrt(epistemic + tf.reduce_mean(noise**2, 0))
@@ -192,7 +193,13 @@ class _Served(tf.Module):
         support = getattr(draws[0][0], "support", (-np.inf, np.inf))
 
         def below(y: tf.Tensor) -> tf.Tensor:
-            parts = [tf.reduce_sum(tf.cast(part.cdf(y), tf.float64), 0) for part in distributions]
+            # with b times the noise, F(y) is that of the point 1 / b times as far from the mean
+            points = [
+                y if leaf.noise_factor == 1.0 else loc + (y - loc) / leaf.noise_factor
+                for leaf, loc in zip(self._leaves, locs, strict=True)
+            ]
+            pairs = zip(distributions, points, strict=True)
+            parts = [tf.reduce_sum(tf.cast(part.cdf(point), tf.float64), 0) for part, point in pairs]
             # some distributions lose what is known of the shape
             return tf.ensure_shape(tf.add_n(parts) / tf.cast(tf.shape(loc)[0], tf.float64), y.shape)
 
