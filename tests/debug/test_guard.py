@@ -194,6 +194,7 @@ def test_a_fit_that_ends_by_another_error_gives_the_step_back():
     assert model.train_function is None
 
 
+@pytest.mark.slow
 def test_eager_training_is_stopped_too():
     model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1)])
     with pytest.raises(vb.NonFiniteLossError, match="epoch 1, step 1"):

@@ -42,6 +42,7 @@ def naive(model, frame, feature, values, seed=0, num_draws=20):
     return np.stack(curves, axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("feature", ["size", "colour", "sold", "flag", "number"])
 def test_it_is_the_average_of_each_function_over_the_rows(model, frame, feature, monkeypatch):
     monkeypatch.setattr("varbump.diagnostics.dependence.MOST_VALUES", 60 * 20 * 2)  # several calls
@@ -54,6 +55,7 @@ def test_it_is_the_average_of_each_function_over_the_rows(model, frame, feature,
     assert found.is_ordered == (feature in ("size", "sold", "number"))
 
 
+@pytest.mark.slow
 def test_values(model, frame):
     assert vb.partial_dependence(model, frame, "colour", num_draws=2).values.tolist() == ["red", "green", "blue"]
     assert vb.partial_dependence(model, frame, "number", num_draws=2).values.tolist() == [0, 1, 2, 3]
@@ -88,6 +90,7 @@ def test_rows_are_chosen_by_the_seed(model, frame):
     assert one.num_rows == 10
 
 
+@pytest.mark.slow
 def test_it_prints_as_a_table(model, frame):
     shown = str(vb.partial_dependence(model, frame, "colour", num_draws=5))
     assert "Partial dependence of y on colour, averaged over 60 rows" in shown
@@ -95,6 +98,7 @@ def test_it_prints_as_a_table(model, frame):
     assert len(str(vb.partial_dependence(model, frame, "size", num_draws=5)).splitlines()) < 20
 
 
+@pytest.mark.slow
 def test_what_it_refuses(model, frame):
     for feature in ("width", 5, -1, True, None):
         with pytest.raises(ValueError, match="feature must be a column of X, one of 'size'"):

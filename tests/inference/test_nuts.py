@@ -247,7 +247,7 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize("case", ERRORS)
+@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.slow) if c == "too long" else c for c in ERRORS])
 def test_errors_name_what_was_wrong(case):
     call, message = ERRORS[case]
     with pytest.raises(ValueError, match=message):

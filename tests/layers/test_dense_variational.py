@@ -176,6 +176,7 @@ def test_keras_fit_trains_and_its_loss_is_the_negative_elbo():
     assert evaluated == pytest.approx(nll + report.kl / 200, rel=0.05)  # 50 draws of a loss with sd of 3 %: 10 errors
 
 
+@pytest.mark.slow
 def test_an_unset_kl_weight_is_heard_of_in_keras_fit_and_only_there():
     x = np.zeros((8, 2), "float32")
     model = vb.build_network(2, hidden_units=(), seed=0)
