@@ -1,6 +1,7 @@
 """From noisy y = x^3 to uncertainty bands: the whole line in one script.
 
 python experiments/cubic.py
+python experiments/cubic.py --num-data 200 --settled --exact   # beside the bands of the exact posterior
 """
 
 from __future__ import annotations
@@ -36,28 +37,21 @@ def main(arguments: list[str] | None = None) -> None:
     likelihood = vb.likelihoods.Normal(options.scale)
     posterior = POSTERIORS[options.posterior]
     network = vb.build_network(activation=options.activation, make_posterior_fn=posterior, seed=options.seed)
-    history = vb.fit(
-        network,
-        likelihood,
-        x,
-        y,
-        epochs=options.epochs,
-        batch_size=64,
-        learning_rate=0.02,
-        kl_warmup=options.kl_warmup,
-        seed=options.seed,
-    )
+    how: dict[str, Any] = {"epochs": options.epochs, "kl_warmup": options.kl_warmup}
+    how = {} if options.settled else {**how, "batch_size": 64, "learning_rate": 0.02}
+    history = vb.fit(network, likelihood, x, y, **how, seed=options.seed)
     x_new = np.linspace(-2.25, 3.25, 551)
     f = vb.predict_f(network, x_new, num_draws=100, seed=options.seed)
     epistemic = vb.predict_bands(network, x_new, num_draws=2000, seed=options.seed)
     predictive = vb.predict_bands(
         network, x_new, likelihood=likelihood, levels=(0.95,), num_draws=2000, seed=options.seed
     )
+    exact = exact_bands(options, network, likelihood, (x, y), x_new) if options.exact else None
     print(vb.parameter_report(network, num_data=options.num_data))
     print(summary(history, x_new, epistemic))
     if options.activation in BUMPS:
         print(far_away(network, options.activation))
-    draw(options, likelihood, (x, y), x_new, f, epistemic, predictive)
+    draw(options, likelihood, (x, y), x_new, f, epistemic, predictive, exact)
     print(f"Picture: {options.out}")
 
 
@@ -71,9 +65,27 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--activation", choices=activations, default="relu", help="default %(default)s")
     parser.add_argument("--scale", type=float, default=0.25, help="noise sd of the likelihood (default %(default)s)")
     parser.add_argument("--kl-warmup", type=float, default=0.1, help="fraction of the run (default %(default)s)")
+    parser.add_argument("--settled", action="store_true", help="train until the fit has settled, whatever --epochs")
+    parser.add_argument("--exact", action="store_true", help="also sample the exact posterior, and draw its bands")
+    parser.add_argument("--num-draws", type=int, default=2000, help="of each chain, with --exact (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=PLOTS / "cubic.png", help="picture (default plots/cubic.png)")
     return parser.parse_args(arguments)
+
+
+def exact_bands(
+    options: argparse.Namespace,
+    network: Any,
+    likelihood: vb.likelihoods.Normal,
+    data: tuple[np.ndarray, np.ndarray],
+    x: np.ndarray,
+) -> vb.Bands:
+    """Bands of the exact posterior of this network, for which its q does not matter."""
+    how = {"num_draws": options.num_draws, "x_test": x[::10], "max_minutes": 60, "seed": options.seed}
+    draws = vb.sample_posterior(network, likelihood, *data, **how)
+    print(draws)
+    num_draws = min(2000, draws.num_chains * draws.num_draws)
+    return vb.predict_bands(draws, x, levels=(0.95,), num_draws=num_draws, seed=options.seed)
 
 
 def summary(history: vb.History, x: np.ndarray, bands: vb.Bands) -> str:
@@ -110,6 +122,7 @@ def draw(
     f: np.ndarray,
     epistemic: vb.Bands,
     predictive: vb.Bands,
+    exact: vb.Bands | None,
 ) -> None:
     """Plot data, mean, bands and 100 functions, beyond the data on both sides, and below the sds."""
     figure, (ax, below) = plt.subplots(2, figsize=(7.2, 5.4), height_ratios=(3, 1.1), sharex=True, layout="constrained")
@@ -121,11 +134,17 @@ def draw(
     ax.plot(x, x**3, color=INK, linestyle=(0, (1, 1.5)), linewidth=1.2, label="$x^3$, the truth")
     ax.set(xlim=(x[0], x[-1]), ylim=(-11, 21), xlabel="")
     ax.set_title(f"{options.num_data:,} points of $x^3$ + noise; likelihood with sd {likelihood.scale:g}", fontsize=10)
+    style: dict[str, Any] = {"color": INK, "linestyle": "--", "linewidth": 1.2}
+    if exact is not None:
+        ax.plot(x, exact.lower[0.95][:, 0], label="95 % epistemic, exact", **style)
+        ax.plot(x, exact.upper[0.95][:, 0], **style)
     ax.legend(frameon=False, loc="upper left", fontsize=8.5)
     below.plot(x, epistemic.sd[:, 0], color="#0072B2", linewidth=1.8, label="epistemic sd")
+    if exact is not None:
+        below.plot(x, exact.sd[:, 0], label="of the exact posterior", **style)
     below.axhline(likelihood.scale, color="#D55E00", linestyle=":", linewidth=1.4, label="noise sd of the likelihood")
     below.set(yscale="log", xlabel="x", ylabel="sd, units of y")
-    below.legend(frameon=False, loc="upper center", fontsize=8.5, ncols=2)
+    below.legend(frameon=False, loc="upper center", fontsize=8.5, ncols=3)
     below.spines[["top", "right"]].set_visible(False)
     for panel in (ax, below):
         panel.axvspan(*vb.datasets.CUBIC_RANGE, color="#F3F3F3", zorder=0, linewidth=0)

@@ -260,6 +260,7 @@ def against(data: Problem, result: Result, truth: Result) -> list[str]:
 def table(options: argparse.Namespace, results: dict[str, dict[str, Result]], notes: list[str]) -> str:
     """Write a table for each data set, and one for a linear network, where the theory is known."""
     given = "" if options.noise is None else f" --noise {options.noise:g}"
+    given += "" if set(options.only) == set(PROBLEMS) else f" --only {' '.join(map(repr, options.only))}"
     lines = [
         f"python experiments/truth.py --seed {options.seed} --num-draws {options.num_draws} --num-warmup "
         f"{options.num_warmup}{given}",

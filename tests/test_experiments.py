@@ -118,6 +118,15 @@ def test_cubic_says_what_a_bump_network_does_far_away(tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_cubic_beside_the_exact_posterior(tmp_path, capsys):
+    out = tmp_path / "p.png"
+    tiny = ["--num-data", "40", "--epochs", "2", "--exact", "--num-draws", "8", "--out", str(out)]
+    load("cubic").main(tiny)
+    assert "Draws from the posterior by annealed HMC" in " ".join(capsys.readouterr().out.split())
+    assert out.stat().st_size > 500
+
+
+@pytest.mark.slow
 def test_kl_warmup_reads_tables_and_standardises_them_by_the_training_rows(tmp_path, capsys):
     folder = tmp_path / "tiny" / "data"
     folder.mkdir(parents=True)
