@@ -49,6 +49,8 @@ def main(arguments: list[str] | None = None) -> None:
     exact = exact_bands(options, network, likelihood, (x, y), x_new) if options.exact else None
     print(vb.parameter_report(network, num_data=options.num_data))
     print(summary(history, x_new, epistemic))
+    if exact is not None:
+        print(compared(x_new, epistemic, exact))
     if options.activation in BUMPS:
         print(far_away(network, options.activation))
     draw(options, likelihood, (x, y), x_new, f, epistemic, predictive, exact)
@@ -100,6 +102,19 @@ def summary(history: vb.History, x: np.ndarray, bands: vb.Bands) -> str:
         f"{history.steps_per_second:,.0f} steps a second.\n"
         f"In range the posterior mean is within {error:.3f} (RMS) of x^3, and the epistemic sd is {sd:.3f} (median); "
         f"it is {far[-2.0]:.1f} times that at x = -2 and {far[3.0]:.1f} times at x = 3."
+    )
+
+
+def compared(x: np.ndarray, bands: vb.Bands, exact: vb.Bands) -> str:
+    """How far mean and sd are from those of the exact posterior."""
+    inside = (x >= vb.datasets.CUBIC_RANGE[0]) & (x <= vb.datasets.CUBIC_RANGE[1])
+    ratio = (bands.sd / exact.sd)[:, 0]
+    error = np.mean((np.abs(bands.mean - exact.mean) / exact.sd)[inside, 0])
+    left, right = (ratio[np.argmin(np.abs(x - at))] for at in (-2.0, 3.0))
+    return (
+        f"Among the data the mean is off by {error:.2f} sds of the exact posterior on average, and the sd is "
+        f"{ratio[inside].mean():.2f} of the exact one, from {ratio[inside].min():.2f} to {ratio[inside].max():.2f}; "
+        f"it is {left:.2f} of it at x = -2 and {right:.2f} at x = 3."
     )
 
 
