@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 import registry
-import tf_keras
 
 import varbump as vb
+from varbump.core.keras import keras
 
 X = np.random.default_rng(0).normal(size=(4, 2)).astype("float32")
 FAMILIES, PRIORS = registry.flatten(registry.POSTERIORS), registry.flatten(registry.PRIORS)
@@ -32,13 +32,13 @@ def model(posterior, prior):
 
 
 def ours():
-    """Both bumps as layers, beside a variational layer and layers of tf_keras."""
-    inputs = tf_keras.Input((2,))
-    hidden = tf_keras.layers.Dense(3, activation="gaussian_bump")(inputs)
+    """Both bumps as layers, beside a variational layer and layers of Keras."""
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(3, activation="gaussian_bump")(inputs)
     hidden = vb.layers.Bump("threshold", normalize=True, sigma_initializer=3.0)(hidden)
     hidden = vb.layers.GaussianBump(shared=False, trainable_center=True)(hidden)
     outputs = vb.layers.DenseVariational(1, vb.posterior, vb.prior, kl_weight=0.1, seed=0)(hidden)
-    return tf_keras.Model(inputs, outputs)
+    return keras.Model(inputs, outputs)
 
 
 def assert_equal(first, second):
@@ -55,7 +55,7 @@ def saved(network, path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf_keras on its own older formats
         network.save(path)
-        return tf_keras.models.load_model(path)
+        return keras.models.load_model(path)
 
 
 @pytest.mark.slow
@@ -105,7 +105,7 @@ def test_weights_alone(tmp_path, posterior, suffix):
 @pytest.mark.slow
 def test_a_compiled_model_goes_on_training(tmp_path):
     network = ours()
-    network.compile(tf_keras.optimizers.Adam(0.01), vb.likelihoods.Normal(0.3))
+    network.compile(keras.optimizers.Adam(0.01), vb.likelihoods.Normal(0.3))
     network.fit(X, X[:, :1], verbose=0)
     loaded = saved(network, tmp_path / "model.keras")
     assert loaded.loss.get_config() == network.loss.get_config()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.keras import keras, refuse_keras3
+from varbump.core.keras import keras, refuse_other_keras
 from varbump.debug.blame import Blame
 from varbump.debug.failure import NonFiniteLossError
 from varbump.debug.replay import Replay
@@ -69,7 +69,7 @@ class NanGuard(keras.callbacks.Callback):
 
     def set_model(self, model: Any) -> None:
         """Store the model."""
-        refuse_keras3(model, "model")
+        refuse_other_keras(model, "model")
         super().set_model(model)
 
     def on_train_begin(self, logs: Any = None) -> None:

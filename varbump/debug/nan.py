@@ -10,7 +10,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from varbump.core.checks import check_count
-from varbump.core.keras import keras
+from varbump.core.keras import keras, variables_of
 from varbump.core.printed import Printed, Table
 from varbump.core.random import host_seed
 from varbump.debug.blame import REMEDIES
@@ -129,7 +129,7 @@ def diagnose_nan(
     if not model.built:
         model(x[:1])
     own = owners(model)
-    for variable in model.variables:
+    for variable in variables_of(model):
         if variable.dtype.is_floating and not np.all(np.isfinite(variable.numpy())):
             layer, name = own[variable.ref()], weight_label(variable)
             sentence = f"{name} of layer {layer!r} holds nan or infinity before any step."
@@ -138,7 +138,7 @@ def diagnose_nan(
     if optimizer is None:
         ours = getattr(model, "optimizer", None)
         optimizer = "adam" if ours is None else type(ours).from_config(ours.get_config())
-    before = [variable.numpy() for variable in model.variables]
+    before = [variable.numpy() for variable in variables_of(model)]
     guard = NanGuard(raises=False)
     tf.random.set_seed(host_seed(seed))
     with keep_state(model):
@@ -146,7 +146,7 @@ def diagnose_nan(
             trial.compile(optimizer, loss)
             trial.fit(x, y, epochs=epochs, batch_size=batch_size, verbose=0, callbacks=[guard])
         finally:
-            for variable, value in zip(model.variables, before, strict=True):
+            for variable, value in zip(variables_of(model), before, strict=True):
                 variable.assign(value)
     steps = epochs * -(-len(x) // batch_size)
     error, found = guard.error, guard.blame

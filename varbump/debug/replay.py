@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump.core.keras import keras
+from varbump.core.keras import keras, trainable_variables_of, variables_of
 from varbump.debug.blame import Blame, blame
 from varbump.debug.record import Recorder, ancestors
 from varbump.model.structure import layer_names, owners, weight_label
@@ -50,8 +50,8 @@ class Replay:
         if tf.executing_eagerly() or not hasattr(self.loss, "graph"):
             return
         graph, model, own = self.loss.graph, self._model, owners(self._model)
-        self._variables = {graph.capture(v.handle).name: v for v in model.variables}
-        trained = {v.ref() for v in model.trainable_variables}
+        self._variables = {graph.capture(v.handle).name: v for v in variables_of(model)}
+        trained = {v.ref() for v in trainable_variables_of(model)}
         self._keys = {
             name: f"{own.get(v.ref())}/{weight_label(v)}" for name, v in self._variables.items() if v.ref() in trained
         }

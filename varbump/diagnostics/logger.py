@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump.core.keras import float_dtype, keras, refuse_keras3
+from varbump.core.keras import float_dtype, keras, refuse_other_keras
 
 __all__ = ["ElboLogger"]
 
@@ -22,7 +22,7 @@ class ElboLogger(keras.callbacks.Callback):
 
     def set_model(self, model: Any) -> None:
         """Attach to a model, whose layers may be ours or stock."""
-        refuse_keras3(model, "model")
+        refuse_other_keras(model, "model")
         super().set_model(model)
         self._kl = tf.function(self._added, autograph=False)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from varbump.core.keras import keras
+from varbump.core.keras import Layer
 
 __all__ = ["TrainableActivation"]
 
 
-class TrainableActivation(keras.layers.Layer):
+class TrainableActivation(Layer):
     """Base of activations with weights: layers whose outputs have the shape of their inputs.
 
     Attributes

@@ -12,7 +12,7 @@ import numpy as np
 
 from varbump.core.checks import check_count, check_draws, check_number
 from varbump.core.interrupts import safe_point, uninterrupted
-from varbump.core.keras import keras
+from varbump.core.keras import keras, variables_of
 from varbump.core.random import host_seed
 from varbump.core.restored import restored_after_errors
 from varbump.core.temperature import forget_temperature, was_trained
@@ -173,7 +173,7 @@ def _undone_after_errors(network: keras.Model, likelihood: Any) -> Iterator[None
     """Give all variables the values back that they had, if training or sampling fails or is interrupted."""
     trained = was_trained(network)
     try:
-        with restored_after_errors([*network.variables, *getattr(likelihood, "variables", [])]):
+        with restored_after_errors([*variables_of(network), *getattr(likelihood, "variables", [])]):
             yield
     except BaseException:
         if not trained:

@@ -1,0 +1,17 @@
+"""The Keras that is not in use, whose objects are refused, and tests that hold for one Keras only."""
+
+import importlib
+
+import pytest
+
+from varbump.core.keras import FACE
+
+other = importlib.import_module("keras" if FACE == 2 else "tf_keras")
+
+REFUSED = "is a Keras 3 object.*import tf_keras" if FACE == 2 else "is a Keras 2 object.*instead of tf_keras"
+"""Pattern of the sentence that says so."""
+
+
+def only_keras2(why):
+    """Mark a test, or a case of one, that holds for tf_keras only; `why` stands in the table of docs/howto/keras3.md."""
+    return pytest.mark.skipif(FACE != 2, reason=f"Keras 2 only: {why}")

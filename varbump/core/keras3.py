@@ -1,0 +1,271 @@
+"""The face for Keras 3, with the TensorFlow backend: the functions of `varbump.core.keras2` for it.
+
+Keras 3 wraps each `tf.Variable` in a variable of its own. The package works with the inner ones throughout: those of a
+network are unwrapped here, and our layers are handed them by `add_weight`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src import activations, backend
+from keras.src.backend.common import global_state
+from keras.src.backend.tensorflow import core
+from keras.src.models.functional import Functional
+
+from varbump.core.keras3_configs import in_keras2_format, in_keras3_format
+from varbump.core.random import ALGORITHM
+
+__all__ = [
+    "NAME",
+    "Functional",
+    "Layer",
+    "Loss",
+    "conditional",
+    "float_dtype",
+    "is_graph_network",
+    "keep_weights",
+    "keras",
+    "layer_being_called",
+    "moved_seeds",
+    "name_activation",
+    "network_config",
+    "network_from_config",
+    "optimizer_state",
+    "replace_activation",
+    "seed_by_pass",
+    "serialize",
+    "trainable_variables_of",
+    "unwrapped",
+    "variables_of",
+    "wiring",
+    "wrapped",
+]
+
+NAME = "keras"
+"""Name of the package, for messages and for the modules of its classes."""
+
+
+class Layer(keras.layers.Layer):
+    """Base of our layers: weights are variables of TensorFlow, and a loss may be a function, as in Keras 2."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._callable_losses: list[Callable[[], Any]] = []
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> tf.Variable:
+        """Add a weight that Keras trains and saves; return the variable of TensorFlow in it."""
+        return unwrapped(super().add_weight(*args, **kwargs))
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a loss, or a function that is called whenever the losses are collected and may return None."""
+        if callable(loss):
+            self._callable_losses.append(loss)
+        else:
+            super().add_loss(loss)
+
+    def _get_own_losses(self) -> list[Any]:
+        found = [loss() for loss in self._callable_losses]
+        return [*super()._get_own_losses(), *(loss for loss in found if loss is not None)]
+
+
+class Loss(keras.losses.Loss):
+    """Base of our losses: the reduction "auto" is the mean over the batch, and the dtype may be set."""
+
+    def __init__(self, *, reduction: str = "auto", name: str | None = None) -> None:
+        super().__init__(name=name, reduction="sum_over_batch_size" if reduction == "auto" else reduction)
+
+    @property
+    def dtype(self) -> Any:
+        """Type in which Keras computes the loss."""
+        return self._dtype
+
+    @dtype.setter
+    def dtype(self, value: Any) -> None:
+        self._dtype = backend.standardize_dtype(value)
+
+
+class _Wrapping(backend.Variable):
+    """Variable of Keras around one of TensorFlow that was made elsewhere."""
+
+    def __init__(self, variable: tf.Variable) -> None:
+        self._made = variable
+        name = variable.name.split(":")[0].replace("/", "_")
+        shape, dtype = tuple(variable.shape), variable.dtype.name
+        super().__init__(lambda *_, **__: None, shape, dtype, trainable=variable.trainable, autocast=False, name=name)
+
+    def _initialize_with_initializer(self, initializer: Any) -> None:
+        del initializer
+        self._initialize(self._made)
+
+
+def unwrapped(variable: Any) -> Any:
+    """Return the variable of TensorFlow in one of Keras; any other as it is."""
+    if not isinstance(variable, backend.Variable):
+        return variable
+    inner = variable._value
+    if inner is not None:
+        inner._varbump_wrapper = variable
+    return inner
+
+
+def wrapped(variables: Iterable[tf.Variable]) -> list[Any]:
+    """The variables as optimisers take them: of Keras, always the same for the same variable of TensorFlow."""
+    found = []
+    for variable in variables:
+        wrapper = getattr(variable, "_varbump_wrapper", None)
+        if wrapper is None and not isinstance(variable, backend.Variable):
+            wrapper = variable._varbump_wrapper = _Wrapping(variable)
+        found.append(variable if wrapper is None else wrapper)
+    return found
+
+
+def variables_of(owner: Any) -> list[tf.Variable]:
+    """Variables of a network, a layer or an optimiser, in their order, without the states of random seeds."""
+    found = owner.weights if isinstance(owner, keras.layers.Layer) else owner.variables
+    return [unwrapped(variable) for variable in found]
+
+
+def trainable_variables_of(owner: Any) -> list[tf.Variable]:
+    """Those of the variables that are trained; none for an owner without any."""
+    return [unwrapped(variable) for variable in getattr(owner, "trainable_variables", [])]
+
+
+def keep_weights(layer: Any, variables: Sequence[tf.Variable]) -> None:
+    """Have a layer train and save variables that were made elsewhere."""
+    for variable in wrapped(variables):
+        layer._track_variable(variable)
+
+
+def serialize(value: Any) -> Any:
+    """Return the configuration of a registered object, layer or function, in the format of Keras 2."""
+    return in_keras2_format(keras.saving.serialize_keras_object(value))
+
+
+def network_config(network: keras.Model) -> dict[str, Any]:
+    """Return the configuration of a network, in the format of Keras 2."""
+    return in_keras2_format(network.get_config())
+
+
+def network_from_config(cls: Any, config: dict[str, Any]) -> keras.Model:
+    """Make a network of a class from its configuration in the format of Keras 2."""
+    return cls.from_config(in_keras3_format(config))
+
+
+def is_graph_network(network: keras.Model) -> bool:
+    """Whether the layers of a network and their connections are known: Sequential and functional ones."""
+    return isinstance(_graph(network), Functional)
+
+
+def _graph(network: keras.Model) -> Any:
+    """The functional network inside of a Sequential that has been built; any other as it is."""
+    return network._functional if isinstance(network, keras.Sequential) else network
+
+
+def wiring(network: keras.Model) -> list[list[Any]]:
+    """For each call of a layer, the number of the layer and of those whose outputs it takes."""
+    graph = _graph(network)
+    numbers = {id(operation): index for index, operation in enumerate(graph.operations)}
+    nodes = [node for depth in graph._nodes_by_depth.values() for node in depth]
+    return [
+        [numbers.get(id(n.operation)), *(numbers.get(id(t._keras_history.operation)) for t in n.input_tensors)]
+        for n in nodes
+    ]
+
+
+def float_dtype(network: keras.Model) -> str:
+    """Return the floating type that a network computes in, which is that of its outputs."""
+    if not network.built:
+        return network.compute_dtype
+    outputs = getattr(network, "outputs", None) or network.trainable_variables
+    return backend.standardize_dtype(outputs[-1].dtype) if outputs else network.compute_dtype
+
+
+def layer_being_called() -> keras.layers.Layer | None:
+    """Return the innermost layer whose `call` is running."""
+    scopes = global_state.get_global_attribute("name_scope_stack") or []
+    return next((s.caller for s in reversed(scopes) if isinstance(s.caller, keras.layers.Layer)), None)
+
+
+def name_activation(name: str, activation: Any) -> None:
+    """Let Keras find an activation by its name."""
+    keras.saving.get_custom_objects()[name] = activation
+    activations.ALL_OBJECTS_DICT[name] = activation  # the only names that `keras.activations.get` knows
+
+
+def replace_activation(layer: Any, activation: Any) -> None:
+    """Replace the activation of a layer that may have been built."""
+    tracker = layer._tracker
+    locked, tracker.locked = tracker.locked, False
+    try:
+        layer.activation = activation
+    finally:
+        tracker.locked = locked
+
+
+def conditional() -> tuple[Any, str]:
+    """Module and name of the conditional that optimisers use."""
+    return core, "cond"
+
+
+def optimizer_state(optimizer: Any, variables: Sequence[Any]) -> list[tf.Variable]:
+    """Build an optimiser for these variables, and list its own ones.
+
+    Raises
+    ------
+    ValueError
+        If it has been used for others.
+    """
+    known = optimizer._trainable_variables_indices
+    if known and any(optimizer._var_key(v) not in known for v in variables):
+        raise ValueError("optimizer has been used for other weights, whose moments it holds; make a new one")
+    if not optimizer.built:
+        optimizer.build(list(variables))
+    return [unwrapped(variable) for variable in optimizer.variables]
+
+
+def seed_by_pass(layer: Any, active_pass: Callable[[], Any]) -> None:
+    """Have a random layer, such as Dropout, take its seeds from the active pass, if there is one."""
+    for generator in getattr(layer, "_seed_generators", ()):
+        if type(generator) is keras.random.SeedGenerator:
+            generator.__class__ = _seeded_by(active_pass)
+    if type(layer) is keras.layers.Dropout and "call" not in vars(layer):
+        object.__setattr__(layer, "call", _dropout(layer, active_pass))
+
+
+def moved_seeds(model: Any) -> list[tuple[Any, str, Any]]:
+    """Nothing: seeds are variables here, which do not count traces."""
+    del model
+    return []
+
+
+@cache
+def _seeded_by(active_pass: Callable[[], Any]) -> type:
+    class SeedGenerator(keras.random.SeedGenerator):
+        """Generator of a random layer; inside a pass its seeds are those of the pass."""
+
+        def next(self, ordered: bool = True) -> Any:
+            """A seed (2,)."""
+            forward = active_pass()
+            return super().next(ordered) if forward is None else forward.take_seed()
+
+    return SeedGenerator
+
+
+def _dropout(layer: Any, active_pass: Callable[[], Any]) -> Callable[..., Any]:
+    """`call` of Dropout; in a pass, with a generator that gives the same eagerly and compiled."""
+    outside = layer.call
+
+    def call(inputs: Any, training: bool = False) -> Any:
+        forward = active_pass()
+        if forward is None or not training or not 0.0 < layer.rate < 1.0:
+            return outside(inputs, training=training)
+        return tf.nn.experimental.stateless_dropout(
+            inputs, rate=layer.rate, noise_shape=layer.noise_shape, seed=forward.take_seed(), rng_alg=ALGORITHM
+        )
+
+    return call
