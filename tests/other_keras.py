@@ -13,5 +13,5 @@ REFUSED = "is a Keras 3 object.*import tf_keras" if FACE == 2 else "is a Keras 2
 
 
 def only_keras2(why):
-    """Mark a test, or a case of one, that holds for tf_keras only; `why` stands in the table of docs/howto/keras3.md."""
+    """Mark a test, or a case of one, that holds for tf_keras only; `why` is in the table of docs/howto/keras3.md."""
     return pytest.mark.skipif(FACE != 2, reason=f"Keras 2 only: {why}")

@@ -135,7 +135,7 @@ def test_patience_and_optimizers_work():
 
 
 def test_other_layers_are_refused_by_name():
-    network = keras.Sequential([keras.layers.Dense(3, input_shape=(1,), name="stranger")])
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(3, name="stranger")])
     with pytest.raises(ValueError, match=r"'stranger/kernel.*one by one"):
         vb.fit_ensemble(network, vb.likelihoods.Normal(), X, Y)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+import tf_keras
 from other_keras import REFUSED, other
 
 import varbump as vb
@@ -27,7 +28,7 @@ def student_prior(kernel_size, bias_size=0, dtype=None):
 
 def distribution_lambda_posterior(kernel_size, bias_size=0, dtype=None):
     size = kernel_size + bias_size
-    return keras.Sequential(
+    return tf_keras.Sequential(
         [
             tfp.layers.VariableLayer(2 * size, dtype=dtype),
             tfp.layers.DistributionLambda(

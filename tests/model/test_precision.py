@@ -20,7 +20,7 @@ def _policy(request):
 
 @pytest.mark.usefixtures("_policy")
 def test_half_precision_is_refused_by_one_sentence():
-    plain = keras.Sequential([keras.layers.Dense(1, input_shape=(1,))])
+    plain = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     for call in (
         lambda: vb.build_network(1),
         lambda: vb.VariationalRegressor((50,), likelihood="normal", embedding=None, max_iter=1).fit(X, X[:, 0]),

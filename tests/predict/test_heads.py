@@ -100,7 +100,7 @@ def test_fit_and_reports_are_those_of_an_equal_likelihood(name):
 def test_weights_of_the_head_are_trained_too():
     scale = tfp.util.TransformedVariable(1.0, tfp.bijectors.Softplus())
     head = tfpl.DistributionLambda(lambda t: tfd.Normal(t, scale))
-    network = keras.Sequential([vb.layers.DenseVariational(1, MEAN_FIELD, vb.prior, input_shape=(1,)), head])
+    network = keras.Sequential([keras.Input((1,)), vb.layers.DenseVariational(1, MEAN_FIELD, vb.prior), head])
     vb.fit(network, None, X, 2 * X + Y - X**2, epochs=300, seed=0, verbose=0)
     assert float(tf.convert_to_tensor(scale)) == pytest.approx(0.1, abs=0.03)  # sd of the noise, of 60 points
 

@@ -20,8 +20,10 @@ __all__ = [
     "Functional",
     "Layer",
     "Loss",
+    "build_held",
     "conditional",
     "float_dtype",
+    "is_built",
     "is_graph_network",
     "keras",
     "keep_weights",
@@ -31,7 +33,6 @@ __all__ = [
     "network_config",
     "network_from_config",
     "optimizer_state",
-    "replace_activation",
     "seed_by_pass",
     "serialize",
     "trainable_variables_of",
@@ -114,6 +115,15 @@ def float_dtype(network: keras.Model) -> str:
     return outputs[-1].dtype.name if outputs else network.compute_dtype
 
 
+def is_built(network: keras.Model) -> bool:
+    """Whether all weights of a network exist."""
+    return network.built
+
+
+def build_held(layer: Any, shape: Sequence[int | None]) -> None:
+    """Do nothing: a layer within a layer of ours is built when Keras connects that with others, by a call."""
+
+
 def layer_being_called() -> keras.layers.Layer | None:
     """Return the innermost layer whose `call` is running."""
     return call_context().layer
@@ -122,11 +132,6 @@ def layer_being_called() -> keras.layers.Layer | None:
 def name_activation(name: str, activation: Any) -> None:
     """Let Keras find an activation by its name."""
     keras.saving.get_custom_objects()[name] = activation
-
-
-def replace_activation(layer: Any, activation: Any) -> None:
-    """Replace the activation of a layer that may have been built."""
-    layer.activation = activation
 
 
 def conditional() -> tuple[Any, str]:

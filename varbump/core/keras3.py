@@ -6,7 +6,8 @@ network are unwrapped here, and our layers are handed them by `add_weight`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -25,8 +26,10 @@ __all__ = [
     "Functional",
     "Layer",
     "Loss",
+    "build_held",
     "conditional",
     "float_dtype",
+    "is_built",
     "is_graph_network",
     "keep_weights",
     "keras",
@@ -36,7 +39,6 @@ __all__ = [
     "network_config",
     "network_from_config",
     "optimizer_state",
-    "replace_activation",
     "seed_by_pass",
     "serialize",
     "trainable_variables_of",
@@ -59,7 +61,8 @@ class Layer(keras.layers.Layer):
 
     def add_weight(self, *args: Any, **kwargs: Any) -> tf.Variable:
         """Add a weight that Keras trains and saves; return the variable of TensorFlow in it."""
-        return unwrapped(super().add_weight(*args, **kwargs))
+        with _real_variables():
+            return unwrapped(super().add_weight(*args, **kwargs))
 
     def add_loss(self, loss: Any) -> None:
         """Add a loss, or a function that is called whenever the losses are collected and may return None."""
@@ -71,6 +74,18 @@ class Layer(keras.layers.Layer):
     def _get_own_losses(self) -> list[Any]:
         found = [loss() for loss in self._callable_losses]
         return [*super()._get_own_losses(), *(loss for loss in found if loss is not None)]
+
+
+@contextmanager
+def _real_variables() -> Iterator[None]:
+    """Make variables at once inside the block; Keras puts this off while it finds the shapes of a subclassed model."""
+    scope = global_state.get_global_attribute("stateless_scope")
+    global_state.set_global_attribute("stateless_scope", None)
+    try:
+        with tf.init_scope():
+            yield
+    finally:
+        global_state.set_global_attribute("stateless_scope", scope)
 
 
 class Loss(keras.losses.Loss):
@@ -185,26 +200,36 @@ def float_dtype(network: keras.Model) -> str:
     return backend.standardize_dtype(outputs[-1].dtype) if outputs else network.compute_dtype
 
 
-def layer_being_called() -> keras.layers.Layer | None:
-    """Return the innermost layer whose `call` is running."""
-    scopes = global_state.get_global_attribute("name_scope_stack") or []
-    return next((s.caller for s in reversed(scopes) if isinstance(s.caller, keras.layers.Layer)), None)
+def is_built(network: keras.Model) -> bool:
+    """Whether all weights of a network exist; those of a layer that is the activation of another come with a call."""
+    return network.built and all(layer.built for layer in network._flatten_layers())
+
+
+def build_held(layer: Any, shape: Sequence[int | None]) -> None:
+    """Build a layer within a layer of ours, which is not called when Keras connects that with others."""
+    if isinstance(layer, keras.layers.Layer) and not layer.built:
+        layer.build(tuple(shape))
+
+
+def layer_being_called() -> None:
+    """Nothing: an activation by name is a layer of its own as soon as Keras looks it up."""
+
+
+class _Activations(dict[str, Any]):
+    """The activations that Keras knows by name; one with weights is made anew for each layer."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The activation of a name."""
+        found = super().get(name, default)
+        return found.make() if hasattr(found, "make") else found
 
 
 def name_activation(name: str, activation: Any) -> None:
-    """Let Keras find an activation by its name."""
+    """Let Keras find an activation by its name; its method `make` makes the layer."""
     keras.saving.get_custom_objects()[name] = activation
-    activations.ALL_OBJECTS_DICT[name] = activation  # the only names that `keras.activations.get` knows
-
-
-def replace_activation(layer: Any, activation: Any) -> None:
-    """Replace the activation of a layer that may have been built."""
-    tracker = layer._tracker
-    locked, tracker.locked = tracker.locked, False
-    try:
-        layer.activation = activation
-    finally:
-        tracker.locked = locked
+    if not isinstance(activations.ALL_OBJECTS_DICT, _Activations):
+        activations.ALL_OBJECTS_DICT = _Activations(activations.ALL_OBJECTS_DICT)
+    activations.ALL_OBJECTS_DICT[name] = activation  # `keras.activations.get` asks nothing else
 
 
 def conditional() -> tuple[Any, str]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from varbump.core.checks import check_count
-from varbump.core.keras import keras, variables_of
+from varbump.core.keras import is_built, keras, variables_of
 from varbump.core.printed import Printed, Table
 from varbump.core.random import host_seed
 from varbump.debug.blame import REMEDIES
@@ -126,7 +126,7 @@ def diagnose_nan(
     x, y = check_rows(model, x, y)
     loss = find_loss(model, loss, x, y)
     epochs, batch_size = check_count(epochs, "epochs"), check_count(batch_size, "batch_size")
-    if not model.built:
+    if not is_built(model):
         model(x[:1])
     own = owners(model)
     for variable in variables_of(model):

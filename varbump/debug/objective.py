@@ -10,7 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.core.checks import check_array, check_rows_match
-from varbump.core.keras import NAME, float_dtype, keras, moved_seeds, refuse_other_keras, trainable_variables_of
+from varbump.core.keras import (
+    NAME,
+    float_dtype,
+    is_built,
+    keras,
+    moved_seeds,
+    refuse_other_keras,
+    trainable_variables_of,
+)
 from varbump.core.random import standard_normal
 from varbump.debug.record import Record, Recorder
 from varbump.forward.apply import apply
@@ -34,7 +42,7 @@ class Objective:
     """
 
     def __init__(self, model: keras.Model, loss: Any, x: np.ndarray, y: np.ndarray) -> None:
-        if not model.built:
+        if not is_built(model):
             model(x[:1])
         self.model, self.loss, self.x, self.y = model, loss, tf.constant(x), tf.constant(y)
         own = owners(model)
@@ -138,7 +146,7 @@ def check_rows(model: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     check_model(model, "model")
     if len(getattr(model, "inputs", None) or [None]) > 1:
         raise ValueError(f"model has {len(model.inputs)} inputs; it must have one")
-    trained = trainable_variables_of(model) if model.built else []
+    trained = trainable_variables_of(model) if is_built(model) else []
     dtype = trained[-1].dtype.name if trained else "float32"
     x, y = check_array(x, "x", dtype), check_array(y, "y", dtype)
     check_rows_match(x, y)

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump.core.keras import float_dtype, keras, refuse_other_keras
+from varbump.core.keras import float_dtype, is_built, keras, refuse_other_keras
 
 __all__ = ["ElboLogger"]
 
@@ -28,7 +28,7 @@ class ElboLogger(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Refuse, before training, a model that cannot be called to compute what its layers add."""
-        unbuilt = isinstance(self.model, keras.Sequential) and not self.model.built
+        unbuilt = isinstance(self.model, keras.Sequential) and not is_built(self.model)
         if not unbuilt and not isinstance(getattr(self.model, "input_shape", None), tuple):
             raise ValueError(
                 "ElboLogger needs a Sequential or functional model with one input, to be called for what its layers "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from varbump.core.keras import NAME, keras, layer_being_called, name_activation, replace_activation
+from varbump.core.keras import NAME, keras, layer_being_called, name_activation
 
 __all__ = ["ActivationByName", "resolve_activation"]
 
@@ -37,7 +37,7 @@ class ActivationByName:
                 f"{self.__name__!r} is an activation with weights, which only a layer can hold: pass it as activation= "
                 f"of a {NAME} layer, or use varbump.layers.{self.make.__name__}() as a layer"
             )
-        replace_activation(owner, self.make())
+        owner.activation = self.make()
         return owner.activation(inputs)
 
 

@@ -11,6 +11,7 @@ from tensorflow_probability import distributions as tfd
 
 from varbump.core.checks import check_count, check_number
 from varbump.core.keras import (
+    build_held,
     check_precision,
     deserialize,
     keep_weights,
@@ -172,6 +173,7 @@ class DenseVariational(VariationalLayer):
             options["posterior"] = self._posterior
         self._prior = self.make_prior_fn(*sizes, **(options if isinstance(self.make_prior_fn, Prior) else {}))
         self._check_estimator()
+        build_held(self.activation, [*input_shape[:-1], self.units])
         with tf.init_scope():
             inputs = tf.zeros([1, num_inputs], dtype)
             self._check_sizes(inputs)

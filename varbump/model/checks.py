@@ -10,7 +10,16 @@ import tensorflow as tf
 from tensorflow_probability import layers as tfpl
 
 from varbump.core.checks import check_array, check_rows_match
-from varbump.core.keras import NAME, Functional, check_precision, float_dtype, keras, refuse_other_keras, variables_of
+from varbump.core.keras import (
+    NAME,
+    Functional,
+    check_precision,
+    float_dtype,
+    is_built,
+    keras,
+    refuse_other_keras,
+    variables_of,
+)
 from varbump.forward.stock import is_stock
 from varbump.likelihoods.checks import outputs_needed
 
@@ -141,7 +150,7 @@ def _check_no_strategy(network: keras.Model) -> None:
             f"variables are the strategy's; call this outside, where varbump.fit(..., strategy=strategy) trains on its "
             f"workers"
         )
-    for variable in variables_of(network) if network.built else []:
+    for variable in variables_of(network) if is_built(network) else []:
         if type(variable).__module__.startswith("tensorflow.python.distribute"):
             raise ValueError(
                 f"network was built inside the scope of a strategy of tf.distribute ({variable.name} is a "

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from varbump.core.checks import check_number
-from varbump.core.keras import Functional, keras, network_config, network_from_config, variables_of
+from varbump.core.keras import Functional, is_built, keras, network_config, network_from_config, variables_of
 from varbump.core.temperature import note_temperature, temperature_of
 from varbump.model.checks import check_network
 from varbump.saving.allowed import NAME, Refused, decoded, encoded, layers as known_layers
@@ -43,7 +43,7 @@ def network_configuration(network: keras.Model) -> dict[str, Any]:
     kind = type(network).__name__
     if KINDS.get(kind) is not type(network):
         raise Refused(f"it is a {kind}; only networks of build_network, Sequential and functional models can be saved")
-    if not network.built:
+    if not is_built(network):
         raise Refused("it has not been built yet: call it once on some rows")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tf_keras, on functions; they are refused below

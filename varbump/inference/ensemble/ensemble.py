@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.keras import keras, trainable_variables_of, variables_of
+from varbump.core.keras import is_built, keras, trainable_variables_of, variables_of
 from varbump.core.standardised import note_standardised, takes_standardised
 from varbump.forward.stateless import key
 from varbump.inference.vi.history import History
@@ -88,7 +88,7 @@ class Ensemble:
     def member(self, index: int) -> keras.Model:
         """Make a separate network with the learned weights of one member."""
         network = type(self.network).from_config(self.network.get_config())
-        if not network.built:
+        if not is_built(network):
             network.build(self.network.input_shape)
         network.set_weights([value.numpy() for value in self.network_values(index)])
         if takes_standardised(self.network):

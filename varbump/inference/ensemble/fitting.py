@@ -9,7 +9,7 @@ import numpy as np
 
 from varbump.core.checks import check_count
 from varbump.core.interrupts import uninterrupted
-from varbump.core.keras import keras, trainable_variables_of, variables_of
+from varbump.core.keras import is_built, keras, trainable_variables_of, variables_of
 from varbump.core.temperature import note_temperature
 from varbump.data.sources import Source
 from varbump.forward.stateless import key
@@ -95,7 +95,7 @@ def fit_ensemble(
         )
     chosen = Options(sample_weight=sample_weight, **options)
     check_network(network)
-    if network.built:
+    if is_built(network):
         _check_layers(network)
     is_source = isinstance(x, Source)
     if is_source:
