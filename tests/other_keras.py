@@ -3,13 +3,21 @@
 import importlib
 
 import pytest
+import tensorflow_probability as tfp
 
+import varbump as vb
 from varbump.core.keras import FACE
 
 other = importlib.import_module("keras" if FACE == 2 else "tf_keras")
 
 REFUSED = "is a Keras 3 object.*import tf_keras" if FACE == 2 else "is a Keras 2 object.*instead of tf_keras"
 """Pattern of the sentence that says so."""
+
+STOCK = tfp.layers.DenseVariational if FACE == 2 else vb.layers.DenseVariational
+"""The layer of TFP, for tests of models that Keras trains; ours under Keras 3, where there is none of TFP."""
+
+TFP_LAYERS = "layers of TensorFlow Probability"
+"""Reason for what Keras 3 has none of."""
 
 
 def only_keras2(why):

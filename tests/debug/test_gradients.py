@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+import tf_keras
+from other_keras import STOCK
 
 import varbump as vb
 from varbump.core.keras import keras
@@ -146,9 +148,9 @@ def stock(units):
     def posterior(kernel_size, bias_size=0, dtype=None):
         size = kernel_size + bias_size
         tri = tfp.layers.MultivariateNormalTriL
-        return keras.Sequential([tfp.layers.VariableLayer(tri.params_size(size), dtype=dtype), tri(size)])
+        return tf_keras.Sequential([tfp.layers.VariableLayer(tri.params_size(size), dtype=dtype), tri(size)])
 
-    return tfp.layers.DenseVariational(units, posterior, vb.prior, kl_weight=1 / 64, activation="relu")
+    return STOCK(units, posterior, vb.prior, kl_weight=1 / 64, activation="relu")
 
 
 MODELS = {

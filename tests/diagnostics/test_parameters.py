@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow_probability as tfp
+from other_keras import TFP_LAYERS, only_keras2
 
 import varbump as vb
 from varbump.core.keras import keras
@@ -29,6 +30,7 @@ def test_it_says_so_in_a_sentence():
     assert "fewer trainable parameters than points" in few
 
 
+@only_keras2(TFP_LAYERS)
 def test_stock_layers_are_counted_alike():
     stock = keras.Sequential(
         [

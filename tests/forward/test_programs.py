@@ -125,7 +125,7 @@ class KeepsATensor(keras.layers.Layer):
     """A layer that is registered, and still holds something that is neither configuration nor variable."""
 
     def build(self, input_shape):
-        self.kept = keras.backend.constant(np.full((200, 1), keras.backend.get_value(self.start)))
+        self.kept = tf.constant(np.full((200, 1), self.start, "float32"))
         super().build(input_shape)
 
     def call(self, inputs):

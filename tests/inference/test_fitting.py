@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from other_keras import REFUSED, other
+from other_keras import REFUSED, TFP_LAYERS, only_keras2, other
 
 import varbump as vb
 from varbump.core.keras import keras
@@ -290,6 +290,7 @@ def test_other_layers_of_keras_train_along():
     assert not np.array_equal(before, model.layers[0].moving_mean.numpy())
 
 
+@only_keras2(TFP_LAYERS)
 def test_stock_tfp_layers_are_refused_with_what_to_use():
     x, y = data()
     model = keras.Sequential([tfp.layers.DenseVariational(1, vb.posterior, vb.prior, input_shape=(1,))])

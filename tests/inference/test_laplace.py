@@ -8,7 +8,7 @@ import scipy.optimize
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
-from other_keras import REFUSED, other
+from other_keras import REFUSED, TFP_LAYERS, only_keras2, other
 from own_parts import NotCurved, OnceDifferentiable
 
 import varbump as vb
@@ -190,6 +190,7 @@ class TestErrors:
         with pytest.raises(ValueError, match="prior_scale is for plain networks"):
             vb.laplace(network, self.likelihood, self.x, self.y, prior_scale=1.0)
 
+    @only_keras2(TFP_LAYERS)
     @pytest.mark.slow
     @pytest.mark.filterwarnings("ignore::UserWarning")  # of how TFP makes its variables
     def test_stock_layers(self):
@@ -420,6 +421,7 @@ def test_draws_for_arviz(structure):
         np.testing.assert_array_equal(np.ravel(kernel), np.ravel(w[-2] if network is plain else w[-1][:, :4]))
 
 
+@only_keras2(TFP_LAYERS)
 @pytest.mark.slow
 def test_a_network_that_ends_in_a_distribution():
     x, y = line()

@@ -9,6 +9,7 @@ import scipy.integrate
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
+from other_keras import TFP_LAYERS, only_keras2
 from registry import first_fast, flatten, name
 
 import varbump as vb
@@ -194,6 +195,7 @@ def test_parameter_counts(n):
     assert count(vb.posteriors.LowRankNormal(rank=3)) == n * (2 + min(n, 3))
 
 
+@only_keras2(TFP_LAYERS)
 @one_of_each
 @pytest.mark.parametrize("exact", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_stock_tfp_layer_trains_with_the_factories(factory, exact):

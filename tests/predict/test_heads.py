@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from other_keras import TFP_LAYERS, only_keras2
 from scipy import stats
 
 import varbump as vb
 from varbump.core.keras import keras
 
+pytestmark = only_keras2(TFP_LAYERS)
 tfd, tfpl = tfp.distributions, tfp.layers
 MEAN_FIELD = vb.posteriors.MeanFieldNormal()
 X = np.linspace(-1, 1, 60, dtype="float32")[:, None]

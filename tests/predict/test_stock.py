@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from other_keras import TFP_LAYERS, only_keras2
 
 import varbump as vb
 from varbump.core.keras import keras
@@ -11,6 +12,7 @@ from varbump.predict.sampler import Sampler
 
 tfd, tfpl = tfp.distributions, tfp.layers
 pytestmark = [
+    only_keras2(TFP_LAYERS),
     pytest.mark.filterwarnings("ignore:.*layer.add_variable.*:UserWarning"),
     pytest.mark.filterwarnings("ignore:.*initializer RandomNormal is unseeded.*:UserWarning"),
 ]

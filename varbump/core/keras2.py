@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -16,27 +17,35 @@ from tf_keras.src.engine.functional import Functional
 from varbump.core.random import ALGORITHM
 
 __all__ = [
-    "NAME",
     "Functional",
     "Layer",
     "Loss",
+    "NAME",
     "build_held",
     "conditional",
     "float_dtype",
+    "full_name",
     "is_built",
+    "is_compiled_by_xla",
     "is_graph_network",
-    "keras",
+    "keep_seeds",
     "keep_weights",
+    "keras",
     "layer_being_called",
-    "moved_seeds",
+    "leave_xla",
     "name_activation",
+    "named_layers",
     "network_config",
     "network_from_config",
     "optimizer_state",
+    "return_to_xla",
     "seed_by_pass",
+    "seeds_of",
     "serialize",
+    "steps_of",
     "trainable_variables_of",
     "unwrapped",
+    "updates_through",
     "variables_of",
     "wiring",
     "wrapped",
@@ -60,6 +69,18 @@ def variables_of(owner: Any) -> list[tf.Variable]:
 def trainable_variables_of(owner: Any) -> list[tf.Variable]:
     """Those of the variables that are trained; none for an owner without any."""
     return list(getattr(owner, "trainable_variables", []))
+
+
+def full_name(variable: tf.Variable) -> str:
+    """Name of a variable with that of its layer."""
+    return variable.name
+
+
+@contextmanager
+def named_layers(model: Any) -> Iterator[None]:
+    """Trace the operations of each layer under its name, as Keras 2 does by itself."""
+    del model
+    yield
 
 
 def unwrapped(variable: Any) -> Any:
@@ -162,10 +183,62 @@ def seed_by_pass(layer: Any, active_pass: Callable[[], Any]) -> None:
         generator.__class__ = _seeded_by(active_pass)
 
 
-def moved_seeds(model: Any) -> list[tuple[Any, str, Any]]:
-    """Owner, attribute and value of the seeds of random layers, which count their traces in Python."""
+@contextmanager
+def keep_seeds(model: Any) -> Iterator[None]:
+    """Restore the seeds of random layers after the block, since they count their traces in Python."""
     generators: list[Any] = [getattr(layer, "_random_generator", None) for layer in model._flatten_layers()]
-    return [(generator, "_seed", generator._seed) for generator in generators if hasattr(generator, "_seed")]
+    before = [(g, g._seed) for g in generators if hasattr(g, "_seed")]
+    try:
+        yield
+    finally:
+        for generator, seed in before:
+            generator._seed = seed
+
+
+def seeds_of(model: Any) -> list[tf.Variable]:
+    """Variables from which random layers take their seeds; here none."""
+    del model
+    return []
+
+
+def steps_of(model: Any) -> tf.Variable:
+    """Counter of the steps of training."""
+    return model._train_counter
+
+
+def is_compiled_by_xla(model: Any) -> bool:
+    """Whether the steps of training are XLA programs."""
+    return bool(getattr(model, "_jit_compile", False))
+
+
+def leave_xla(model: Any) -> bool:
+    """Do nothing and return False: a model is compiled by XLA only if its user says so."""
+    del model
+    return False
+
+
+def return_to_xla(model: Any) -> None:
+    """Undo `leave_xla`."""
+
+
+@contextmanager
+def updates_through(optimizer: Any, check: Callable[[list[Any], Callable[[], Any]], None]) -> Iterator[None]:
+    """Have ``check(gradients, update)`` called in place of each update of an optimiser, inside the block."""
+    apply = optimizer.apply_gradients
+
+    def checked(grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
+        pairs = list(grads_and_vars)
+        if hasattr(optimizer, "build"):
+            with tf.init_scope():
+                optimizer.build([variable for _, variable in pairs])
+        check([g for g, _ in pairs if g is not None], lambda: apply(pairs, *args, **kwargs))
+        return getattr(optimizer, "iterations", None)
+
+    object.__setattr__(optimizer, "apply_gradients", checked)
+    try:
+        yield
+    finally:
+        object.__delattr__(optimizer, "apply_gradients")
 
 
 @cache

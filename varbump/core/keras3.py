@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
 import keras
@@ -22,27 +22,35 @@ from varbump.core.keras3_configs import in_keras2_format, in_keras3_format
 from varbump.core.random import ALGORITHM
 
 __all__ = [
-    "NAME",
     "Functional",
     "Layer",
     "Loss",
+    "NAME",
     "build_held",
     "conditional",
     "float_dtype",
+    "full_name",
     "is_built",
+    "is_compiled_by_xla",
     "is_graph_network",
+    "keep_seeds",
     "keep_weights",
     "keras",
     "layer_being_called",
-    "moved_seeds",
+    "leave_xla",
     "name_activation",
+    "named_layers",
     "network_config",
     "network_from_config",
     "optimizer_state",
+    "return_to_xla",
     "seed_by_pass",
+    "seeds_of",
     "serialize",
+    "steps_of",
     "trainable_variables_of",
     "unwrapped",
+    "updates_through",
     "variables_of",
     "wiring",
     "wrapped",
@@ -126,6 +134,38 @@ def unwrapped(variable: Any) -> Any:
     if inner is not None:
         inner._varbump_wrapper = variable
     return inner
+
+
+def full_name(variable: tf.Variable) -> str:
+    """Name of a variable with that of its layer."""
+    path = getattr(getattr(variable, "_varbump_wrapper", None), "path", variable.name)
+    return "/".join(path.split("/")[-2:])
+
+
+@contextmanager
+def named_layers(model: keras.Model) -> Iterator[None]:
+    """Trace the operations of each layer under its name, inside the block; Keras 3 puts numbers after it."""
+    layers = [layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)]
+    before = [(layer, vars(layer).get("call")) for layer in layers]
+    for layer in layers:
+        object.__setattr__(layer, "call", _named(layer.call, layer.name))
+    try:
+        yield
+    finally:
+        for layer, call in before:
+            if call is None:
+                object.__delattr__(layer, "call")
+            else:
+                object.__setattr__(layer, "call", call)
+
+
+def _named(call: Callable[..., Any], name: str) -> Callable[..., Any]:
+    @wraps(call)
+    def named(*args: Any, **kwargs: Any) -> Any:
+        with tf.name_scope(f"{name}/"):  # the slash keeps TensorFlow from making the name unique
+            return call(*args, **kwargs)
+
+    return named
 
 
 def wrapped(variables: Iterable[tf.Variable]) -> list[Any]:
@@ -262,10 +302,61 @@ def seed_by_pass(layer: Any, active_pass: Callable[[], Any]) -> None:
         object.__setattr__(layer, "call", _dropout(layer, active_pass))
 
 
-def moved_seeds(model: Any) -> list[tuple[Any, str, Any]]:
-    """Nothing: seeds are variables here, which do not count traces."""
-    del model
-    return []
+def seeds_of(model: Any) -> list[tf.Variable]:
+    """Variables from which random layers take their seeds."""
+    layers = model._flatten_layers()
+    return [unwrapped(generator.state) for layer in layers for generator in layer._seed_generators]
+
+
+@contextmanager
+def keep_seeds(model: Any) -> Iterator[None]:
+    """Restore the seeds of random layers after the block."""
+    before = [(seed, tf.identity(seed)) for seed in seeds_of(model)]
+    try:
+        yield
+    finally:
+        for seed, value in before:
+            seed.assign(value)
+
+
+def steps_of(model: Any) -> tf.Variable:
+    """Counter of the steps of training, of which a step that fails is none."""
+    return unwrapped(model.optimizer._iterations)
+
+
+def is_compiled_by_xla(model: Any) -> bool:
+    """Whether the steps of training are XLA programs."""
+    return bool(model.jit_compile)
+
+
+def leave_xla(model: Any) -> bool:
+    """Have a model train without XLA, which Keras 3 chooses by itself; return whether it did not before."""
+    was, model.jit_compile = bool(model.jit_compile), False
+    return was
+
+
+def return_to_xla(model: Any) -> None:
+    """Undo `leave_xla`."""
+    model.jit_compile = True
+
+
+@contextmanager
+def updates_through(optimizer: Any, check: Callable[[list[Any], Callable[[], Any]], None]) -> Iterator[None]:
+    """Have ``check(gradients, update)`` called in place of each update of an optimiser, inside the block."""
+    apply = optimizer.apply
+
+    def checked(grads: Any, trainable_variables: Any = None) -> None:
+        gradients = list(grads)
+        if not optimizer.built and trainable_variables is not None:
+            with tf.init_scope():
+                optimizer.build(list(trainable_variables))
+        check([g for g in gradients if g is not None], lambda: apply(gradients, trainable_variables))
+
+    object.__setattr__(optimizer, "apply", checked)
+    try:
+        yield
+    finally:
+        object.__delattr__(optimizer, "apply")
 
 
 @cache

@@ -10,12 +10,12 @@ import tensorflow as tf
 from rich.console import Console
 
 from varbump.core.checks import check_count
-from varbump.core.keras import is_built, keras, variables_of
+from varbump.core.keras import is_built, keep_seeds, keras, variables_of
 from varbump.core.printed import Printed, Table
 from varbump.core.random import host_seed
 from varbump.debug.blame import REMEDIES
 from varbump.debug.guard import NanGuard
-from varbump.debug.objective import check_rows, find_loss, keep_state
+from varbump.debug.objective import check_rows, find_loss
 from varbump.model.structure import owners, weight_label
 
 __all__ = ["NanDiagnosis", "diagnose_nan"]
@@ -141,7 +141,7 @@ def diagnose_nan(
     before = [variable.numpy() for variable in variables_of(model)]
     guard = NanGuard(raises=False)
     tf.random.set_seed(host_seed(seed))
-    with keep_state(model):
+    with keep_seeds(model):
         try:
             trial.compile(optimizer, loss)
             trial.fit(x, y, epochs=epochs, batch_size=batch_size, verbose=0, callbacks=[guard])
@@ -172,5 +172,5 @@ def diagnose_nan(
 def _alike(model: keras.Model) -> keras.Model:
     """Return a model of the same layers that can be compiled separately; a subclassed one is returned itself."""
     if type(model).train_step is keras.Model.train_step and getattr(model, "inputs", None):
-        return keras.Model(model.inputs, model.outputs)
+        return keras.Model(*(tensors[0] if len(tensors) == 1 else tensors for tensors in (model.inputs, model.outputs)))
     return model

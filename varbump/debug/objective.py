@@ -14,8 +14,9 @@ from varbump.core.keras import (
     NAME,
     float_dtype,
     is_built,
+    keep_seeds,
     keras,
-    moved_seeds,
+    named_layers,
     refuse_other_keras,
     trainable_variables_of,
 )
@@ -28,7 +29,7 @@ from varbump.layers import VariationalLayer
 from varbump.model.checks import check_data, check_inputs, check_model
 from varbump.model.structure import layer_names, owners, weight_label
 
-__all__ = ["Objective", "check_rows", "find_loss", "keep_state"]
+__all__ = ["Objective", "check_rows", "find_loss"]
 
 
 class Objective:
@@ -73,7 +74,7 @@ class Objective:
             fetched = recorder.fetch(total) if deep else ([], [])
             return total, [tf.convert_to_tensor(g) for g in gradients if g is not None], *fetched
 
-        with keep_state(self.model):
+        with keep_seeds(self.model), named_layers(self.model):
             traced = tf.function(run, autograph=False).get_concrete_function()
             with _keep_captured(traced):
                 total, known, values, inner = traced()
@@ -151,17 +152,6 @@ def check_rows(model: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     x, y = check_array(x, "x", dtype), check_array(y, "y", dtype)
     check_rows_match(x, y)
     return check_inputs(model, x), y
-
-
-@contextmanager
-def keep_state(model: keras.Model) -> Iterator[None]:
-    """Restore the seeds of random layers after the block, since they count their traces in Python."""
-    before = moved_seeds(model)
-    try:
-        yield
-    finally:
-        for generator, name, seed in before:
-            setattr(generator, name, seed)
 
 
 @contextmanager

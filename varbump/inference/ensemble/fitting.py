@@ -9,7 +9,7 @@ import numpy as np
 
 from varbump.core.checks import check_count
 from varbump.core.interrupts import uninterrupted
-from varbump.core.keras import is_built, keras, trainable_variables_of, variables_of
+from varbump.core.keras import full_name, is_built, keras, trainable_variables_of, variables_of
 from varbump.core.temperature import note_temperature
 from varbump.data.sources import Source
 from varbump.forward.stateless import key
@@ -166,7 +166,7 @@ def _check_layers(network: keras.Model) -> None:
         if isinstance(layer, VariationalLayer) and layer.can_be_one_of_many:
             held: Any = layer.posterior
             known |= {variable.ref() for variable in variables_of(held)}
-    foreign = [variable.name for variable in variables_of(network) if variable.ref() not in known]
+    foreign = [full_name(variable) for variable in variables_of(network) if variable.ref() not in known]
     if foreign:
         raise ValueError(
             f"fit_ensemble trains networks whose weights all belong to varbump's layers and posteriors, but this one "

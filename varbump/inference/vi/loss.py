@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from varbump.core.keras import float_dtype, keras, trainable_variables_of, variables_of
+from varbump.core.keras import float_dtype, full_name, keras, trainable_variables_of, variables_of
 from varbump.forward.apply import apply, rehearse
 from varbump.forward.elbo import negative_elbo
 from varbump.forward.stateless import all_variables, at, key
@@ -69,7 +69,7 @@ def check_trained(network: keras.Model, likelihood: Any) -> None:
 
 def check_known(watched: Sequence[tf.Variable], values: dict[Any, Any]) -> None:
     """Raise a ValueError that names trainable variables that a pass reads, but that training would not change."""
-    hidden = [repr(v.name) for v in watched if key(v) not in values]
+    hidden = [repr(full_name(v)) for v in watched if key(v) not in values]
     if hidden:
         raise ValueError(
             f"the loss depends on trainable variables that neither a layer nor the likelihood lists, and fit would "
