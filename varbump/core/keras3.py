@@ -79,6 +79,12 @@ class Layer(keras.layers.Layer):
         else:
             super().add_loss(loss)
 
+    def _post_build(self) -> None:
+        super()._post_build()
+        if not self.trainable:  # nor is what `build` has made; Keras sees to that only when the attribute is set later
+            for part in [*self._trainable_variables, *self._layers]:
+                part.trainable = False
+
     def _get_own_losses(self) -> list[Any]:
         found = [loss() for loss in self._callable_losses]
         return [*super()._get_own_losses(), *(loss for loss in found if loss is not None)]

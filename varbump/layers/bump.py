@@ -90,10 +90,6 @@ class BumpLayer(TrainableActivation):
         count = 1 + self.trainable_height + self.trainable_center
         return [() if self.shared else (input_shape[-1],)] * count
 
-    def compute_output_shape(self, input_shape: Any) -> tf.TensorShape:
-        """Shape of the inputs."""
-        return tf.TensorShape(input_shape)
-
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal object."""
         return {
