@@ -13,13 +13,11 @@ __all__ = ["in_keras2_format", "in_keras3_format"]
 RENAMED = {"InputLayer": {"batch_shape": "batch_input_shape"}, "LeakyReLU": {"negative_slope": "alpha"}}
 """Arguments by class: names in Keras 3, and in Keras 2."""
 
-ADDED = {"optional", "quantization_config"}
-"""Arguments that only Keras 3 has."""
-
-DROPPED = {
-    "BatchNormalization": {"renorm", "virtual_batch_size", "adjustment", "renorm_clipping", "renorm_momentum"},
+ADDED: dict[str, Any] = {
+    "input_axes": None, "noise_shape": None, "optional": False, "output_axes": None, "quantization_config": None,
+    "renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99, "rms_scaling": False, "synchronized": False,
 }  # fmt: skip
-"""Arguments by class that only Keras 2 has."""
+"""Arguments that some classes have in Keras 3 only, with the values that mean nothing else than their absence."""
 
 
 def in_keras2_format(value: Any) -> Any:
@@ -32,10 +30,11 @@ def in_keras2_format(value: Any) -> Any:
             return [*value["config"]["keras_history"], {}]
         if set(value) == {"args", "kwargs"}:
             return _call(value["args"], value["kwargs"])
-        converted = {key: in_keras2_format(entry) for key, entry in value.items() if key not in ADDED}
-        if isinstance(converted.get("config"), dict):
-            names = RENAMED.get(str(kind), {})
-            converted["config"] = {names.get(key, key): entry for key, entry in converted["config"].items()}
+        converted = {key: in_keras2_format(entry) for key, entry in value.items()}
+        if isinstance(converted.get("config"), dict) and str(converted.get("module")).startswith("keras."):
+            names, config = RENAMED.get(str(kind), {}), converted["config"]
+            kept = {key: entry for key, entry in config.items() if key not in ADDED or entry != ADDED[key]}
+            converted["config"] = {names.get(key, key): entry for key, entry in kept.items()}
         for key in ("input_layers", "output_layers"):
             if _is_one(converted.get(key)):
                 converted[key] = [converted[key]]
@@ -70,11 +69,13 @@ def in_keras3_format(value: Any) -> Any:
     """Convert a configuration of Keras 2, or anything in one."""
     if isinstance(value, Mapping):
         converted = {key: in_keras3_format(entry) for key, entry in value.items()}
-        if isinstance(converted.get("config"), dict):
+        if isinstance(converted.get("config"), dict) and str(converted.get("module")).startswith("keras."):
             kind = str(converted.get("class_name"))
             names = {old: new for new, old in RENAMED.get(kind, {}).items()}
-            kept = {key: entry for key, entry in converted["config"].items() if key not in DROPPED.get(kind, ())}
-            converted["config"] = {names.get(key, key): entry for key, entry in kept.items()}
+            config = {names.get(key, key): entry for key, entry in converted["config"].items()}
+            if kind == "BatchNormalization" and isinstance(config.get("axis"), (list, tuple)):
+                (config["axis"],) = config["axis"]  # Keras 2 allows several
+            converted["config"] = config
         for key in ("input_layers", "output_layers"):
             if isinstance(converted.get(key), list) and len(converted[key]) == 1:
                 converted[key] = converted[key][0]
