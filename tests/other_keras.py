@@ -19,6 +19,9 @@ STOCK = tfp.layers.DenseVariational if FACE == 2 else vb.layers.DenseVariational
 TFP_LAYERS = "layers of TensorFlow Probability"
 """Reason for what Keras 3 has none of."""
 
+SAVED_MODELS = "models and weights that Keras saves in the formats of TensorFlow"
+"""Reason for what Keras 3 writes by `export` only, and does not read."""
+
 
 def only_keras2(why):
     """Mark a test, or a case of one, that holds for tf_keras only; `why` is in the table of docs/howto/keras3.md."""

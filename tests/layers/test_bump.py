@@ -3,6 +3,7 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow as tf
+from other_keras import SAVED_MODELS, only_keras2
 
 import varbump as vb
 from varbump.core.keras import keras
@@ -141,7 +142,9 @@ def test_variational_networks_train_every_weight(activation):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", ["bump", GaussianBump(shared=False, trainable_center=True)])
-@pytest.mark.parametrize("suffix", [".keras", ".h5", pytest.param("", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "suffix", [".keras", ".h5", pytest.param("", marks=[pytest.mark.slow, only_keras2(SAVED_MODELS)])]
+)
 def test_models_save_and_load(tmp_path, activation, suffix):
     plain = models(activation)["functional"]
     variational = vb.build_network(3, hidden_units=(4,), activation=activation, seed=0, kl_weight=1.0)

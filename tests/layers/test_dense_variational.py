@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
-from other_keras import REFUSED, other
+from other_keras import REFUSED, SAVED_MODELS, only_keras2, other
 
 import varbump as vb
 from varbump.core.keras import keras
@@ -203,7 +203,9 @@ def test_config_round_trips_with_its_factories(posterior):
     assert again.make_prior_fn.scale == 0.3
 
 
-@pytest.mark.parametrize("suffix", [".keras", pytest.param(".h5", marks=SLOW), pytest.param("", marks=SLOW)])
+@pytest.mark.parametrize(
+    "suffix", [".keras", pytest.param(".h5", marks=SLOW), pytest.param("", marks=[SLOW, only_keras2(SAVED_MODELS)])]
+)
 def test_models_save_and_load(tmp_path, suffix):
     model = vb.build_network(2, hidden_units=(4,), seed=0, kl_weight=1.0)
     model.compile("adam", vb.likelihoods.Normal(0.3))

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import registry
+from other_keras import SAVED_MODELS, only_keras2
 
 import varbump as vb
 from varbump.core.keras import keras
@@ -13,6 +14,9 @@ from varbump.core.keras import keras
 X = np.random.default_rng(0).normal(size=(4, 2)).astype("float32")
 FAMILIES, PRIORS = registry.flatten(registry.POSTERIORS), registry.flatten(registry.PRIORS)
 PAIRS = [*zip(FAMILIES, itertools.cycle(PRIORS)), *zip(itertools.cycle(FAMILIES[::2]), PRIORS[len(FAMILIES) :])]
+
+OLD = only_keras2(SAVED_MODELS)
+"""Weights alone in the format of Keras 2, and as a checkpoint of TensorFlow."""
 
 
 def model(posterior, prior):
@@ -68,14 +72,19 @@ def test_each_family_and_prior(tmp_path, posterior, prior, suffix):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("posterior", "prior"), PAIRS, ids=registry.name)
-@pytest.mark.parametrize("suffix", [".keras", ".h5", ""])
+@pytest.mark.parametrize("suffix", [".keras", ".h5", pytest.param("", marks=only_keras2(SAVED_MODELS))])
 def test_every_family_and_prior_in_every_format(tmp_path, posterior, prior, suffix):
     network = model(posterior, prior)
     assert_equal(network, saved(network, tmp_path / f"model{suffix}"))
 
 
 @pytest.mark.parametrize(
-    "suffix", [".keras", pytest.param(".h5", marks=pytest.mark.slow), pytest.param("", marks=pytest.mark.slow)]
+    "suffix",
+    [
+        ".keras",
+        pytest.param(".h5", marks=pytest.mark.slow),
+        pytest.param("", marks=[pytest.mark.slow, only_keras2(SAVED_MODELS)]),
+    ],
 )
 def test_both_bumps_as_layers(tmp_path, suffix):
     network = ours()
@@ -83,7 +92,7 @@ def test_both_bumps_as_layers(tmp_path, suffix):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ""])  # of today, of Keras 2, a checkpoint of TensorFlow
+@pytest.mark.parametrize("suffix", [".weights.h5", pytest.param(".h5", marks=OLD), pytest.param("", marks=OLD)])
 @pytest.mark.parametrize("posterior", FAMILIES[::3], ids=registry.name)
 def test_weights_alone(tmp_path, posterior, suffix):
     first, second = (
