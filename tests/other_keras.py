@@ -22,6 +22,12 @@ TFP_LAYERS = "layers of TensorFlow Probability"
 SAVED_MODELS = "models and weights that Keras saves in the formats of TensorFlow"
 """Reason for what Keras 3 writes by `export` only, and does not read."""
 
+BY_NAME = "activations by name that no layer holds"
+"""Reason for what Keras 3 makes a layer at once."""
+
+SCRIPTS = "experiments that import `tf_keras`"
+"""Reason for what is written for Keras 2."""
+
 
 def only_keras2(why):
     """Mark a test, or a case of one, that holds for tf_keras only; `why` is in the table of docs/howto/keras3.md."""

@@ -261,6 +261,7 @@ def test_diagnose_nan_of_weights_that_are_lost_already():
     assert (report.term, report.layer, report.weight) == ("weight", "head", "loc")
 
 
+@only_keras2(TFP_LAYERS)
 @pytest.mark.slow
 def test_the_network_that_people_stumble_over():
     from test_experiments import load

@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow as tf
-from other_keras import SAVED_MODELS, only_keras2
+from other_keras import BY_NAME, SAVED_MODELS, only_keras2
 
 import varbump as vb
 from varbump.core.keras import keras
@@ -178,6 +178,7 @@ def test_sigma_zero_is_the_zero_function_with_a_finite_gradient():
     assert float(tape.gradient(outputs, layer.root_sigma)) == 0.0
 
 
+@only_keras2(BY_NAME)
 def test_a_name_used_where_nothing_can_hold_its_weight_says_so():
     with pytest.raises(ValueError, match=r"pass it as activation=.*varbump\.layers\.Bump"):
         keras.activations.get("bump")(tf.zeros([2, 2]))

@@ -127,9 +127,9 @@ class _Wrapping(backend.Variable):
         shape, dtype = tuple(variable.shape), variable.dtype.name
         super().__init__(lambda *_, **__: None, shape, dtype, trainable=variable.trainable, autocast=False, name=name)
 
-    def _initialize_with_initializer(self, initializer: Any) -> None:
-        del initializer
-        self._initialize(self._made)
+    def _initialize(self, value: Any) -> None:
+        del value
+        self._value = self._made
 
 
 def unwrapped(variable: Any) -> Any:
