@@ -12,19 +12,19 @@ mpl.use("agg")
 
 import matplotlib.pyplot as plt
 import pytest
-import tf_keras
 
 import varbump as vb
+from varbump.core.keras import keras
 
 gc.freeze()  # what the imports made stays: without it, every collection would visit it again
 
 
 @pytest.fixture(autouse=True)
 def _fresh_state():
-    tf_keras.utils.set_random_seed(12345)
+    keras.utils.set_random_seed(12345)
     yield
     plt.close("all")
-    tf_keras.backend.clear_session()
+    keras.backend.clear_session()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -56,7 +56,7 @@ class Slope(vb.layers.TrainableActivation):
     """x times a slope of each feature."""
 
     def build(self, input_shape):
-        self.slope = self.add_weight("slope", shape=(input_shape[-1],), initializer="ones")
+        self.slope = self.add_weight(name="slope", shape=(input_shape[-1],), initializer="ones")
         super().build(input_shape)
 
     def call(self, inputs):

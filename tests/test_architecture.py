@@ -74,9 +74,29 @@ def test_the_package_root_is_imported_by_no_module():
             assert name != "__init__", f"{path}:{line}"
 
 
-def test_tf_keras_is_named_in_one_module():
-    naming = [p for p in modules() if any("tf_keras" in ast.dump(node) for node in imports_of(p))]
-    assert naming == [ROOT / "core" / "keras.py"]
+@pytest.mark.parametrize(("package", "begins"), [("tf_keras", "keras2"), ("keras", "keras3")])
+def test_each_keras_is_imported_in_its_own_modules_of_core(package, begins):
+    naming = {p for p in modules() if any(package in named(node) for node in imports_of(p))}
+    assert ROOT / "core" / f"{begins}.py" in naming
+    assert naming <= set((ROOT / "core").glob(f"{begins}*.py"))
+
+
+def named(node):
+    """Packages that an import statement names."""
+    names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+    return {name.split(".")[0] for name in names}
+
+
+def test_which_keras_is_in_use_is_asked_in_core_only():
+    for path in modules():
+        asks = any(isinstance(node, ast.Name) and node.id == "FACE" for node in ast.walk(ast.parse(path.read_text())))
+        assert not asks or room(path) == "core", path
+
+
+def test_both_keras_have_the_same_names():
+    exported = [importlib.import_module(f"varbump.core.keras{version}").__all__ for version in (2, 3)]
+    assert exported[0] == exported[1]
+    assert set(exported[0]) < set(importlib.import_module("varbump.core.keras").__all__)
 
 
 def imports_of(path):

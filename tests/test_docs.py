@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -48,6 +49,27 @@ def test_the_changelog_knows_the_version():
     assert f"version: {vb.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
+def test_the_page_of_keras_3_has_the_reason_of_each_test_that_is_skipped_there():
+    page = (DOCS / "howto" / "keras3.md").read_text()
+    reasons = dict(
+        re.findall(r'^(\w+) = "(.*)"\n"""Reason', (ROOT / "tests" / "other_keras.py").read_text(), re.MULTILINE)
+    )
+    used = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        used |= set(re.findall(r"only_keras2\((\w+)\)", path.read_text()))
+    assert used == set(reasons)
+    for reason in reasons.values():
+        assert f"| {reason} |" in page
+
+
+@pytest.mark.slow
+def test_the_code_for_keras_3_runs(tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "howto" / "keras3.md").read_text(), re.DOTALL)
+    environment = {name: value for name, value in os.environ.items() if name != "VARBUMP_KERAS"}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment)
+    assert (tmp_path / "model.varbump").is_file()
+
+
 def test_pages_state_their_seeds():
     for path in DOCS.rglob("*.md"):
         for cell in re.findall(r"^```\{code-cell\}\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE):
@@ -82,9 +104,11 @@ def site(tmp_path_factory):
     for module in MODULES:
         pytest.importorskip(module, reason=f'{module} is not installed; pip install ".[docs]"')
     out = tmp_path_factory.mktemp("site")
-    done = subprocess.run(
-        [sys.executable, str(DOCS / "build.py"), "--out", str(out)], capture_output=True, text=True, check=False
+    command, environment = (
+        [sys.executable, str(DOCS / "build.py"), "--out", str(out)],
+        {**os.environ, "VARBUMP_KERAS": ""},
     )
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return out
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from other_keras import SCRIPTS, only_keras2
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
 
@@ -94,10 +95,13 @@ def test_every_experiment_is_listed():
     assert {path.stem for path in EXPERIMENTS.glob("*.py")} == set(RUNS)
 
 
+def marks(name):
+    found = [pytest.mark.slow] if name in SLOW else []
+    return [*found, only_keras2(SCRIPTS)] if "import tf_keras" in (EXPERIMENTS / f"{name}.py").read_text() else found
+
+
 @pytest.mark.filterwarnings("ignore:the fit is worse than a constant")  # with budgets as tiny as these
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in RUNS]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in RUNS])
 def test_runs_and_leaves_its_result(name, tmp_path, capsys):
     out = tmp_path / ("out.md" if name in TABLES else "out.png")
     folder = str(made_set(tmp_path / "sets")) if name == "tables" else ""

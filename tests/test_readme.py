@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import varbump as vb
+from varbump.core.keras import NAME
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -23,6 +24,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 )
 def test_python_blocks_run(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    block = block.replace("import tf_keras", f"import {NAME} as tf_keras")  # the Keras in use
     exec(compile(block, "README.md", "exec"), {})
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-import tf_keras
 
 import varbump as vb
 from varbump.core.array_like import as_array
+from varbump.core.keras import keras
 
 X = np.random.default_rng(0).normal(size=(20, 2)).astype("float32")
 Y = X[:, :1]
@@ -48,7 +48,7 @@ NO_ARRAYS = {
     "path": (lambda: pathlib.PurePosixPath("data.csv"), "got PurePosixPath.*; read the file first"),
     "dict": (lambda: {"a": [1.0]}, r"got a dict; .*pandas.DataFrame\({name}\)"),
     "set": (lambda: {1.0, 2.0}, "got a set; pass a NumPy array"),
-    "model": (lambda: tf_keras.Sequential(), "got a Sequential; pass a NumPy array"),
+    "model": (lambda: keras.Sequential(), "got a Sequential; pass a NumPy array"),
     "function": (lambda: len, "got a builtin_function_or_method; pass a NumPy array"),
 }
 
@@ -123,4 +123,4 @@ def test_words_and_rows_that_differ_in_length(network):
     with pytest.raises(ValueError, match="x must have rows of equal length"):
         vb.predict_f(network, [[1.0, 2.0], [3.0]])
     with pytest.raises(ValueError, match="x must be an array of numbers, got a KerasTensor that NumPy cannot read"):
-        vb.predict_f(network, tf_keras.Input((2,)))
+        vb.predict_f(network, keras.Input((2,)))

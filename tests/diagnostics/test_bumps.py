@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-import tf_keras
 
 import varbump as vb
+from varbump.core.keras import keras
 
 X = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
 
@@ -19,7 +19,7 @@ def test_a_network_at_its_start_is_alive():
 
 def test_dead_units_and_sigmas_are_counted():
     layer = vb.layers.Bump(shared=False, sigma_initializer=1.0)
-    model = tf_keras.Sequential([tf_keras.Input((2,)), layer])
+    model = keras.Sequential([keras.Input((2,)), layer])
     far = np.column_stack([X[:, 0], np.full(200, 5.0)])
     report = vb.bump_report(model, far)
     assert report.layers[0].live_fraction == 0.5
@@ -30,10 +30,10 @@ def test_dead_units_and_sigmas_are_counted():
 
 
 def test_gaussian_bumps_do_not_die():
-    model = tf_keras.Sequential([tf_keras.Input((2,)), vb.layers.GaussianBump()])
+    model = keras.Sequential([keras.Input((2,)), vb.layers.GaussianBump()])
     assert vb.bump_report(model, X + 3).findings == []
 
 
 def test_a_network_without_bumps_is_refused():
     with pytest.raises(ValueError, match="no Bump or GaussianBump"):
-        vb.bump_report(tf_keras.Sequential([tf_keras.layers.Dense(1)]), X)
+        vb.bump_report(keras.Sequential([keras.layers.Dense(1)]), X)

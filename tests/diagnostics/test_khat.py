@@ -4,10 +4,10 @@ import sys
 
 import numpy as np
 import pytest
-import tf_keras
 from exact_linear import LIKELIHOOD, linear
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.diagnostics.khat import KhatReport
 
 pytest.importorskip("arviz_stats")
@@ -63,7 +63,7 @@ def test_large_networks_are_not_computed():
 
 
 def test_a_network_without_a_posterior_is_refused():
-    network = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1)])
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     with pytest.raises(ValueError, match="no variational layers, so it has no q"):
         vb.psis_khat(network, LIKELIHOOD, np.zeros((2, 1)), np.zeros((2, 1)))
 

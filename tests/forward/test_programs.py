@@ -11,10 +11,10 @@ from functools import partial
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 from tensorflow_probability import distributions as tfd
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.forward import programs as module
 
 X = np.linspace(-1, 1, 90)[:, None]
@@ -76,8 +76,8 @@ def test_what_changes_the_computation_compiles_another(change):
 def test_patience_and_learning_rates_of_optimizers_are_values():
     train(patience=2)
     train(patience=7)
-    train(optimizer=tf_keras.optimizers.Adam(0.1))
-    train(optimizer=tf_keras.optimizers.Adam(0.2))
+    train(optimizer=keras.optimizers.Adam(0.1))
+    train(optimizer=keras.optimizers.Adam(0.2))
     assert kinds() == ["train", "train"]
 
 
@@ -100,7 +100,7 @@ def test_a_shared_program_gives_what_one_of_its_own_gives():
     np.testing.assert_array_equal(vb.predict_f(again, X, num_draws=5, seed=0), own)
 
 
-class Doubled(tf_keras.layers.Layer):
+class Doubled(keras.layers.Layer):
     """A layer whose configuration does not say what it computes."""
 
     def __init__(self, factor):
@@ -113,7 +113,7 @@ class Doubled(tf_keras.layers.Layer):
 
 def test_networks_that_cannot_be_described_compile_for_themselves():
     def made(factor):
-        return tf_keras.Sequential([tf_keras.Input((1,)), Doubled(factor), network()])
+        return keras.Sequential([keras.Input((1,)), Doubled(factor), network()])
 
     drawn = [vb.predict_f(made(factor), X, num_draws=2, seed=0) for factor in (1.0, 2.0)]
     assert len(kinds()) == 4  # two for each
@@ -121,11 +121,11 @@ def test_networks_that_cannot_be_described_compile_for_themselves():
 
 
 @vb.register("KeepsATensor")
-class KeepsATensor(tf_keras.layers.Layer):
+class KeepsATensor(keras.layers.Layer):
     """A layer that is registered, and still holds something that is neither configuration nor variable."""
 
     def build(self, input_shape):
-        self.kept = tf_keras.backend.constant(np.full((200, 1), tf_keras.backend.get_value(self.start)))
+        self.kept = tf.constant(np.full((200, 1), self.start, "float32"))
         super().build(input_shape)
 
     def call(self, inputs):
@@ -134,8 +134,8 @@ class KeepsATensor(tf_keras.layers.Layer):
 
 def test_names_of_layers_and_functions_are_not_what_is_computed():
     def made(name, activation):
-        dense = tf_keras.layers.Dense(3, activation, kernel_initializer="ones", name=name)
-        return tf_keras.Sequential([tf_keras.Input((1,)), dense, tf_keras.layers.Dense(1, kernel_initializer="ones")])
+        dense = keras.layers.Dense(3, activation, kernel_initializer="ones", name=name)
+        return keras.Sequential([keras.Input((1,)), dense, keras.layers.Dense(1, kernel_initializer="ones")])
 
     def tanh(x):
         return 2.0 * x
@@ -151,7 +151,7 @@ def test_a_tensor_that_is_no_argument_is_not_shared():
     def made(start):
         layer = KeepsATensor()
         layer.start = np.float32(start)
-        return tf_keras.Sequential([tf_keras.Input((1,)), layer, network()])
+        return keras.Sequential([keras.Input((1,)), layer, network()])
 
     first, second = (vb.predict_f(made(start), X, num_draws=2, seed=0) for start in (0.0, 5.0))
     assert np.abs(first - second).max() > 0.1
@@ -177,12 +177,12 @@ def test_attributes_of_ones_own_likelihood_are_seen():
 
 
 def stack(*layers, seed=0):
-    return tf_keras.Sequential([tf_keras.Input((1,)), *layers, vb.build_network(2, hidden_units=(),
+    return keras.Sequential([keras.Input((1,)), *layers, vb.build_network(2, hidden_units=(),
                                 make_posterior_fn=MEAN_FIELD, seed=seed)])  # fmt: skip
 
 
 def dense(**options):
-    return tf_keras.layers.Dense(2, kernel_initializer="ones", **options)
+    return keras.layers.Dense(2, kernel_initializer="ones", **options)
 
 
 def alone_and_after(make, other, **options):
@@ -200,7 +200,7 @@ def with_loss(weight):
 
 
 def frozen_batch_norm(trainable):
-    layer = tf_keras.layers.BatchNormalization()
+    layer = keras.layers.BatchNormalization()
     model = stack(dense(), layer)
     layer.trainable = trainable
     return model
@@ -211,8 +211,8 @@ PAIRS = {
     "batch normalisation": (lambda: frozen_batch_norm(True), lambda: frozen_batch_norm(False)),
     "add_loss": (lambda: with_loss(10.0), lambda: with_loss(0.0)),
     "penalty": (
-        lambda: stack(dense(), tf_keras.layers.Activation("relu", activity_regularizer=tf_keras.regularizers.L2(1.0))),
-        lambda: stack(dense(), tf_keras.layers.Activation("relu")),
+        lambda: stack(dense(), keras.layers.Activation("relu", activity_regularizer=keras.regularizers.L2(1.0))),
+        lambda: stack(dense(), keras.layers.Activation("relu")),
     ),
     "partial": (
         lambda: stack(dense(activation=partial(tf.nn.leaky_relu, alpha=0.1))),
@@ -230,7 +230,7 @@ def test_what_no_configuration_says_is_not_shared(pair):
 
 @pytest.mark.slow
 def test_an_attribute_that_is_changed_is_noticed():
-    dropout = tf_keras.layers.Dropout(0.9)
+    dropout = keras.layers.Dropout(0.9)
     model = stack(dense(), dropout)
     start = model.get_weights()
     train(model)
@@ -238,11 +238,11 @@ def test_an_attribute_that_is_changed_is_noticed():
     dropout.rate = 0.0
     changed = train(model)[1].history["nll"]
     vb.clear_programs()
-    assert changed == train(stack(dense(), tf_keras.layers.Dropout(0.0)))[1].history["nll"]
+    assert changed == train(stack(dense(), keras.layers.Dropout(0.0)))[1].history["nll"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [tf_keras.optimizers.Nadam, lambda rate: tf_keras.optimizers.Adam(
+@pytest.mark.parametrize("make", [keras.optimizers.Nadam, lambda rate: keras.optimizers.Adam(
     rate, use_ema=True, ema_overwrite_frequency=2)], ids=["Nadam", "moving averages"])  # fmt: skip
 def test_optimizers_with_conditions_and_variables_of_their_own(make):
     first, second = (train(stack(dense()), optimizer=make(0.01))[0].get_weights() for _ in "ab")
@@ -253,13 +253,13 @@ def test_optimizers_with_conditions_and_variables_of_their_own(make):
 
 @pytest.mark.slow
 def test_an_optimizer_of_other_weights_is_refused():
-    optimizer = tf_keras.optimizers.SGD(0.01)
+    optimizer = keras.optimizers.SGD(0.01)
     train(optimizer=optimizer)
     with pytest.raises(ValueError, match="optimizer has been used for other weights"):
         train(optimizer=optimizer)
 
 
-class ReadsInside(tf_keras.layers.Layer):
+class ReadsInside(keras.layers.Layer):
     """A layer with a graph of its own, traced before the training."""
 
     def build(self, input_shape):
@@ -274,7 +274,7 @@ class ReadsInside(tf_keras.layers.Layer):
 
 def test_a_weight_that_is_read_past_its_value_is_named():
     with pytest.raises(TypeError, match=r"factor.* read inside of a tf.function"):
-        train(tf_keras.Sequential([tf_keras.Input((1,)), ReadsInside(), network()]))
+        train(keras.Sequential([keras.Input((1,)), ReadsInside(), network()]))
 
 
 def own_prior(scale):
@@ -334,8 +334,8 @@ def test_it_prints_as_a_table():
 )
 def test_random_layers_of_keras_are_a_function_of_the_seed(layer):
     def fitted(seed):
-        made = getattr(tf_keras.layers, layer)(0.2)
-        model = tf_keras.Sequential([tf_keras.Input((1,)), network(num_outputs=4), made, network_of_four()])
+        made = getattr(keras.layers, layer)(0.2)
+        model = keras.Sequential([keras.Input((1,)), network(num_outputs=4), made, network_of_four()])
         train(model, seed=seed)
         return model.get_weights()[0]
 

@@ -11,12 +11,12 @@ import zipfile
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 from equal_runs import assert_equal_runs, assert_killed_runs_end_alike
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import varbump as vb
 from varbump.core.files import alone_in
+from varbump.core.keras import keras
 from varbump.inference.vi import checkpoint as module
 from varbump.inference.vi.state import TrainState
 
@@ -107,7 +107,7 @@ def test_a_seed_that_is_not_given_is_that_of_the_checkpoint(finished):
         ({"temperature": 0.5}, "temperature is 0.5"),
         ({"patience": 9}, "patience is 9, but was 8"),
         ({"num_samples": 2}, "num_samples is 2"),
-        ({"optimizer": tf_keras.optimizers.SGD(0.1)}, "optimizer is not the one of before"),
+        ({"optimizer": keras.optimizers.SGD(0.1)}, "optimizer is not the one of before"),
         ({"validation_data": None}, "validation_data is not"),
         ({"sample_weight": np.ones(40)}, "sample_weight is not"),
         ({"data": (X, Y + 1)}, "y is not the one of before"),
@@ -339,8 +339,8 @@ def test_every_kind_of_run_goes_on_to_the_same_bits(tmp_path, monkeypatch, short
             return [*ensemble._values, *ensemble.network.get_weights()], ensemble.history
         model = network()
         if kind == "batch normalisation":
-            model = tf_keras.Sequential([tf_keras.layers.BatchNormalization(), model])
-        optimizer = tf_keras.optimizers.AdamW(0.02) if kind == "keras optimizer" else None
+            model = keras.Sequential([keras.layers.BatchNormalization(), model])
+        optimizer = keras.optimizers.AdamW(0.02) if kind == "keras optimizer" else None
         return train(folder, model, likelihood, optimizer=optimizer)
 
     seed = 0

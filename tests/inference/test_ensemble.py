@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import registry
 import tensorflow as tf
-import tf_keras
 from registry import first_fast, flatten, name
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.inference.vi.loss import Batch, NetworkLoss
 from varbump.inference.vi.members import Members
 
@@ -135,7 +135,7 @@ def test_patience_and_optimizers_work():
 
 
 def test_other_layers_are_refused_by_name():
-    network = tf_keras.Sequential([tf_keras.layers.Dense(3, input_shape=(1,), name="stranger")])
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(3, name="stranger")])
     with pytest.raises(ValueError, match=r"'stranger/kernel.*one by one"):
         vb.fit_ensemble(network, vb.likelihoods.Normal(), X, Y)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
-import tf_keras
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.inference.vi.linear import linear_model
 from varbump.inference.vi.loss import NetworkLoss
 
@@ -197,7 +197,7 @@ def test_an_activation_after_the_only_layer_is_not_linear():
     x, y = data()
     for activation in ("relu", "tanh", "softplus"):
         layer = vb.layers.DenseVariational(1, vb.posterior, vb.prior, activation=activation)
-        network = tf_keras.Sequential([tf_keras.Input((NUM_FEATURES,)), layer])
+        network = keras.Sequential([keras.Input((NUM_FEATURES,)), layer])
         loss = NetworkLoss(network, vb.likelihoods.Normal(0.3), (NUM_FEATURES,))
         assert linear_model(loss, NUM_FEATURES + 1, x.astype("float32"), y.astype("float32")) is None
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-import tf_keras
 from own_parts import HeavyTails, Logistic, Slope, Twice
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.inference.vi.fingerprint import difference, fingerprint
 
 tfd = tfp.distributions
@@ -30,7 +30,7 @@ class Bare:
         return tf.reduce_sum(tf.square((y - f) / self.scale), -1)
 
 
-class Shift(tf_keras.layers.Layer):
+class Shift(keras.layers.Layer):
     """A layer that does not say what it is made with."""
 
     def __init__(self, by):
@@ -55,19 +55,19 @@ def scaled(x):
 
 def network(*middle, **options):
     options = {"make_posterior_fn": vb.posteriors.MeanFieldNormal(), "make_prior_fn": vb.prior, **options}
-    inputs = tf_keras.Input((2,))
+    inputs = keras.Input((2,))
     hidden = vb.layers.DenseVariational(3, seed=0, activation=options.pop("activation", None), **options)(inputs)
     for layer in middle:
         hidden = layer(hidden)
-    return tf_keras.Model(inputs, vb.layers.DenseVariational(1, seed=0, **options)(hidden))
+    return keras.Model(inputs, vb.layers.DenseVariational(1, seed=0, **options)(hidden))
 
 
 def crossed(swapped):
     """A network in which one layer is subtracted from another, in one order or the other."""
-    inputs = tf_keras.Input((2,))
+    inputs = keras.Input((2,))
     one = vb.layers.DenseVariational(2, vb.posteriors.MeanFieldNormal(), vb.prior, seed=0)(inputs)
     two = vb.layers.DenseVariational(2, vb.posteriors.MeanFieldNormal(), vb.prior, seed=0)(one)
-    return tf_keras.Model(inputs, tf_keras.layers.Subtract()([two, one] if swapped else [one, two]))
+    return keras.Model(inputs, keras.layers.Subtract()([two, one] if swapped else [one, two]))
 
 
 @functools.cache
@@ -125,11 +125,11 @@ PAIRS = {
     "global of a function": (of_network(with_global), 2.0, 3.0),
     "prior as a function": (of_network(lambda v: network(make_prior_fn=normal_of(v))), 1.0, 2.0),
     "regularizer": (
-        of_network(lambda v: network(tf_keras.layers.Dense(3, kernel_regularizer=lambda w: v * tf.reduce_sum(w)))),
+        of_network(lambda v: network(keras.layers.Dense(3, kernel_regularizer=lambda w: v * tf.reduce_sum(w)))),
         1.0,
         2.0,
     ),
-    "Lambda layer": (of_network(lambda v: network(tf_keras.layers.Lambda(lambda x: v * x))), 1.0, 2.0),
+    "Lambda layer": (of_network(lambda v: network(keras.layers.Lambda(lambda x: v * x))), 1.0, 2.0),
     "order of inputs": (of_network(crossed), False, True),
     "registered parts": (
         of_network(lambda v: network(Slope(), Twice(3, Logistic(), HeavyTails(v), seed=0), make_prior_fn=HeavyTails())),
@@ -196,10 +196,8 @@ def test_weights_that_are_not_trained_belong_to_a_run(tmp_path, monkeypatch):
     monkeypatch.setattr("varbump.inference.vi.loop.Loop.run", lambda *_: exec("raise KeyboardInterrupt"))
 
     def train(bias):
-        frozen = tf_keras.layers.Dense(1, bias_initializer=tf_keras.initializers.Constant(bias), trainable=False)
-        model = tf_keras.Sequential(
-            [tf_keras.Input((1,)), frozen, vb.layers.DenseVariational(1, vb.posterior, vb.prior)]
-        )
+        frozen = keras.layers.Dense(1, bias_initializer=keras.initializers.Constant(bias), trainable=False)
+        model = keras.Sequential([keras.Input((1,)), frozen, vb.layers.DenseVariational(1, vb.posterior, vb.prior)])
         frozen.set_weights([np.ones((1, 1)), np.full(1, bias)])
         vb.fit(model, vb.likelihoods.Normal(), x, x, epochs=2, checkpoint=tmp_path, seed=0, verbose=0)
 

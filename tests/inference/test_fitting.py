@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-import tf_keras
+from other_keras import REFUSED, TFP_LAYERS, only_keras2, other
 
 import varbump as vb
+from varbump.core.keras import keras
 
 LIKELIHOOD = vb.likelihoods.Normal(0.3)
 MEAN_FIELD = vb.posteriors.MeanFieldNormal()
@@ -169,10 +170,8 @@ def test_sample_weight_counts_rows_more_than_once():
     np.testing.assert_allclose(first.stddev(), second.stddev(), rtol=0.05)
 
 
-@pytest.mark.parametrize(
-    "optimizer", [pytest.param("rmsprop", marks=pytest.mark.slow), tf_keras.optimizers.AdamW(0.01)]
-)
-def test_any_tf_keras_optimizer(optimizer):
+@pytest.mark.parametrize("optimizer", [pytest.param("rmsprop", marks=pytest.mark.slow), keras.optimizers.AdamW(0.01)])
+def test_any_optimizer_of_keras(optimizer):
     x, y = data()
     losses = train(network(), x, y, epochs=20, optimizer=optimizer).history["loss"]
     assert losses[-1] < losses[0]
@@ -183,7 +182,7 @@ def test_built_in_adam_takes_the_steps_of_keras_adam():
     x, y = data()
     ours, theirs = network(), network()
     train(ours, x, y, learning_rate=0.01, schedule="constant")
-    train(theirs, x, y, optimizer=tf_keras.optimizers.Adam(0.01))
+    train(theirs, x, y, optimizer=keras.optimizers.Adam(0.01))
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         # 12 steps of 0.01, far apart where they differ; epsilon stands inside the root here, which small gradients feel
         np.testing.assert_allclose(a, b, atol=1e-3)
@@ -192,7 +191,7 @@ def test_built_in_adam_takes_the_steps_of_keras_adam():
 @pytest.mark.slow
 def test_learning_rate_schedules():
     x, y = data()
-    schedule = tf_keras.optimizers.schedules.ExponentialDecay(0.02, 10, 0.5)
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.02, 10, 0.5)
     rates = train(network(), x, y, learning_rate=schedule, epochs=4).history["learning_rate"]
     np.testing.assert_allclose(rates, [float(schedule(step)) for step in (3, 7, 11, 15)], rtol=1e-5)
     rates = train(network(), x, y, learning_rate=0.1, schedule=lambda t: 1 - t, epochs=2).history["learning_rate"]
@@ -254,7 +253,7 @@ def test_a_loss_that_overflows_names_the_likelihood_and_leaves_finite_weights():
 
 @pytest.mark.slow
 def test_a_gradient_that_is_not_finite_is_named():
-    @tf_keras.saving.register_keras_serializable("test")
+    @keras.saving.register_keras_serializable("test")
     def square_root(x):
         return tf.sqrt(0.0 * x)  # 0, with an infinite derivative times 0
 
@@ -275,13 +274,13 @@ def test_a_kl_that_is_not_finite_is_named():
 
 
 @pytest.mark.slow
-def test_other_layers_of_tf_keras_train_along():
+def test_other_layers_of_keras_train_along():
     x, y = data(200, num_features=2)
-    model = tf_keras.Sequential(
+    model = keras.Sequential(
         [
-            tf_keras.Input((2,)),
-            tf_keras.layers.BatchNormalization(),
-            tf_keras.layers.Dense(8, "relu", kernel_regularizer=tf_keras.regularizers.L2(1e-4)),
+            keras.Input((2,)),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(8, "relu", kernel_regularizer=keras.regularizers.L2(1e-4)),
             vb.layers.DenseVariational(1, vb.posterior, vb.prior),
         ]
     )
@@ -291,24 +290,25 @@ def test_other_layers_of_tf_keras_train_along():
     assert not np.array_equal(before, model.layers[0].moving_mean.numpy())
 
 
+@only_keras2(TFP_LAYERS)
 def test_stock_tfp_layers_are_refused_with_what_to_use():
     x, y = data()
-    model = tf_keras.Sequential([tfp.layers.DenseVariational(1, vb.posterior, vb.prior, input_shape=(1,))])
+    model = keras.Sequential([tfp.layers.DenseVariational(1, vb.posterior, vb.prior, input_shape=(1,))])
     with pytest.raises(ValueError, match="use varbump.layers.DenseVariational"):
         train(model, x, y)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TFP's own, on add_weight
-        model = tf_keras.Sequential([tfp.layers.DenseFlipout(1, input_shape=(1,))])
+        model = keras.Sequential([tfp.layers.DenseFlipout(1, input_shape=(1,))])
     with pytest.raises(ValueError, match="use varbump.layers.DenseVariational"):
         train(model, x, y)
 
 
-def test_keras_3_objects_are_refused_with_what_to_import():
+def test_objects_of_the_other_keras_are_refused_with_what_to_import():
     x, y = data()
-    with pytest.raises(TypeError, match="network is a Keras 3 object.*import tf_keras"):
-        train(tf.keras.Sequential([tf.keras.layers.Dense(1)]), x, y)
-    with pytest.raises(TypeError, match="optimizer is a Keras 3 object.*import tf_keras"):
-        train(network(), x, y, optimizer=tf.keras.optimizers.Adam())
+    with pytest.raises(TypeError, match=f"network {REFUSED}"):
+        train(other.Sequential([other.layers.Dense(1)]), x, y)
+    with pytest.raises(TypeError, match=f"optimizer {REFUSED}"):
+        train(network(), x, y, optimizer=other.optimizers.Adam())
 
 
 def with_entry(array, value):
@@ -365,9 +365,9 @@ def test_bad_input_is_named(case):
 @pytest.mark.slow
 def test_monte_carlo_kl_trains_too():
     x, y = data()
-    model = tf_keras.Sequential(
+    model = keras.Sequential(
         [
-            tf_keras.Input((1,)),
+            keras.Input((1,)),
             vb.layers.DenseVariational(4, vb.posterior, vb.prior, kl_use_exact=False, activation="relu"),
             vb.layers.DenseVariational(1, vb.posterior, vb.prior, kl_use_exact=False),
         ]
@@ -376,7 +376,7 @@ def test_monte_carlo_kl_trains_too():
     assert losses[-1] < losses[0]
 
 
-class Subclassed(tf_keras.Model):
+class Subclassed(keras.Model):
     def __init__(self):
         super().__init__()
         self.out = vb.layers.DenseVariational(1, vb.posterior, vb.prior, seed=0)
@@ -388,7 +388,7 @@ class Subclassed(tf_keras.Model):
 @pytest.mark.slow
 def test_models_that_are_not_built_yet_are_built_from_the_data():
     x, y = data()
-    deferred = tf_keras.Sequential([vb.layers.DenseVariational(1, vb.posterior, vb.prior, seed=0)])
+    deferred = keras.Sequential([vb.layers.DenseVariational(1, vb.posterior, vb.prior, seed=0)])
     for model in (Subclassed(), deferred):
         losses = train(model, x, y, epochs=30).history["loss"]
         assert losses[-1] < losses[0] / 2
@@ -407,13 +407,13 @@ def test_patience_without_validation_data_watches_the_training_loss():
 
 def test_networks_with_several_inputs_or_outputs_are_refused():
     x, y = data()
-    inputs = tf_keras.Input((1,))
+    inputs = keras.Input((1,))
     dense = [vb.layers.DenseVariational(1, vb.posterior, vb.prior)(inputs) for _ in range(2)]
     with pytest.raises(ValueError, match="network has 2 output tensors"):
-        train(tf_keras.Model(inputs, dense), x, y)
+        train(keras.Model(inputs, dense), x, y)
 
 
-@pytest.mark.parametrize("likelihood", ["mse", None, vb.likelihoods.Normal, tf_keras.losses.MeanSquaredError()])
+@pytest.mark.parametrize("likelihood", ["mse", None, vb.likelihoods.Normal, keras.losses.MeanSquaredError()])
 def test_what_is_no_likelihood_is_refused(likelihood):
     x, y = data()
     with pytest.raises(TypeError, match="likelihood must be one of varbump.likelihoods"):

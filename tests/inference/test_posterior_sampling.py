@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
-import tf_keras
 from exact_linear import LIKELIHOOD, NOISE, problem, truth
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.inference.mcmc.convergence import ess_of
 from varbump.inference.posterior import annealed, sampling
 from varbump.inference.posterior.groups import GroupedLikelihood, groups_of
@@ -258,9 +258,9 @@ def test_groups_of_equal_rows_are_exact():
 
 
 ERRORS = {
-    "not built": (lambda: sampled(tf_keras.Sequential([tf_keras.layers.Dense(1)])), "not built"),
+    "not built": (lambda: sampled(keras.Sequential([keras.layers.Dense(1)])), "not built"),
     "not variational": (
-        lambda: sampled(tf_keras.Sequential([tf_keras.Input((2,)), tf_keras.layers.Dense(1)])),
+        lambda: sampled(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])),
         "no variational layers",
     ),
     "x": (lambda: vb.sample_posterior(linear(), LIKELIHOOD, X[:, :1], Y), "x has 1 columns"),

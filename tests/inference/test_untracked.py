@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-import tf_keras
 
 import varbump as vb
+from varbump.core.keras import keras
 
 tfd = tfp.distributions
 X = np.linspace(-1, 1, 40, dtype="float32")[:, None]
@@ -83,8 +83,8 @@ def test_they_are_trained(factory):
 
 def hidden_in_a_layer():
     shift = tf.Variable(1.0, name="shift")
-    network = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1)])
-    network.add(tf_keras.layers.Lambda(lambda t: t + tf.identity(shift)))
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    network.add(keras.layers.Lambda(lambda t: t + tf.identity(shift)))
     return network, NORMAL
 
 
@@ -95,7 +95,7 @@ def hidden_in_a_likelihood():
         def distribution(self, f):
             return tfd.Normal(f, tf.nn.softplus(raw))
 
-    return tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1)]), Own()
+    return keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]), Own()
 
 
 @pytest.mark.parametrize("make", [hidden_in_a_layer, hidden_in_a_likelihood])
@@ -114,7 +114,7 @@ def frozen():
 
 EMPTY = {
     "frozen": (frozen, "all its weights are frozen"),
-    "no weights": (lambda: tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.ReLU()]), "it has no weights"),
+    "no weights": (lambda: keras.Sequential([keras.Input((1,)), keras.layers.ReLU()]), "it has no weights"),
 }
 
 

@@ -190,13 +190,13 @@ def test_a_joint_layer_by_itself_is_told_from_one_in_its_network():
 
 @pytest.mark.slow
 def test_joint_networks_are_saved_and_cloned(tmp_path):
-    import tf_keras
+    from varbump.core.keras import keras
 
     network = vb.build_network(1, hidden_units=(4,), make_posterior_fn=vb.posteriors.JointNormal(), seed=3)
     x = np.linspace(-1, 1, 20, dtype="float32")[:, None]
     vb.fit(network, vb.likelihoods.Normal(0.1), x, x, epochs=3, seed=0, verbose=0)
     network.save(tmp_path / "m.keras")
-    again = tf_keras.models.load_model(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(
         vb.predict_f(network, x, num_draws=3, seed=1), vb.predict_f(again, x, num_draws=3, seed=1)
     )

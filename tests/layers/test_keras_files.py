@@ -6,13 +6,17 @@ import warnings
 import numpy as np
 import pytest
 import registry
-import tf_keras
+from other_keras import SAVED_MODELS, only_keras2
 
 import varbump as vb
+from varbump.core.keras import keras
 
 X = np.random.default_rng(0).normal(size=(4, 2)).astype("float32")
 FAMILIES, PRIORS = registry.flatten(registry.POSTERIORS), registry.flatten(registry.PRIORS)
 PAIRS = [*zip(FAMILIES, itertools.cycle(PRIORS)), *zip(itertools.cycle(FAMILIES[::2]), PRIORS[len(FAMILIES) :])]
+
+OLD = only_keras2(SAVED_MODELS)
+"""Weights alone in the format of Keras 2, and as a checkpoint of TensorFlow."""
 
 
 def model(posterior, prior):
@@ -32,13 +36,13 @@ def model(posterior, prior):
 
 
 def ours():
-    """Both bumps as layers, beside a variational layer and layers of tf_keras."""
-    inputs = tf_keras.Input((2,))
-    hidden = tf_keras.layers.Dense(3, activation="gaussian_bump")(inputs)
+    """Both bumps as layers, beside a variational layer and layers of Keras."""
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(3, activation="gaussian_bump")(inputs)
     hidden = vb.layers.Bump("threshold", normalize=True, sigma_initializer=3.0)(hidden)
     hidden = vb.layers.GaussianBump(shared=False, trainable_center=True)(hidden)
     outputs = vb.layers.DenseVariational(1, vb.posterior, vb.prior, kl_weight=0.1, seed=0)(hidden)
-    return tf_keras.Model(inputs, outputs)
+    return keras.Model(inputs, outputs)
 
 
 def assert_equal(first, second):
@@ -55,7 +59,7 @@ def saved(network, path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf_keras on its own older formats
         network.save(path)
-        return tf_keras.models.load_model(path)
+        return keras.models.load_model(path)
 
 
 @pytest.mark.slow
@@ -68,14 +72,19 @@ def test_each_family_and_prior(tmp_path, posterior, prior, suffix):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("posterior", "prior"), PAIRS, ids=registry.name)
-@pytest.mark.parametrize("suffix", [".keras", ".h5", ""])
+@pytest.mark.parametrize("suffix", [".keras", ".h5", pytest.param("", marks=only_keras2(SAVED_MODELS))])
 def test_every_family_and_prior_in_every_format(tmp_path, posterior, prior, suffix):
     network = model(posterior, prior)
     assert_equal(network, saved(network, tmp_path / f"model{suffix}"))
 
 
 @pytest.mark.parametrize(
-    "suffix", [".keras", pytest.param(".h5", marks=pytest.mark.slow), pytest.param("", marks=pytest.mark.slow)]
+    "suffix",
+    [
+        ".keras",
+        pytest.param(".h5", marks=pytest.mark.slow),
+        pytest.param("", marks=[pytest.mark.slow, only_keras2(SAVED_MODELS)]),
+    ],
 )
 def test_both_bumps_as_layers(tmp_path, suffix):
     network = ours()
@@ -83,7 +92,7 @@ def test_both_bumps_as_layers(tmp_path, suffix):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ""])  # of today, of Keras 2, a checkpoint of TensorFlow
+@pytest.mark.parametrize("suffix", [".weights.h5", pytest.param(".h5", marks=OLD), pytest.param("", marks=OLD)])
 @pytest.mark.parametrize("posterior", FAMILIES[::3], ids=registry.name)
 def test_weights_alone(tmp_path, posterior, suffix):
     first, second = (
@@ -105,7 +114,7 @@ def test_weights_alone(tmp_path, posterior, suffix):
 @pytest.mark.slow
 def test_a_compiled_model_goes_on_training(tmp_path):
     network = ours()
-    network.compile(tf_keras.optimizers.Adam(0.01), vb.likelihoods.Normal(0.3))
+    network.compile(keras.optimizers.Adam(0.01), vb.likelihoods.Normal(0.3))
     network.fit(X, X[:, :1], verbose=0)
     loaded = saved(network, tmp_path / "model.keras")
     assert loaded.loss.get_config() == network.loss.get_config()

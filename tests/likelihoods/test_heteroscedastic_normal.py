@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
-import tf_keras
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.likelihoods import HeteroscedasticNormal
 
 MEAN_FIELD = vb.posteriors.MeanFieldNormal()
@@ -72,8 +72,8 @@ def test_the_scales_of_a_faithful_network_do_not_reach_the_layers_below():
 def test_detached_outputs_have_the_same_values(num_detached, num_rows):
     x = np.random.default_rng(0).normal(size=(num_rows, 3)).astype("float32")
     layer = vb.layers.DenseVariational(3, MEAN_FIELD, vb.prior, seed=0, num_detached=num_detached)
-    restored = tf_keras.Sequential([tf_keras.Input((3,)), type(layer).from_config(layer.get_config())])
-    plain = tf_keras.Sequential([tf_keras.Input((3,)), vb.layers.DenseVariational(3, MEAN_FIELD, vb.prior, seed=0)])
+    restored = keras.Sequential([keras.Input((3,)), type(layer).from_config(layer.get_config())])
+    plain = keras.Sequential([keras.Input((3,)), vb.layers.DenseVariational(3, MEAN_FIELD, vb.prior, seed=0)])
     assert restored.layers[0].num_detached == num_detached
     draws = [vb.predict_f(network, x, num_draws=2, seed=1) for network in (restored, plain)]
     np.testing.assert_allclose(*draws, rtol=1e-6)

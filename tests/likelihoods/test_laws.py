@@ -9,10 +9,10 @@ import pytest
 import registry
 import scipy.stats
 import tensorflow as tf
-import tf_keras
 from registry import first_fast, flatten, name
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.forward.programs import compiled
 
 each = pytest.mark.parametrize("likelihood", flatten(registry.LIKELIHOODS), ids=name)
@@ -58,7 +58,7 @@ def is_possible(likelihood, y):
 
 
 def restored(likelihood):
-    return tf_keras.saving.deserialize_keras_object(tf_keras.saving.serialize_keras_object(likelihood))
+    return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(likelihood))
 
 
 @one_of_each

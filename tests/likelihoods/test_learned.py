@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
-import tf_keras
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.likelihoods import HeteroscedasticNormal, LearnedNormal, Normal, StudentT
 
 MEAN_FIELD = vb.posteriors.MeanFieldNormal()
@@ -112,9 +112,7 @@ def test_fit_trains_everything_and_repeats_itself(make, dtype):
 def test_a_keras_optimizer_trains_it():
     x, y = line(100)
     likelihood = LearnedNormal()
-    vb.fit(
-        linear(), likelihood, x, y, optimizer=tf_keras.optimizers.Adam(0.05, global_clipnorm=1.0), epochs=5, verbose=0
-    )
+    vb.fit(linear(), likelihood, x, y, optimizer=keras.optimizers.Adam(0.05, global_clipnorm=1.0), epochs=5, verbose=0)
     assert likelihood.scale < 0.9
 
 
@@ -153,7 +151,7 @@ def test_a_loss_that_is_not_finite_leaves_the_last_finite_scale():
 def test_copies_carry_the_present_values(make):
     likelihood = make(num_targets=2)
     likelihood.variables[0].assign([-60.0, 3.0])  # one of them at the floor
-    restored = tf_keras.saving.deserialize_keras_object(tf_keras.saving.serialize_keras_object(likelihood))
+    restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(likelihood))
     for made in (restored, copy.deepcopy(likelihood)):
         np.testing.assert_array_equal(made.scale, likelihood.scale)
         made.variables[0].assign([1.0, 1.0])

@@ -9,10 +9,11 @@ import scipy.integrate
 import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
-import tf_keras
+from other_keras import TFP_LAYERS, only_keras2
 from registry import first_fast, flatten, name
 
 import varbump as vb
+from varbump.core.keras import keras
 
 tfd = tfp.distributions
 FACTORIES = flatten(registry.POSTERIORS)
@@ -44,7 +45,7 @@ def test_the_event_is_kernel_and_bias_flattened(factory):
 def test_config_round_trips(factory):
     again = type(factory).from_config(factory.get_config())
     assert again.get_config() == factory.get_config()
-    restored = tf_keras.saving.deserialize_keras_object(tf_keras.saving.serialize_keras_object(factory))
+    restored = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(factory))
     assert type(restored) is type(factory)
     assert restored.get_config() == factory.get_config()
 
@@ -194,15 +195,16 @@ def test_parameter_counts(n):
     assert count(vb.posteriors.LowRankNormal(rank=3)) == n * (2 + min(n, 3))
 
 
+@only_keras2(TFP_LAYERS)
 @one_of_each
 @pytest.mark.parametrize("exact", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_stock_tfp_layer_trains_with_the_factories(factory, exact):
     prior = vb.prior
     x = np.linspace(-1, 1, 64, dtype="float32")[:, None]
-    model = tf_keras.Sequential(
+    model = keras.Sequential(
         [tfp.layers.DenseVariational(1, factory, prior, kl_weight=1 / 64, kl_use_exact=exact, input_shape=(1,))]
     )
-    model.compile(tf_keras.optimizers.Adam(0.05), vb.likelihoods.Normal(0.5))
+    model.compile(keras.optimizers.Adam(0.05), vb.likelihoods.Normal(0.5))
     history = model.fit(x, 2 * x, epochs=30, verbose=0).history["loss"]
     assert len(model.trainable_variables) == len(factory(1, 1).trainable_variables)
     assert np.isfinite(history).all()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-import tf_keras
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.predict import sampler
 
 MEAN_FIELD = vb.posteriors.MeanFieldNormal()
@@ -72,7 +72,7 @@ def test_seed_reproduces_and_its_absence_follows_the_global_seed(network):
     assert not np.allclose(first, vb.predict_f(network, X, num_draws=3, seed=2))
     draws = []
     for _ in range(2):
-        tf_keras.utils.set_random_seed(4)
+        keras.utils.set_random_seed(4)
         draws.append(vb.predict_f(network, X, num_draws=3))
     np.testing.assert_array_equal(*draws)
     assert not np.array_equal(draws[0], vb.predict_f(network, X, num_draws=3))
@@ -134,7 +134,7 @@ def test_observations_do_not_depend_on_the_pieces(likelihood):
 
 
 def test_a_network_without_variational_layers_has_one_function():
-    network = tf_keras.Sequential([tf_keras.Input((2,)), tf_keras.layers.Dense(3)])
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
     f = vb.predict_f(network, X, num_draws=4, seed=0)
     np.testing.assert_allclose(f, np.tile(network(X), (4, 1, 1)), atol=1e-6)
 
@@ -145,10 +145,10 @@ def test_a_changed_network_is_not_evaluated_as_before():
     before = vb.predict_f(network, x, num_draws=3, seed=0)
     network.layers[-1].posterior.loc.assign_add([1.0, 0.0])
     np.testing.assert_allclose(vb.predict_f(network, x, num_draws=3, seed=0), before + 1, rtol=1e-5)
-    network.layers[0].activation = tf_keras.activations.exponential
+    network.layers[0].activation = keras.activations.exponential
     np.testing.assert_allclose(vb.predict_f(network, x, num_draws=3, seed=0), np.exp(before + 1), rtol=1e-5)
-    network.layers[0].activation = tf_keras.activations.linear
-    network.add(tf_keras.layers.Lambda(lambda t: 2 * t))
+    network.layers[0].activation = keras.activations.linear
+    network.add(keras.layers.Lambda(lambda t: 2 * t))
     np.testing.assert_allclose(vb.predict_f(network, x, num_draws=3, seed=0), 2 * (before + 1), rtol=1e-5)
 
 
@@ -173,12 +173,12 @@ def test_bad_input_is_named(case, network):
 
 
 def test_a_network_that_was_not_built_is_built_on_x():
-    network = tf_keras.Sequential([tf_keras.layers.Dense(1)])
+    network = keras.Sequential([keras.layers.Dense(1)])
     assert vb.predict_f(network, X, num_draws=2, seed=0).shape == (2, 50, 1)
 
 
 def test_a_sequential_that_was_built_by_other_rows_is_drawn_from():
     layers = [vb.layers.DenseVariational(units, vb.posterior, vb.prior) for units in (3, 1)]
-    network = tf_keras.Sequential(layers)
+    network = keras.Sequential(layers)
     network(X)
     assert vb.predict_f(network, X, num_draws=4, seed=0).shape == (4, 50, 1)

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-import tf_keras
+from other_keras import TFP_LAYERS, only_keras2
 from scipy import stats
 
 import varbump as vb
+from varbump.core.keras import keras
 
+pytestmark = only_keras2(TFP_LAYERS)
 tfd, tfpl = tfp.distributions, tfp.layers
 MEAN_FIELD = vb.posteriors.MeanFieldNormal()
 X = np.linspace(-1, 1, 60, dtype="float32")[:, None]
@@ -29,7 +31,7 @@ OTHERS = [name for name in HEADS if name != "IndependentNormal"]
 def network_with(head, **arguments):
     """One linear layer for the two parameters of the head."""
     layer = vb.layers.DenseVariational(2, MEAN_FIELD, vb.prior, seed=0, **{"input_shape": (1,), **arguments})
-    return tf_keras.Sequential([layer, head] if head else [layer])
+    return keras.Sequential([layer, head] if head else [layer])
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +53,10 @@ def test_the_function_is_the_mean_and_y_has_the_noise_of_the_head(name, paramete
 
 @pytest.mark.slow
 def test_a_network_that_was_not_built_and_a_functional_one_are_the_same(parameters):
-    unbuilt = tf_keras.Sequential(network_with(HEADS["rows"]()).layers)
-    inputs = tf_keras.Input((1,))
+    unbuilt = keras.Sequential(network_with(HEADS["rows"]()).layers)
+    inputs = keras.Input((1,))
     layer, head = network_with(HEADS["rows"]()).layers
-    for network in (unbuilt, tf_keras.Model(inputs, head(layer(inputs)))):
+    for network in (unbuilt, keras.Model(inputs, head(layer(inputs)))):
         f = vb.predict_f(network, X, num_draws=30, seed=0)
         np.testing.assert_allclose(f, parameters[..., :1], atol=1e-6)
 
@@ -100,7 +102,7 @@ def test_fit_and_reports_are_those_of_an_equal_likelihood(name):
 def test_weights_of_the_head_are_trained_too():
     scale = tfp.util.TransformedVariable(1.0, tfp.bijectors.Softplus())
     head = tfpl.DistributionLambda(lambda t: tfd.Normal(t, scale))
-    network = tf_keras.Sequential([vb.layers.DenseVariational(1, MEAN_FIELD, vb.prior, input_shape=(1,)), head])
+    network = keras.Sequential([keras.Input((1,)), vb.layers.DenseVariational(1, MEAN_FIELD, vb.prior), head])
     vb.fit(network, None, X, 2 * X + Y - X**2, epochs=300, seed=0, verbose=0)
     assert float(tf.convert_to_tensor(scale)) == pytest.approx(0.1, abs=0.03)  # sd of the noise, of 60 points
 
@@ -108,9 +110,9 @@ def test_weights_of_the_head_are_trained_too():
 @pytest.mark.slow
 def test_counts_have_a_head_too():
     layer = vb.layers.DenseVariational(1, MEAN_FIELD, vb.prior, input_shape=(1,), seed=0)
-    network = tf_keras.Sequential([layer, tfpl.IndependentPoisson(1)])
+    network = keras.Sequential([layer, tfpl.IndependentPoisson(1)])
     counts = np.random.default_rng(0).poisson(np.exp(X))
-    known = vb.predict_f(tf_keras.Sequential([layer]), X, num_draws=400, seed=0)
+    known = vb.predict_f(keras.Sequential([layer]), X, num_draws=400, seed=0)
     scores = vb.evaluate(network, X, counts, levels=(0.5,), seed=0)
     expected = np.log(stats.poisson(np.exp(known.astype(float))).pmf(counts).mean(0)).mean()
     assert scores.log_likelihood == pytest.approx(expected, abs=1e-5)
@@ -140,7 +142,7 @@ def test_scores_of_a_joint_distribution_are_refused():
 
 
 def test_a_subclass_that_returns_a_distribution_is_refused():
-    class Own(tf_keras.Model):
+    class Own(keras.Model):
         def __init__(self):
             super().__init__()
             self.inner = network_with(HEADS["rows"]())

@@ -79,7 +79,7 @@ def test_what_has_no_prior_to_draw_from_is_refused():
         vb.sample_prior(network)
     with pytest.raises(ValueError, match="num_draws must be"):
         vb.sample_prior(network, num_draws=0)
-    with pytest.raises(TypeError, match="network must be a tf_keras.Model"):
+    with pytest.raises(TypeError, match=r"network must be a \w*keras.Model"):
         vb.sample_prior(None)
 
 

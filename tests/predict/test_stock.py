@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-import tf_keras
+from other_keras import TFP_LAYERS, only_keras2
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.predict.sampler import Sampler
 
 tfd, tfpl = tfp.distributions, tfp.layers
 pytestmark = [
+    only_keras2(TFP_LAYERS),
     pytest.mark.filterwarnings("ignore:.*layer.add_variable.*:UserWarning"),
     pytest.mark.filterwarnings("ignore:.*initializer RandomNormal is unseeded.*:UserWarning"),
 ]
@@ -24,18 +26,18 @@ def posterior(kernel_size, bias_size=0, dtype=None):
     make = tfpl.DistributionLambda(
         lambda t: tfd.Independent(tfd.Normal(t[..., :n], 1e-3 + 0.1 * tf.nn.softplus(t[..., n:])), 1)
     )
-    return tf_keras.Sequential([tfpl.VariableLayer(2 * n, dtype=dtype), make])
+    return keras.Sequential([tfpl.VariableLayer(2 * n, dtype=dtype), make])
 
 
 def prior(kernel_size, bias_size=0, dtype=None):
     n = kernel_size + bias_size
     make = tfpl.DistributionLambda(lambda t: tfd.Independent(tfd.Normal(t, 1.0), 1))
-    return tf_keras.Sequential([tfpl.VariableLayer(n, dtype=dtype), make])
+    return keras.Sequential([tfpl.VariableLayer(n, dtype=dtype), make])
 
 
 def one_row(layer):
     """A convolution over a row as a sequence of one step."""
-    return [tf_keras.layers.Reshape((1, 2)), layer, tf_keras.layers.Flatten()]
+    return [keras.layers.Reshape((1, 2)), layer, keras.layers.Flatten()]
 
 
 LAYERS = {
@@ -52,7 +54,7 @@ EACH = pytest.mark.parametrize("name", ["DenseFlipout", *(pytest.param(n, marks=
 
 def trained(name, *more):
     """Not built before Keras trains it."""
-    network = tf_keras.Sequential([*LAYERS[name](), *more])
+    network = keras.Sequential([*LAYERS[name](), *more])
     network.compile("adam", "mse")
     network.fit(X, Y, epochs=1, batch_size=32, verbose=0)
     return network
@@ -100,13 +102,13 @@ def test_keras_sees_the_layers_as_before(name):
 
 @pytest.mark.slow
 def test_the_tutorial_of_tfp_gets_bands_scores_and_predictions():
-    network = tf_keras.Sequential(
+    network = keras.Sequential(
         [
             tfpl.DenseVariational(2, posterior, prior, kl_weight=1 / 64),
             tfpl.DistributionLambda(lambda t: tfd.Normal(t[..., :1], 1e-3 + tf.nn.softplus(t[..., 1:]))),
         ]
     )
-    network.compile(tf_keras.optimizers.Adam(0.05), lambda y, made: -made.log_prob(y))
+    network.compile(keras.optimizers.Adam(0.05), lambda y, made: -made.log_prob(y))
     network.fit(X, Y, epochs=300, verbose=0)
     assert vb.evaluate(network, X, Y, seed=0).rmse < 0.3  # y is linear, with sd 1.4
     f = vb.predict_f(network, X, num_draws=50, seed=0)
@@ -116,27 +118,27 @@ def test_the_tutorial_of_tfp_gets_bands_scores_and_predictions():
 
 
 def test_numbers_that_no_seed_reaches_are_refused():
-    layers = [tf_keras.layers.Dense(2), tfpl.IndependentNormal(1), tf_keras.layers.Dense(1)]
+    layers = [keras.layers.Dense(2), tfpl.IndependentNormal(1), keras.layers.Dense(1)]
     with pytest.raises(ValueError, match="random numbers that no seed reaches.*independent_normal"):
-        vb.predict_f(tf_keras.Sequential(layers), X, num_draws=2, seed=0)
+        vb.predict_f(keras.Sequential(layers), X, num_draws=2, seed=0)
 
 
 @pytest.mark.slow
 def test_a_layer_whose_distribution_gives_its_mean_is_no_noise():
     middle = tfpl.IndependentNormal(1, convert_to_tensor_fn=tfd.Distribution.mean)
-    network = tf_keras.Sequential([tf_keras.layers.Dense(2), middle, tf_keras.layers.Dense(1)])
+    network = keras.Sequential([keras.layers.Dense(2), middle, keras.layers.Dense(1)])
     f = vb.predict_f(network, X, num_draws=2, seed=0)
     np.testing.assert_allclose(f[1], network(X), atol=1e-5)
 
 
 def test_training_and_weights_by_rows_are_refused():
-    network = tf_keras.Sequential(LAYERS["DenseVariational"]())
+    network = keras.Sequential(LAYERS["DenseVariational"]())
     with pytest.raises(ValueError, match="predict_f, predict_y, predict_bands and evaluate take the result"):
         vb.fit(network, vb.likelihoods.Normal(), X, Y)
 
     def by_row(kernel_size, bias_size=0, dtype=None):
         return tfpl.DistributionLambda(lambda x: tfd.Independent(tfd.Normal(x[:, :kernel_size], 1.0), 1))
 
-    network = tf_keras.Sequential([tfpl.DenseVariational(1, by_row, vb.prior, use_bias=False)])
+    network = keras.Sequential([tfpl.DenseVariational(1, by_row, vb.prior, use_bias=False)])
     with pytest.raises(ValueError, match="weights that differ from row to row are no function"):
         vb.predict_f(network, X, num_draws=2)

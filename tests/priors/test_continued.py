@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 from registry import POSTERIORS, flatten, name
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.priors.continued import ContinuedNormal
 
 INDEPENDENT = [factory for factory in flatten(POSTERIORS) if "Joint" not in type(factory).__name__]
@@ -73,7 +73,7 @@ def test_what_cannot_be_continued_is_refused():
     with pytest.raises(ValueError, match="covariances with the layers before it.*use FullCovarianceNormal"):
         vb.priors.from_posterior(perturbed(vb.posteriors.JointNormal()))
     with pytest.raises(ValueError, match="no variational layers"):
-        vb.priors.from_posterior(tf_keras.Sequential([tf_keras.layers.Dense(1)]))
+        vb.priors.from_posterior(keras.Sequential([keras.layers.Dense(1)]))
     prior = vb.priors.from_posterior(perturbed(vb.posterior))
     with pytest.raises(ValueError, match="of a layer of 9 weights, and this one has 12"):
         vb.build_network(3, hidden_units=(3,), prior=prior)

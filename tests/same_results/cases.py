@@ -7,9 +7,9 @@ nor TensorFlow's global seed matters.
 """
 
 import numpy as np
-import tf_keras
 
 import varbump as vb
+from varbump.core.keras import keras
 
 FLOAT64 = frozenset({"joint_normal_tanh_float64", "importance_float64"})
 """Cases whose networks compute in double precision."""
@@ -163,22 +163,22 @@ def bump_scale_mixture_student_t():
 
 
 def keras_layers_and_optimizer():
-    """Layers and an optimiser of tf_keras, with a penalty and moving averages, around one variational layer."""
+    """Layers and an optimiser of Keras, with a penalty and moving averages, around one variational layer."""
     x, y = table(64, 2)
-    network = tf_keras.Sequential(
+    network = keras.Sequential(
         [
-            tf_keras.Input((2,)),
-            tf_keras.layers.Dense(
+            keras.Input((2,)),
+            keras.layers.Dense(
                 8,
                 "tanh",
-                kernel_initializer=tf_keras.initializers.GlorotUniform(seed=8),
-                kernel_regularizer=tf_keras.regularizers.L2(1e-2),
+                kernel_initializer=keras.initializers.GlorotUniform(seed=8),
+                kernel_regularizer=keras.regularizers.L2(1e-2),
             ),
-            tf_keras.layers.BatchNormalization(momentum=0.9),
+            keras.layers.BatchNormalization(momentum=0.9),
             vb.layers.DenseVariational(1, vb.posteriors.FullCovarianceNormal(), vb.priors.Normal(), seed=8),
         ]
     )
-    optimizer = tf_keras.optimizers.RMSprop(learning_rate=0.01)
+    optimizer = keras.optimizers.RMSprop(learning_rate=0.01)
     likelihood = vb.likelihoods.Normal(0.3)
     history = vb.fit(network, likelihood, x, y, epochs=12, batch_size=16, optimizer=optimizer, seed=8, verbose=0)
     return fitted(network, history, 2)

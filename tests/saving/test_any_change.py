@@ -11,11 +11,11 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-import tf_keras
 from hypothesis import HealthCheck, given, settings, strategies as st
 from tampered import HEADER, arrays_of, members, with_arrays
 
 import varbump as vb
+from varbump.core.keras import keras
 
 resource = pytest.importorskip("resource", reason="memory can be bounded on Unix only")
 
@@ -57,12 +57,12 @@ def sources(fitted, tmp_path_factory):
     options = {"num_members": 2, "epochs": 1, "seed": 0, "verbose": 0}
     vb.save(vb.fit_ensemble(small, like, x, x[:, :1], **options), folder / "ensemble")
     vb.save(fitted, folder / "regressor")
-    inputs = tf_keras.Input((2,))
-    layers = tf_keras.layers
+    inputs = keras.Input((2,))
+    layers = keras.layers
     hidden = layers.BatchNormalization()(layers.Dense(3, activation="bump")(layers.Rescaling([1.0, 2.0])(inputs)))
     hidden = layers.Concatenate()([inputs, layers.PReLU()(layers.Dropout(0.5)(hidden))])
     outputs = layers.Reshape((2, 1))(layers.Dense(2)(layers.Add()([hidden, hidden])))
-    vb.save(tf_keras.Model(inputs, layers.Flatten()(outputs)), folder / "functional")
+    vb.save(keras.Model(inputs, layers.Flatten()(outputs)), folder / "functional")
     return sorted(folder.iterdir())
 
 
@@ -122,7 +122,7 @@ def one_sentence(error):
 def check_use(model, arrays):
     """Check that weights are those of the file, and that predictions have their shape or are refused."""
     network = getattr(model, "network", model)
-    if isinstance(network, tf_keras.Model) and not hasattr(model, "values"):
+    if isinstance(network, keras.Model) and not hasattr(model, "values"):
         stored = [arrays[name] for name in sorted(arrays) if name.startswith("weights/")]
         assert sum(a.size for a in stored) == sum(np.size(w) for w in network.get_weights())
     try:

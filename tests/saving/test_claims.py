@@ -8,11 +8,11 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-import tf_keras
 from tampered import HEADER, arrays_of, members, put, refused, tampered, with_arrays, write
 
 import varbump as vb
 import varbump.core.archive
+from varbump.core.keras import keras
 
 MANY = {"class": "varbump>LearnedNormalLikelihood", "config": {"num_targets": 10**6}}
 
@@ -44,8 +44,8 @@ def _soon():
 
 
 def plain(path, *layers):
-    """An archive of layers of tf_keras."""
-    vb.save(tf_keras.Sequential([tf_keras.Input((2,)), *layers]), path)
+    """An archive of layers of Keras."""
+    vb.save(keras.Sequential([keras.Input((2,)), *layers]), path)
     return path
 
 
@@ -97,18 +97,18 @@ def test_arrays_larger_than_their_member(network, tmp_path):
 
 def test_layers_without_weights_cannot_widen_what_follows(tmp_path):
     """A list of 20,000 scales makes 20,000 features of each, and the next layer as many rows of weights."""
-    path = plain(tmp_path / "model.varbump", tf_keras.layers.Rescaling(2.0), tf_keras.layers.Dense(3))
+    path = plain(tmp_path / "model.varbump", keras.layers.Rescaling(2.0), keras.layers.Dense(3))
     for value in ([1.0] * 20_000, [[1.0], [2.0]]):
         change = put("configuration", "layers", 1, "config", "scale", value)
         assert "one for each of 2 features" in refused(tampered(path, tmp_path / "other.varbump", change))
-    own = plain(tmp_path / "own.varbump", tf_keras.layers.Rescaling([1.0, 2.0]), tf_keras.layers.Dense(3))
+    own = plain(tmp_path / "own.varbump", keras.layers.Rescaling([1.0, 2.0]), keras.layers.Dense(3))
     np.testing.assert_allclose(vb.load(own)(np.ones((1, 2), "float32")).shape, (1, 3))
 
 
 def test_rows_that_double_with_each_layer(tmp_path):
-    inputs = tf_keras.Input((2,))
+    inputs = keras.Input((2,))
     path = tmp_path / "model.varbump"
-    vb.save(tf_keras.Model(inputs, tf_keras.layers.Concatenate()([inputs, inputs])), path)
+    vb.save(keras.Model(inputs, keras.layers.Concatenate()([inputs, inputs])), path)
     layers = json.loads(members(path)[HEADER])["configuration"]["layers"]
     last = layers[-1]
     for index in range(40):
@@ -120,9 +120,9 @@ def test_rows_that_double_with_each_layer(tmp_path):
 
 
 def test_a_layer_that_is_called_thousands_of_times(tmp_path):
-    inputs, layer = tf_keras.Input((2,)), tf_keras.layers.ReLU(name="again")
+    inputs, layer = keras.Input((2,)), keras.layers.ReLU(name="again")
     path = tmp_path / "model.varbump"
-    vb.save(tf_keras.Model(inputs, layer(layer(inputs))), path)
+    vb.save(keras.Model(inputs, layer(layer(inputs))), path)
     calls = [[["again", index + 1, 0, {}]] for index in range(10_000)]  # each waits for the next
     change = put("configuration", "layers", 1, "inbound_nodes", calls)
     assert "called at most 1000 times, got 10,000" in refused(tampered(path, path, change))

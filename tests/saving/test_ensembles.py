@@ -5,9 +5,9 @@ import textwrap
 import numpy as np
 import pandas as pd
 import pytest
-import tf_keras
 
 import varbump as vb
+from varbump.core.keras import keras
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(40, 2))
@@ -132,7 +132,7 @@ def test_a_loaded_regressor_is_saved_again(pair, path, tmp_path):
     "parameters",
     [
         {"activation": vb.layers.Bump(trainable_height=True), "likelihood": vb.likelihoods.StudentT(num_targets=2)},
-        {"activation": tf_keras.activations.tanh, "posterior": "joint", "likelihood": "heteroscedastic"},
+        {"activation": keras.activations.tanh, "posterior": "joint", "likelihood": "heteroscedastic"},
         {"activation": "gaussian_bump", "posterior": vb.posteriors.LowRankNormal(rank=2), "prior": "laplace"},
         {"hidden_layer_sizes": np.array([3, 2]), "posterior": "full_covariance", "likelihood": "student_t"},
         {"hidden_layer_sizes": [], "random_state": np.random.RandomState(3), "learning_rate": np.float32(0.01)},

@@ -6,14 +6,14 @@ import textwrap
 import numpy as np
 import pytest
 import registry
-import tf_keras
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.core.temperature import note_temperature
 from varbump.saving import allowed
 
 X = np.random.default_rng(0).normal(size=(5, 2)).astype("float32")
-LAYERS = tf_keras.layers
+LAYERS = keras.layers
 
 
 def variational(units=1, posterior=None, **options):
@@ -76,7 +76,7 @@ def test_likelihoods_keep_every_bit(path, likelihood):
 
 
 def sequential_of_everything():
-    network = tf_keras.Sequential(
+    network = keras.Sequential(
         [
             LAYERS.InputLayer((2,)),
             LAYERS.Normalization(),
@@ -101,10 +101,10 @@ def sequential_of_everything():
 
 
 def functional():
-    inputs = tf_keras.Input((2,))
+    inputs = keras.Input((2,))
     shared = variational(2, activation=vb.layers.Bump())
     hidden = LAYERS.Concatenate()([shared(shared(inputs)), LAYERS.Dense(3, use_bias=False)(inputs)])
-    return tf_keras.Model(inputs, LAYERS.Add()([variational()(hidden), LAYERS.Dense(1)(inputs)]))
+    return keras.Model(inputs, LAYERS.Add()([variational()(hidden), LAYERS.Dense(1)(inputs)]))
 
 
 @pytest.mark.parametrize("make", [pytest.param(sequential_of_everything, marks=pytest.mark.slow), functional])
@@ -124,7 +124,7 @@ def test_models_of_keras_layers_and_ours(path, make):
 
 
 def test_models_whose_inputs_came_with_the_first_call(path):
-    network = tf_keras.Sequential([LAYERS.Dense(3), variational()])
+    network = keras.Sequential([LAYERS.Dense(3), variational()])
     network(X)
     loaded = again(moved(network), path)
     assert loaded.built
@@ -173,11 +173,11 @@ def my_activation(x):
         ([MyLayer(1)], "MyLayer, which cannot be saved"),
         ([vb.layers.DenseVariational(1, my_factory, vb.prior)], "make_posterior_fn is .*, which cannot be saved"),
         ([vb.layers.DenseVariational(1, vb.posterior, lambda *a: vb.prior(*a))], "make_prior_fn is a function"),
-        ([tf_keras.Sequential([LAYERS.Dense(1)])], "Sequential, which cannot be saved"),
+        ([keras.Sequential([LAYERS.Dense(1)])], "Sequential, which cannot be saved"),
     ],
 )
 def test_what_has_no_name_is_refused_and_nothing_is_written(path, layers, message):
-    network = tf_keras.Sequential(layers)
+    network = keras.Sequential(layers)
     network(X)
     with pytest.raises(ValueError, match=f"Sequential cannot be saved: .*{message}"):
         vb.save(network, path)
@@ -201,7 +201,7 @@ def test_a_path_that_is_none(path):
 
 
 def test_other_things_that_cannot_be_saved(path):
-    class Subclass(tf_keras.Model):
+    class Subclass(keras.Model):
         def call(self, x):
             return x
 
@@ -209,14 +209,14 @@ def test_other_things_that_cannot_be_saved(path):
     for model, error, message in [
         (3, TypeError, "model must be a network, an Ensemble, a VariationalRegressor, or a pipeline .*, got int"),
         (Subclass(), ValueError, "it is a Subclass; only"),
-        (tf_keras.Sequential([LAYERS.Dense(1)]), ValueError, "has not been built yet"),
-        (tf_keras.Sequential([LAYERS.Dense(1, dtype="float16")]), ValueError, "it computes in float16"),
+        (keras.Sequential([LAYERS.Dense(1)]), ValueError, "has not been built yet"),
+        (keras.Sequential([LAYERS.Dense(1, dtype="float16")]), ValueError, "it computes in float16"),
         (vb.VariationalRegressor(), ValueError, "it has not been fitted yet"),
     ]:
         with pytest.raises(error, match=message):
             vb.save(model, path)
     with pytest.raises(ValueError, match="the likelihood is a MeanSquaredError"):
-        vb.save(network, path, likelihood=tf_keras.losses.MeanSquaredError())
+        vb.save(network, path, likelihood=keras.losses.MeanSquaredError())
     network.layers[0].weights[0].assign(np.full(32 + 16, np.nan, "float32"))
     with pytest.raises(ValueError, match="weights/0/0 has nan"):
         vb.save(network, path)

@@ -8,11 +8,11 @@ import zipfile
 import numpy as np
 import own_parts
 import pytest
-import tf_keras
 from small_regressor import small_regressor
 
 import varbump as vb
 from varbump.core import registry as core_registry
+from varbump.core.keras import keras
 
 X = np.random.default_rng(0).normal(size=(30, 2)).astype("float32")
 PRIOR = own_parts.HeavyTails(4.0, kind="robust", cores=[1.0, 2.0], base=vb.priors.ARDNormal(), scale=0.5)
@@ -47,7 +47,7 @@ def test_a_network_of_own_parts(path):
 
 def test_layers_of_ones_own(path):
     own = own_parts.Twice(1, vb.posteriors.MeanFieldNormal(), vb.prior, seed=0)
-    saved = tf_keras.Sequential([tf_keras.Input((2,)), own_parts.Slope(), own])
+    saved = keras.Sequential([keras.Input((2,)), own_parts.Slope(), own])
     saved.layers[0].slope.assign([2.0, 3.0])
     vb.save(saved, path)
     loaded = vb.load(path)
@@ -59,7 +59,7 @@ def test_layers_of_ones_own(path):
 def test_keras_saves_and_loads_them_too(tmp_path):
     saved = network()
     saved.save(tmp_path / "model.keras")
-    assert_same_functions(saved, tf_keras.models.load_model(tmp_path / "model.keras"))
+    assert_same_functions(saved, keras.models.load_model(tmp_path / "model.keras"))
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from varbump.core.keras import refuse_keras3
+from varbump.core.keras import refuse_other_keras
 
 __all__ = ["as_array", "check_array_like", "detached"]
 
@@ -46,7 +46,7 @@ def as_array(value: Any, argument: str) -> np.ndarray:
 
 def check_array_like(value: Any, argument: str) -> None:
     """Raise a TypeError that says what to pass instead if `value` is a container that NumPy does not read."""
-    refuse_keras3(value, argument)
+    refuse_other_keras(value, argument)
     instead = _instead(value, argument)
     if instead is not None:
         raise TypeError(f"{argument} must be an array with a row for each observation, got {_named(value)}; {instead}")

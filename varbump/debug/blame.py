@@ -142,7 +142,7 @@ def branch_of(record: Record, op: Operation) -> Operation | None:
 
 
 def _of_value(record: Record, owner: dict[str, str], bad: Operation) -> Blame:
-    if bad.kind == "IteratorGetNext":
+    if bad.kind == "IteratorGetNext" or (bad.kind == "Placeholder" and bad.outputs[0] in record.data):
         return _finish(record, "likelihood", None, None, bad, "The data of that step hold nan or infinity.", "data")
     if bad.index not in record.from_data and not record.after(bad.outputs) & record.from_data - _of_loss(record):
         keys = record.weights_before(bad.outputs[0])

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.keras import keras, refuse_keras3
+from varbump.core.keras import (
+    is_compiled_by_xla,
+    keras,
+    leave_xla,
+    named_layers,
+    refuse_other_keras,
+    return_to_xla,
+    steps_of,
+    updates_through,
+)
 from varbump.debug.blame import Blame
 from varbump.debug.failure import NonFiniteLossError
 from varbump.debug.replay import Replay
@@ -69,7 +78,7 @@ class NanGuard(keras.callbacks.Callback):
 
     def set_model(self, model: Any) -> None:
         """Store the model."""
-        refuse_keras3(model, "model")
+        refuse_other_keras(model, "model")
         super().set_model(model)
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -79,8 +88,10 @@ class NanGuard(keras.callbacks.Callback):
         self.error, self._replays, self._failed = None, [], None
         model = self.model
         self._original = model.train_step
+        self._left_xla = leave_xla(model)
         model.train_step, model.train_function = self._watched, None
-        model.train_function = self._caught(model.make_train_function())
+        model.make_train_function()
+        model.train_function = self._caught(model.train_function)
 
     def _caught(self, train_function: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Wrap the call of a batch: if our check fails in it, record the step and stop `fit`."""
@@ -94,7 +105,7 @@ class NanGuard(keras.callbacks.Callback):
                     self._release()  # fit ends here, and on_train_end is not called
                     raise
                 self._failed = self._replays[int(found[1])]
-                self._failed_step.assign(self.model._train_counter)
+                self._failed_step.assign(steps_of(self.model))
                 self.model.stop_training = True
                 return {"loss": np.nan}
 
@@ -102,7 +113,7 @@ class NanGuard(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Store the epoch."""
-        self._epoch, self._first_step = epoch, int(self.model._train_counter.numpy())
+        self._epoch, self._first_step = epoch, int(steps_of(self.model).numpy())
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Check before the validation of an epoch."""
@@ -138,12 +149,14 @@ class NanGuard(keras.callbacks.Callback):
         if getattr(own, "__func__", None) is NanGuard._watched:
             object.__delattr__(self.model, "train_step")
             self.model.train_function = None
+            if self._left_xla:
+                return_to_xla(self.model)
 
     def _watched(self, data: Any) -> Any:
         """Run the step of the model, but apply its gradients only if they are finite."""
         replay = Replay(self.model, data)
         self._replays.append(replay)
-        with self._intercepted(replay):
+        with self._intercepted(replay), named_layers(self.model):
             logs = self._original(data)
         if not replay.prepared and replay.loss is not None:  # a custom step that applies its gradients itself
             self._gate(replay, tf.math.is_finite(replay.loss), lambda: None)
@@ -152,37 +165,31 @@ class NanGuard(keras.callbacks.Callback):
 
     @contextmanager
     def _intercepted(self, replay: Replay) -> Iterator[None]:
-        """Record the loss, and route `apply_gradients` of the optimiser through the check, within the block."""
+        """Record the loss, and route the updates of the optimiser through the check, within the block."""
         model, optimizer = self.model, self.model.optimizer
-        compute_loss, apply = model.compute_loss, optimizer.apply_gradients
+        compute_loss = model.compute_loss
 
         def noted(*args: Any, **kwargs: Any) -> Any:
             replay.loss = compute_loss(*args, **kwargs)
             return replay.loss
 
-        def checked(grads_and_vars: Any, *args: Any, **kwargs: Any) -> Any:
-            pairs = list(grads_and_vars)
-            if hasattr(optimizer, "build"):
-                with tf.init_scope():
-                    optimizer.build([variable for _, variable in pairs])
-            size = _squares([g for g, _ in pairs if g is not None], getattr(optimizer, "clipvalue", None))
+        def checked(gradients: list[Any], update: Callable[[], Any]) -> None:
+            size = _squares(gradients, getattr(optimizer, "clipvalue", None))
             if replay.loss is not None:
                 size += tf.cast(replay.loss, size.dtype)  # an infinite constant has no gradient
-            self._gate(replay, tf.math.is_finite(size), lambda: apply(pairs, *args, **kwargs))
-            return getattr(optimizer, "iterations", None)
+            self._gate(replay, tf.math.is_finite(size), update)
 
         object.__setattr__(model, "compute_loss", noted)
-        object.__setattr__(optimizer, "apply_gradients", checked)
         try:
-            yield
+            with updates_through(optimizer, checked):
+                yield
         finally:
             object.__delattr__(model, "compute_loss")
-            object.__delattr__(optimizer, "apply_gradients")
 
     def _gate(self, replay: Replay, finite: tf.Tensor, update: Callable[[], Any]) -> None:
         """Update if all is finite; otherwise fail the whole step, keeping what a replay needs."""
         replay.prepare()
-        if getattr(self.model, "_jit_compile", False):
+        if is_compiled_by_xla(self.model):
             self._gate_under_xla(finite, update)
             return
         with tf.control_dependencies(replay.keep()):
@@ -201,7 +208,7 @@ class NanGuard(keras.callbacks.Callback):
 
         def skipped() -> tf.Tensor:
             earlier = self._failed_step > NEVER
-            self._failed_step.assign(tf.where(earlier, self._failed_step, self.model._train_counter))
+            self._failed_step.assign(tf.where(earlier, self._failed_step, steps_of(self.model)))
             return tf.constant(0)
 
         tf.cond(tf.logical_and(finite, tf.equal(self._failed_step, NEVER)), updated, skipped)

@@ -10,12 +10,12 @@ import tensorflow as tf
 from rich.console import Console
 
 from varbump.core.checks import check_count
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keep_seeds, keras, variables_of
 from varbump.core.printed import Printed, Table
 from varbump.core.random import host_seed
 from varbump.debug.blame import REMEDIES
 from varbump.debug.guard import NanGuard
-from varbump.debug.objective import check_rows, find_loss, keep_state
+from varbump.debug.objective import check_rows, find_loss
 from varbump.model.structure import owners, weight_label
 
 __all__ = ["NanDiagnosis", "diagnose_nan"]
@@ -126,10 +126,10 @@ def diagnose_nan(
     x, y = check_rows(model, x, y)
     loss = find_loss(model, loss, x, y)
     epochs, batch_size = check_count(epochs, "epochs"), check_count(batch_size, "batch_size")
-    if not model.built:
+    if not is_built(model):
         model(x[:1])
     own = owners(model)
-    for variable in model.variables:
+    for variable in variables_of(model):
         if variable.dtype.is_floating and not np.all(np.isfinite(variable.numpy())):
             layer, name = own[variable.ref()], weight_label(variable)
             sentence = f"{name} of layer {layer!r} holds nan or infinity before any step."
@@ -138,15 +138,15 @@ def diagnose_nan(
     if optimizer is None:
         ours = getattr(model, "optimizer", None)
         optimizer = "adam" if ours is None else type(ours).from_config(ours.get_config())
-    before = [variable.numpy() for variable in model.variables]
+    before = [variable.numpy() for variable in variables_of(model)]
     guard = NanGuard(raises=False)
     tf.random.set_seed(host_seed(seed))
-    with keep_state(model):
+    with keep_seeds(model):
         try:
             trial.compile(optimizer, loss)
             trial.fit(x, y, epochs=epochs, batch_size=batch_size, verbose=0, callbacks=[guard])
         finally:
-            for variable, value in zip(model.variables, before, strict=True):
+            for variable, value in zip(variables_of(model), before, strict=True):
                 variable.assign(value)
     steps = epochs * -(-len(x) // batch_size)
     error, found = guard.error, guard.blame
@@ -172,5 +172,5 @@ def diagnose_nan(
 def _alike(model: keras.Model) -> keras.Model:
     """Return a model of the same layers that can be compiled separately; a subclassed one is returned itself."""
     if type(model).train_step is keras.Model.train_step and getattr(model, "inputs", None):
-        return keras.Model(model.inputs, model.outputs)
+        return keras.Model(*(tensors[0] if len(tensors) == 1 else tensors for tensors in (model.inputs, model.outputs)))
     return model

@@ -10,7 +10,16 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.core.checks import check_array, check_rows_match
-from varbump.core.keras import float_dtype, keras, refuse_keras3
+from varbump.core.keras import (
+    NAME,
+    float_dtype,
+    is_built,
+    keep_seeds,
+    keras,
+    named_layers,
+    refuse_other_keras,
+    trainable_variables_of,
+)
 from varbump.core.random import standard_normal
 from varbump.debug.record import Record, Recorder
 from varbump.forward.apply import apply
@@ -20,7 +29,7 @@ from varbump.layers import VariationalLayer
 from varbump.model.checks import check_data, check_inputs, check_model
 from varbump.model.structure import layer_names, owners, weight_label
 
-__all__ = ["Objective", "check_rows", "find_loss", "keep_state"]
+__all__ = ["Objective", "check_rows", "find_loss"]
 
 
 class Objective:
@@ -34,11 +43,11 @@ class Objective:
     """
 
     def __init__(self, model: keras.Model, loss: Any, x: np.ndarray, y: np.ndarray) -> None:
-        if not model.built:
+        if not is_built(model):
             model(x[:1])
         self.model, self.loss, self.x, self.y = model, loss, tf.constant(x), tf.constant(y)
         own = owners(model)
-        self.variables = [*model.trainable_variables, *getattr(loss, "trainable_variables", [])]
+        self.variables = [*trainable_variables_of(model), *getattr(loss, "trainable_variables", [])]
         self.keys = _unique(
             [weight_label(v) for v in self.variables], [own.get(v.ref(), "loss") for v in self.variables]
         )
@@ -65,7 +74,7 @@ class Objective:
             fetched = recorder.fetch(total) if deep else ([], [])
             return total, [tf.convert_to_tensor(g) for g in gradients if g is not None], *fetched
 
-        with keep_state(self.model):
+        with keep_seeds(self.model), named_layers(self.model):
             traced = tf.function(run, autograph=False).get_concrete_function()
             with _keep_captured(traced):
                 total, known, values, inner = traced()
@@ -115,19 +124,19 @@ def _data_loss(loss: Any, y: Any, outputs: Any) -> Any:
 
 def find_loss(model: keras.Model, loss: Any, x: np.ndarray, y: np.ndarray) -> Callable[..., Any]:
     """Return `loss`, or the one the model was compiled with if it is None; a likelihood must fit the data."""
-    refuse_keras3(loss, "loss")
+    refuse_other_keras(loss, "loss")
     if loss is None:
         loss = getattr(model, "loss", None)
     if loss is None:
         raise ValueError(
-            "loss is None and the model is not compiled: pass loss=, a tf_keras loss or its name, a function of "
+            f"loss is None and the model is not compiled: pass loss=, a {NAME} loss or its name, a function of "
             "(y, outputs), or one of varbump.likelihoods"
         )
     if isinstance(loss, (dict, list, tuple)):
         raise ValueError(f"loss must be one loss for one output, got a {type(loss).__name__}")
     found = keras.losses.get(loss)
     if not callable(found):
-        raise TypeError(f"loss must be a tf_keras loss, its name or a function of (y, outputs), got {loss!r}")
+        raise TypeError(f"loss must be a {NAME} loss, its name or a function of (y, outputs), got {loss!r}")
     if hasattr(found, "nll"):  # other losses take outputs of any shape
         check_data(model, found, x, y)
     return found
@@ -138,22 +147,11 @@ def check_rows(model: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     check_model(model, "model")
     if len(getattr(model, "inputs", None) or [None]) > 1:
         raise ValueError(f"model has {len(model.inputs)} inputs; it must have one")
-    dtype = model.trainable_variables[-1].dtype.name if model.built and model.trainable_variables else "float32"
+    trained = trainable_variables_of(model) if is_built(model) else []
+    dtype = trained[-1].dtype.name if trained else "float32"
     x, y = check_array(x, "x", dtype), check_array(y, "y", dtype)
     check_rows_match(x, y)
     return check_inputs(model, x), y
-
-
-@contextmanager
-def keep_state(model: keras.Model) -> Iterator[None]:
-    """Restore the seeds of random layers after the block, since they count their traces in Python."""
-    generators: list[Any] = [getattr(layer, "_random_generator", None) for layer in model._flatten_layers()]
-    before = [(g, g._seed) for g in generators if hasattr(g, "_seed")]
-    try:
-        yield
-    finally:
-        for generator, seed in before:
-            generator._seed = seed
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from varbump.core.keras import variables_of
 from varbump.debug.blame import blame, branch_of, first_bad_gradient
 from varbump.debug.objective import Objective
 from varbump.debug.record import Operation, Record
@@ -131,7 +132,7 @@ def _flattened(op: Operation, record: Record, after: set[int]) -> tuple[str, str
 
 def _activation_of(objective: Objective, variable: Any) -> Any:
     for layer in objective.model._flatten_layers():
-        if isinstance(layer, TrainableActivation) and any(variable is own for own in layer.variables):
+        if isinstance(layer, TrainableActivation) and any(variable is own for own in variables_of(layer)):
             return layer
     return None
 

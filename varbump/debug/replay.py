@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump.core.keras import keras
+from varbump.core.keras import keras, seeds_of, trainable_variables_of, variables_of
 from varbump.debug.blame import Blame, blame
 from varbump.debug.record import Recorder, ancestors
 from varbump.model.structure import layer_names, owners, weight_label
@@ -50,8 +50,8 @@ class Replay:
         if tf.executing_eagerly() or not hasattr(self.loss, "graph"):
             return
         graph, model, own = self.loss.graph, self._model, owners(self._model)
-        self._variables = {graph.capture(v.handle).name: v for v in model.variables}
-        trained = {v.ref() for v in model.trainable_variables}
+        self._variables = {graph.capture(v.handle).name: v for v in variables_of(model)}
+        trained = {v.ref() for v in trainable_variables_of(model)}
         self._keys = {
             name: f"{own.get(v.ref())}/{weight_label(v)}" for name, v in self._variables.items() if v.ref() in trained
         }
@@ -59,7 +59,8 @@ class Replay:
         # Gradients with respect to all tensors: nothing computes them before a replay, so they are free.
         self._values_of, self._gradients_of = self._recorder.fetch(self.loss)
         nodes = ancestors([self.loss, *self._values_of, *self._gradients_of])
-        self.kept = [*self.data, *(t for op in nodes if _is_random(op) for t in op.outputs)]
+        seeds = {graph.capture(seed.handle).name for seed in seeds_of(model)}
+        self.kept = [*self.data, *(t for op in nodes if _is_random(op) or _reads(op, seeds) for t in op.outputs)]
         captured = {id(internal): external for external, internal in graph.captures}
         inputs = [t for op in nodes for t in op.outputs if id(t) in captured and t.name not in self._variables]
         self._constants = {t.name: _resolved(captured[id(t)]) for t in inputs}
@@ -125,6 +126,10 @@ class Replay:
 def _is_random(op: Any) -> bool:
     stateful = op.op_def is not None and op.op_def.is_stateful
     return stateful and bool(op.outputs) and op.type not in NOT_RANDOM | CALLS
+
+
+def _reads(op: Any, seeds: set[str]) -> bool:
+    return op.type == "ReadVariableOp" and op.inputs[0].name in seeds
 
 
 def _resolved(tensor: Any) -> Any:

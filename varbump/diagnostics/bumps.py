@@ -10,7 +10,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from varbump.core.checks import check_draws
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras
 from varbump.core.printed import Printed, Table
 from varbump.core.random import host_seed, standard_normal
 from varbump.forward.apply import apply, rehearse
@@ -124,7 +124,7 @@ def bump_report(network: keras.Model, x: Any, *, num_draws: int = 10, seed: int 
     check_network(network)
     check_draws(num_draws)
     x = tf.constant(check_inputs(network, x))
-    if not network.built:
+    if not is_built(network):
         network(x[:1])
     size = rehearse(network, (1, *x.shape[1:])).num_noise
     noise = standard_normal([num_draws, size], [host_seed(seed), 0], x.dtype)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.core.checks import check_draws
-from varbump.core.keras import float_dtype, keras
+from varbump.core.keras import float_dtype, is_built, keras
 from varbump.core.random import host_seed, standard_normal, stateless_seeds
 from varbump.forward.apply import apply, rehearse
 from varbump.forward.elbo import negative_elbo
@@ -95,7 +95,7 @@ def elbo_terms(
     check_network(network)
     check_likelihood(likelihood)
     x, y = check_data(network, likelihood, x, y)
-    if not network.built:
+    if not is_built(network):
         network(x[:1])
     dtype = tf.as_dtype(float_dtype(network))
     size = rehearse(network, x.shape).num_noise

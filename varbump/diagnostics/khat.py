@@ -10,7 +10,7 @@ from rich.console import Console
 
 from varbump.core.checks import check_draws
 from varbump.core.extras import need
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras
 from varbump.core.printed import Printed, Table
 from varbump.diagnostics.elbo_estimate import elbo_terms
 from varbump.diagnostics.parameters import parameter_report
@@ -139,7 +139,7 @@ def psis_khat(
     """
     check_network(network)
     check_draws(num_draws, minimum=100)
-    if not network.built:
+    if not is_built(network):
         raise ValueError("network is not built, so it has no q yet; fit it first, or call it on some x")
     if not any(isinstance(layer, VariationalLayer) for layer in network._flatten_layers()):
         raise ValueError("network has no variational layers, so it has no q")

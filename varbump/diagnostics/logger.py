@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump.core.keras import float_dtype, keras, refuse_keras3
+from varbump.core.keras import float_dtype, is_built, keras, refuse_other_keras
 
 __all__ = ["ElboLogger"]
 
@@ -22,13 +22,13 @@ class ElboLogger(keras.callbacks.Callback):
 
     def set_model(self, model: Any) -> None:
         """Attach to a model, whose layers may be ours or stock."""
-        refuse_keras3(model, "model")
+        refuse_other_keras(model, "model")
         super().set_model(model)
         self._kl = tf.function(self._added, autograph=False)
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Refuse, before training, a model that cannot be called to compute what its layers add."""
-        unbuilt = isinstance(self.model, keras.Sequential) and not self.model.built
+        unbuilt = isinstance(self.model, keras.Sequential) and not is_built(self.model)
         if not unbuilt and not isinstance(getattr(self.model, "input_shape", None), tuple):
             raise ValueError(
                 "ElboLogger needs a Sequential or functional model with one input, to be called for what its layers "

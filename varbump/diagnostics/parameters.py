@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from varbump.core.checks import check_count
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras
 from varbump.core.printed import Printed, Table
 from varbump.core.temperature import temperature_of
 from varbump.forward.elbo import exact_kl
@@ -187,7 +187,7 @@ def parameter_report(network: keras.Model, *, num_data: int | None = None) -> Pa
     check_model(network)
     if num_data is not None:
         num_data = check_count(num_data, "num_data")
-    if not network.built:
+    if not is_built(network):
         raise ValueError("network is not built, so its weights cannot be counted; call it on some x first")
     layers = [layer for layer in leaves(network) if layer.trainable_variables or _is_variational(layer)]
     return ParameterReport(

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras
 from varbump.core.printed import Printed, Short, Table
 from varbump.diagnostics.parameters import distributions_of
 from varbump.model.checks import check_model
@@ -93,7 +93,7 @@ def weight_summary(network: keras.Model) -> WeightSummary:
         If the network is not built, or has no variational layer whose moments are known.
     """
     check_model(network)
-    if not network.built:
+    if not is_built(network):
         raise ValueError("network is not built; call it on some x first")
     layers = []
     for layer in leaves(network):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from varbump.core.keras import trainable_variables_of
 from varbump.estimator.arguments import training_options
 from varbump.estimator.state import TrainedEnsemble
 from varbump.inference.ensemble.ensemble import Ensemble
@@ -126,5 +127,5 @@ def _continued_member(
     if earlier is not None:
         share = weights.sum() / (before + weights.sum())
         likelihood.assign_scale(np.sqrt((1.0 - share) * np.square(earlier) + share * np.square(likelihood.scale)))
-    variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
+    variables = [*trainable_variables_of(network), *getattr(likelihood, "trainable_variables", [])]
     return history, [v.numpy() for v in variables]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from varbump.core.keras import trainable_variables_of
 from varbump.core.standardised import note_standardised
 from varbump.inference.ensemble.ensemble import Ensemble
 from varbump.inference.vi.history import History
@@ -34,7 +35,7 @@ class TrainedEnsemble:
     def of_values(cls, arguments: dict[str, Any], history: History, values: Sequence[np.ndarray]) -> TrainedEnsemble:
         """Build the network of the arguments, and give it and the likelihood in them the values of the first member."""
         network, likelihood = build_network(**arguments), arguments["likelihood"]
-        variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
+        variables = [*trainable_variables_of(network), *getattr(likelihood, "trainable_variables", [])]
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value[0])
         return cls(arguments, Ensemble(network, likelihood, history, values))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from varbump.core.keras import float_dtype, keras
+from varbump.core.keras import float_dtype, keras, variables_of
 from varbump.core.tracing import forget_custom_gradients
 from varbump.forward._context import active_pass, entered
 from varbump.forward.passes import ForwardPass
@@ -139,7 +139,7 @@ def rehearse(
 
     def make() -> Rehearsal:
         forward, applied, given, graph = _trace(network, tf.TensorSpec(shape, dtype), training)
-        moved = tuple(i for i, v in enumerate(network.variables) if applied.values[key(v)] is not given[key(v)])
+        moved = tuple(i for i, v in enumerate(variables_of(network)) if applied.values[key(v)] is not given[key(v)])
         drawn = tuple(tf.TensorSpec(w.shape, w.dtype) for w in forward.drawn)
         return Rehearsal(forward.taken, drawn, tf.TensorSpec(applied.f.shape, applied.f.dtype), moved, _unseeded(graph))
 
@@ -175,7 +175,7 @@ def _trace(network: keras.Model, spec: tf.TensorSpec, training: bool) -> tuple[A
     found: list[Any] = []
 
     def traced(*tensors: Any) -> Any:
-        given = {key(v): tensor for v, tensor in zip(network.variables, tensors, strict=True)}
+        given = {key(v): tensor for v, tensor in zip(variables_of(network), tensors, strict=True)}
         forward = ForwardPass(None)
         x = tf.zeros(spec.shape, spec.dtype)
         applied = apply(network, x, values=given, training=training, through=forward)
@@ -183,8 +183,8 @@ def _trace(network: keras.Model, spec: tf.TensorSpec, training: bool) -> tuple[A
         return applied.f, [w for w in applied.drawn if w.graph is applied.f.graph]
 
     with tracing():
-        make_stateless(network.variables, network)
-        specs = [tf.TensorSpec(v.shape, v.dtype) for v in network.variables]
+        make_stateless(variables_of(network), network)
+        specs = [tf.TensorSpec(v.shape, v.dtype) for v in variables_of(network)]
         for _ in range(2):
             graph = tf.function(partial(traced), autograph=False).get_concrete_function(*specs).graph
             forget_custom_gradients(graph)

@@ -25,6 +25,7 @@ from rich.console import Console
 
 from varbump.core.executables import executing, make_room, release_executables
 from varbump.core.interrupts import uninterrupted
+from varbump.core.keras import full_name, unwrapped
 from varbump.core.printed import Printed, Table
 from varbump.core.tracing import forget_custom_gradients, without_tracebacks
 from varbump.forward.structure import token
@@ -222,10 +223,10 @@ def _find(key: Hashable, kind: str, make: Callable[[], Any], owner: Any, argumen
 def _check_reads(concrete: Any, owner: Any) -> None:
     """Raise a TypeError if a weight is read past the values that the program is given for it."""
     captured = {id(outer) for outer, _ in concrete.graph.captures}
-    for variable in getattr(owner, "variables", []):
-        if id(getattr(variable, "_variable", variable).handle) in captured:
+    for variable in map(unwrapped, getattr(owner, "variables", [])):
+        if id(variable.handle) in captured:
             raise TypeError(
-                f"weight {variable.name} is read inside of a tf.function that a layer has of its own; remove the "
+                f"weight {full_name(variable)} is read inside of a tf.function that a layer has of its own; remove the "
                 f"decorator there: all of the computation is compiled anyway"
             )
 

@@ -2,8 +2,9 @@
 
 A compiled program that reads variables belongs to one network. If the reads return tensors instead, which are
 arguments of the program, every network of the structure, every member of an ensemble and every thread can use it.
-Keras 3 has a stateless scope for this; for `tf_keras`, the class of a variable is replaced, once, by one whose reads
-and assignments consult the scope first. Outside of a scope the variable behaves as before.
+Keras 3 has a scope for this, which its optimisers on TensorFlow do not obey, and tf_keras has none: here the class of a
+variable is replaced, once, by one whose reads and assignments consult the scope first. Outside of a scope the variable
+behaves as before.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump.core.keras import RandomGenerator, keras
-from varbump.core.random import ALGORITHM
+from varbump.core.keras import keras, seed_by_pass, unwrapped, variables_of
 from varbump.forward._context import active_pass, active_values, taking
 from varbump.forward.stock import adopt
 
@@ -87,36 +87,6 @@ def _stateless(cls: Any) -> type:
     return type(_Stateless.__name__, (_Stateless, cls), {})
 
 
-class _SeededByPass(RandomGenerator):
-    """Generator of a random layer, such as Dropout; inside a pass its numbers depend on the seed of the pass."""
-
-    @property
-    def _rng_type(self) -> str:
-        return self.RNG_STATELESS if active_pass() is not None else self.__dict__["_rng_type"]
-
-    @_rng_type.setter
-    def _rng_type(self, value: str) -> None:
-        self.__dict__["_rng_type"] = value
-
-    def _maybe_init(self) -> None:
-        if active_pass() is None:
-            super()._maybe_init()
-
-    def make_seed_for_stateless_op(self) -> Any:
-        """A seed (2,)."""
-        forward = active_pass()
-        return super().make_seed_for_stateless_op() if forward is None else forward.take_seed()
-
-    def dropout(self, inputs: Any, rate: Any, noise_shape: Any = None) -> Any:
-        """Apply dropout as Keras does; in a pass, with a generator that gives the same eagerly and compiled."""
-        forward = active_pass()
-        if forward is None:
-            return super().dropout(inputs, rate, noise_shape)
-        return tf.nn.experimental.stateless_dropout(
-            inputs, rate=rate, noise_shape=noise_shape, seed=forward.take_seed(), rng_alg=ALGORITHM
-        )
-
-
 def make_stateless(variables: Iterable[Any], network: keras.Model | None = None) -> None:
     """Make these variables, and the random layers of a network, consult the active scope; done once for each.
 
@@ -126,7 +96,7 @@ def make_stateless(variables: Iterable[Any], network: keras.Model | None = None)
         If a variable is of another kind, such as a distributed one.
     """
     for variable in variables:
-        inner = _inner(variable)
+        inner = unwrapped(variable)
         if isinstance(inner, _Stateless):
             continue
         if not isinstance(inner, Readable):
@@ -135,16 +105,14 @@ def make_stateless(variables: Iterable[Any], network: keras.Model | None = None)
         inner.__class__ = _stateless(found)
     for layer in [] if network is None else network._flatten_layers():
         adopt(layer)
-        generator = getattr(layer, "_random_generator", None)
-        if type(generator) is RandomGenerator:
-            generator.__class__ = _SeededByPass
+        seed_by_pass(layer, active_pass)
 
 
 def all_variables(network: keras.Model, likelihood: Any = None) -> list[Any]:
     """List the variables of a network and of a likelihood, and make them stateless."""
     of_likelihood = [*getattr(likelihood, "variables", []), *getattr(likelihood, "constants", [])]
-    make_stateless([*network.variables, *of_likelihood], network)
-    return [*network.variables, *of_likelihood]
+    make_stateless([*variables_of(network), *of_likelihood], network)
+    return [*variables_of(network), *of_likelihood]
 
 
 @contextmanager
@@ -170,9 +138,4 @@ def at(values: Mapping[Any, Any]) -> Iterator[dict[Any, Any]]:
 
 def key(variable: Any) -> Any:
     """Key of a variable for `at`."""
-    return _inner(variable).ref()
-
-
-def _inner(variable: Any) -> Any:
-    """Unwrap a variable from the wrapper in which Keras casts it."""
-    return getattr(variable, "_variable", variable)
+    return unwrapped(variable).ref()

@@ -6,7 +6,15 @@ import inspect
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
-from varbump.core.keras import keras, serialize
+from varbump.core.keras import (
+    is_graph_network,
+    is_of_keras,
+    keras,
+    network_config,
+    serialize,
+    trainable_variables_of,
+    variables_of,
+)
 from varbump.core.registry import key_of_class
 
 __all__ = ["Undescribable", "frozen", "likelihood_structure", "network_structure", "token"]
@@ -17,7 +25,7 @@ PURE = {
     "LeakyReLU", "Maximum", "Minimum", "Multiply", "PReLU", "ReLU", "Rescaling", "Reshape", "Softmax", "Subtract",
     "UnitNormalization", "Sequential", "Functional",
 }  # fmt: skip
-"""Layers of tf_keras whose outputs depend only on their configuration, their inputs and their variables. `Lambda` holds
+"""Layers of Keras whose outputs depend only on their configuration, their inputs and their variables. `Lambda` holds
 code, and `Normalization` keeps tensors besides its variables: networks with these do not share programs."""
 
 CONNECTIONS = {"inbound_nodes", "input_layers", "output_layers"}
@@ -51,16 +59,16 @@ def network_structure(network: keras.Model, *, lasting: bool = True) -> Hashable
 
 
 def _described(network: keras.Model) -> Hashable:
-    if not network._is_graph_network:
+    if not is_graph_network(network):
         raise Undescribable
     layers = list(_layers(network))
     if not all(_describes_itself(layer) for layer in layers):
         raise Undescribable
     numbers = {layer.name: f"layer {index}" for index, layer in enumerate(layers)}
-    trained = {id(v) for v in network.trainable_variables}
-    variables = tuple((tuple(v.shape), v.dtype.name, id(v) in trained) for v in network.variables)
+    trained = {id(v) for v in trainable_variables_of(network)}
+    variables = tuple((tuple(v.shape), v.dtype.name, id(v) in trained) for v in variables_of(network))
     try:
-        configuration = network.get_config()
+        configuration = network_config(network)
         penalties = [keras.regularizers.serialize(layer.activity_regularizer) for layer in layers]
     except Exception as error:  # of parts that users wrote
         raise Undescribable from error
@@ -84,19 +92,23 @@ def _layers(network: keras.Model) -> Iterator[Any]:
 def _describes_itself(layer: Any) -> bool:
     """Whether the configuration of a layer determines what it computes.
 
-    So it is for some layers of tf_keras and for ours, unless a part of a user's own is in them, such as a family, which
+    So it is for some layers of Keras and for ours, unless a part of a user's own is in them, such as a family, which
     may keep more than its configuration says. A registered prior may be a user's own: it is compared by all it holds.
     """
-    if type(layer).__module__.startswith("tf_keras."):
-        return type(layer).__name__ in PURE and not layer._callable_losses
+    if is_of_keras(layer):
+        return type(layer).__name__ in PURE and not _callable_losses(layer)
     parts = [layer, getattr(layer, "make_posterior_fn", layer), getattr(layer, "prior", layer)]
     prior = getattr(layer, "make_prior_fn", layer)
     if key_of_class(type(prior)) is None:
         parts.append(prior)
     if isinstance(getattr(layer, "activation", None), keras.layers.Layer):
         parts.append(layer.activation)
-    of_ours = all(type(part).__module__.startswith(("varbump.", "tf_keras.")) for part in parts)
-    return of_ours and key_of_class(type(layer)) is not None and len(layer._callable_losses) <= 1
+    of_ours = all(type(part).__module__.startswith("varbump.") or is_of_keras(part) for part in parts)
+    return of_ours and key_of_class(type(layer)) is not None and len(_callable_losses(layer)) <= 1
+
+
+def _callable_losses(layer: Any) -> list[Any]:
+    return getattr(layer, "_callable_losses", [])
 
 
 def likelihood_structure(likelihood: Any) -> Hashable:

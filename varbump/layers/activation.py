@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from varbump.core.keras import keras
+import tensorflow as tf
+
+from varbump.core.keras import Layer
 
 __all__ = ["TrainableActivation"]
 
 
-class TrainableActivation(keras.layers.Layer):
+class TrainableActivation(Layer):
     """Base of activations with weights: layers whose outputs have the shape of their inputs.
 
     Attributes
@@ -34,6 +36,10 @@ class TrainableActivation(keras.layers.Layer):
     def weight_shapes(self, input_shape: Any) -> list[tuple[int, ...]]:
         """Shapes of the weights that `build` would create for inputs (None, ..., D), in their order."""
         raise NotImplementedError
+
+    def compute_output_shape(self, input_shape: Any) -> tf.TensorShape:
+        """Shape of the inputs."""
+        return tf.TensorShape(input_shape)
 
     @classmethod
     def check_definition(cls) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from varbump.core.keras import keras, refuse_keras3
+from varbump.core.keras import keras, refuse_other_keras
 from varbump.core.registry import register_builtin
 from varbump.forward.apply import active_pass
 from varbump.layers.activation import TrainableActivation
@@ -40,7 +40,7 @@ class BumpLayer(TrainableActivation):
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Apply the layer; raise a TypeError for a Keras 3 tensor."""
-        refuse_keras3(inputs, "inputs")
+        refuse_other_keras(inputs, "inputs")
         return super().__call__(inputs, *args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
@@ -90,10 +90,6 @@ class BumpLayer(TrainableActivation):
         count = 1 + self.trainable_height + self.trainable_center
         return [() if self.shared else (input_shape[-1],)] * count
 
-    def compute_output_shape(self, input_shape: Any) -> tf.TensorShape:
-        """Shape of the inputs."""
-        return tf.TensorShape(input_shape)
-
     def get_config(self) -> dict[str, Any]:
         """Arguments that make an equal object."""
         return {
@@ -108,7 +104,7 @@ def _initializer(value: Any) -> Any:
     """Turn a number, or the name or configuration of a tf_keras initializer, into an initializer."""
     if isinstance(value, Real):
         return keras.initializers.Constant(float(value))
-    refuse_keras3(value, "initializer")
+    refuse_other_keras(value, "initializer")
     initializer = keras.initializers.get(value)
     if initializer is None:
         raise ValueError("an initializer of a bump must be a number or an initializer of tf_keras, got None")

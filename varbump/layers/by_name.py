@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from varbump.core.keras import keras, layer_being_called
+from varbump.core.keras import NAME, keras, layer_being_called, name_activation
 
 __all__ = ["ActivationByName", "resolve_activation"]
 
 
 class ActivationByName:
-    """Entry in tf_keras' registry of activations that gives each layer using the name its own activation layer.
+    """Entry in Keras' registry of activations that gives each layer using the name its own activation layer.
 
-    tf_keras expects a function without weights under a name. On its first call, this object replaces itself by a new
+    Keras expects a function without weights under a name. On its first call, this object replaces itself by a new
     layer, which the calling layer then tracks, trains and saves.
 
     Parameters
@@ -27,7 +27,7 @@ class ActivationByName:
     def __init__(self, name: str, make: Callable[[], keras.layers.Layer]) -> None:
         self.__name__ = name
         self.make = make
-        keras.saving.get_custom_objects()[name] = self
+        name_activation(name, self)
 
     def __call__(self, inputs: Any) -> Any:
         """Replace this object in the layer that is being called, and apply the replacement."""
@@ -35,7 +35,7 @@ class ActivationByName:
         if owner is None or getattr(owner, "activation", None) is not self:
             raise ValueError(
                 f"{self.__name__!r} is an activation with weights, which only a layer can hold: pass it as activation= "
-                f"of a tf_keras layer, or use varbump.layers.{self.make.__name__}() as a layer"
+                f"of a {NAME} layer, or use varbump.layers.{self.make.__name__}() as a layer"
             )
         owner.activation = self.make()
         return owner.activation(inputs)

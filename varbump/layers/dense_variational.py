@@ -10,7 +10,17 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from varbump.core.checks import check_count, check_number
-from varbump.core.keras import check_precision, deserialize, keras, refuse_keras3, serialize
+from varbump.core.keras import (
+    build_held,
+    check_precision,
+    deserialize,
+    keep_weights,
+    keras,
+    refuse_other_keras,
+    serialize,
+    trainable_variables_of,
+    variables_of,
+)
 from varbump.core.random import host_seed
 from varbump.core.registry import register_builtin
 from varbump.core.tracing import forget_custom_gradients
@@ -110,8 +120,8 @@ class DenseVariational(VariationalLayer):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        refuse_keras3(activation, "activation")
-        refuse_keras3(activity_regularizer, "activity_regularizer")
+        refuse_other_keras(activation, "activation")
+        refuse_other_keras(activity_regularizer, "activity_regularizer")
         if isinstance(units, bool) or int(units) != units or units < 1:
             raise ValueError(f"units must be a positive integer, got {units!r}")
         if check_count(num_detached, "num_detached", minimum=0) > units:
@@ -140,7 +150,7 @@ class DenseVariational(VariationalLayer):
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Apply the layer; raise a TypeError for a Keras 3 tensor."""
-        refuse_keras3(inputs, "inputs")
+        refuse_other_keras(inputs, "inputs")
         return super().__call__(inputs, *args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
@@ -163,11 +173,12 @@ class DenseVariational(VariationalLayer):
             options["posterior"] = self._posterior
         self._prior = self.make_prior_fn(*sizes, **(options if isinstance(self.make_prior_fn, Prior) else {}))
         self._check_estimator()
+        build_held(self.activation, [*input_shape[:-1], self.units])
         with tf.init_scope():
             inputs = tf.zeros([1, num_inputs], dtype)
             self._check_sizes(inputs)
             self._has_exact_kl = self._exact_kl(inputs) is not None
-            self._kept_by_factories = self._untracked(inputs)  # as an attribute, Keras tracks and trains them
+            keep_weights(self, self._untracked(inputs))
         if self.kl_use_exact and not self._has_exact_kl:
             raise ValueError(
                 f"kl_use_exact=True, but tfd.kl_divergence has no closed form for the posterior and the prior of "
@@ -215,12 +226,12 @@ class DenseVariational(VariationalLayer):
                 continue
 
             def read(of_inputs: Any = of_inputs) -> None:
-                found.update((v.ref(), v) for v in of_inputs(inputs).trainable_variables)
+                found.update((v.ref(), v) for v in trainable_variables_of(of_inputs(inputs)))
 
             graph = tf.function(read, autograph=False).get_concrete_function().graph
             found.update((v.ref(), v) for v in graph.trainable_variables)
             forget_custom_gradients(graph)
-        known = {v.ref() for v in self.weights}
+        known = {v.ref() for v in variables_of(self)}
         return [v for reference, v in found.items() if reference not in known]
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:

@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 from tensorflow_probability import distributions as tfd
 
-from varbump.core.keras import keras
+from varbump.core.keras import Layer, keras
 from varbump.posteriors import Posterior, PosteriorFactory
 
 __all__ = ["VariationalLayer", "layers_with_estimated_kl"]
 
 
-class VariationalLayer(keras.layers.Layer):
+class VariationalLayer(Layer):
     """Base of layers with a distribution q(w) over their weights and a prior p(w), made in `build` by two factories.
 
     The package recognises variational layers by this base. A subclass stores q and p as `_posterior` and `_prior`, as

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from varbump.core.configured import Configured
-from varbump.core.keras import keras
+from varbump.core.keras import Loss
 from varbump.likelihoods.noise import Noise
 from varbump.likelihoods.observations import check_support
 
@@ -23,7 +23,7 @@ BY_HAND = ("nll", "mean", "stddev", "sample")
 OF_THE_LOSS = ("name", "reduction")
 
 
-class Likelihood(Configured, keras.losses.Loss):
+class Likelihood(Configured, Loss):
     r"""Base of likelihoods :math:`p(y | f) = \prod_q p(y_q | f)` of observations y given network outputs f.
 
     A subclass needs one method, ``distribution(self, f)``, which returns a `tfp.distributions.Distribution` over y with

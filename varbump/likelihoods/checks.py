@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from varbump.core.keras import refuse_keras3
+from varbump.core.keras import refuse_other_keras
 from varbump.core.registry import by_short_name
 from varbump.likelihoods.base import Likelihood
 
@@ -15,7 +15,7 @@ __all__ = ["check_likelihood", "is_discrete", "outputs_needed", "standardises"]
 
 def check_likelihood(likelihood: Any, *also: str) -> None:
     """Raise a TypeError unless `likelihood` has the methods that are needed, including those in `also`."""
-    refuse_keras3(likelihood, "likelihood")
+    refuse_other_keras(likelihood, "likelihood")
     if isinstance(likelihood, type) or not all(hasattr(likelihood, name) for name in ("nll", "sample", *also)):
         made = f"; make one of the class, {likelihood.__name__}(...)" if isinstance(likelihood, type) else ""
         named = by_short_name(Likelihood).get(likelihood) if isinstance(likelihood, str) else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from varbump.core.checks import check_count
-from varbump.core.keras import keras, refuse_keras3
+from varbump.core.keras import keras, refuse_other_keras
 from varbump.core.random import host_seed
 from varbump.core.registry import by_short_name
 from varbump.layers import DenseVariational
@@ -81,7 +81,7 @@ def build_network(
     if not isinstance(hidden_units, Sequence) or isinstance(hidden_units, str):
         raise ValueError(f"hidden_units must be a sequence of integers such as (16, 16), got {hidden_units!r}")
     hidden_units = [check_count(size, "hidden_units") for size in hidden_units]
-    refuse_keras3(activation, "activation")
+    refuse_other_keras(activation, "activation")
     make_prior_fn = _factory("prior", prior, make_prior_fn, Prior) or default_prior
     make_posterior_fn = _factory("posterior", posterior, make_posterior_fn, PosteriorFactory) or default_posterior
     widths = [*hidden_units, num_outputs if likelihood is None else outputs_needed(likelihood, num_outputs)]

@@ -10,7 +10,16 @@ import tensorflow as tf
 from tensorflow_probability import layers as tfpl
 
 from varbump.core.checks import check_array, check_rows_match
-from varbump.core.keras import Functional, check_precision, float_dtype, keras, refuse_keras3
+from varbump.core.keras import (
+    NAME,
+    Functional,
+    check_precision,
+    float_dtype,
+    is_built,
+    keras,
+    refuse_other_keras,
+    variables_of,
+)
 from varbump.forward.stock import is_stock
 from varbump.likelihoods.checks import outputs_needed
 
@@ -79,7 +88,7 @@ def _shape(network: keras.Model, which: str) -> tuple[int | None, ...] | None:
 
 def check_model(model: Any, argument: str = "network") -> None:
     """Raise a TypeError that names the argument unless `model` is a tf_keras model."""
-    refuse_keras3(model, argument)
+    refuse_other_keras(model, argument)
     if not isinstance(model, keras.Model):
         held = [name for name in ("network", "network_") if isinstance(getattr(model, name, None), keras.Model)]
         hint = f"; the network is its attribute {held[0]!r}" if held else ""
@@ -88,7 +97,7 @@ def check_model(model: Any, argument: str = "network") -> None:
             hint = f"; load a file that varbump.save has written with varbump.load({str(model)!r:.60})"
         elif isinstance(model, type):
             hint = f"; make one of the class {model.__name__}"
-        raise TypeError(f"{argument} must be a tf_keras.Model, got {type(model).__name__}{hint}")
+        raise TypeError(f"{argument} must be a {NAME}.Model, got {type(model).__name__}{hint}")
 
 
 def head_of(network: keras.Model) -> Any:
@@ -124,7 +133,7 @@ def check_network(network: Any, *, predicts: bool = False) -> None:
         count = len(getattr(network, f"{which}s", None) or [None])
         if count > 1:
             raise ValueError(
-                f"network has {count} {which} tensors; it must have one: {what}, with tf_keras.layers.Concatenate"
+                f"network has {count} {which} tensors; it must have one: {what}, with {NAME}.layers.Concatenate"
             )
     declared = getattr(network, "outputs", None) and isinstance(network, Functional)
     if declared and isinstance(network.output, (dict, list, tuple)):
@@ -141,7 +150,7 @@ def _check_no_strategy(network: keras.Model) -> None:
             f"variables are the strategy's; call this outside, where varbump.fit(..., strategy=strategy) trains on its "
             f"workers"
         )
-    for variable in network.variables if network.built else []:
+    for variable in variables_of(network) if is_built(network) else []:
         if type(variable).__module__.startswith("tensorflow.python.distribute"):
             raise ValueError(
                 f"network was built inside the scope of a strategy of tf.distribute ({variable.name} is a "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras
 from varbump.likelihoods.head import HeadLikelihood
 from varbump.model.checks import check_inputs, check_model, head_of
 
@@ -46,7 +46,7 @@ def separated(network: Any, likelihood: Any, x: Any = None) -> tuple[Any, Any]:
         raise ValueError(
             f"layer {head.name!r} has an activity_regularizer, which cannot be separated from it; use a layer before it"
         )
-    if not network.built:
+    if not is_built(network):
         network(check_inputs(network, x)[:1])
     made, known = network.outputs[0]._keras_history, getattr(network, "_varbump_separated", None)
     parameters = head.get_input_at(made.node_index)

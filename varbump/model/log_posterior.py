@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.keras import float_dtype, keras
+from varbump.core.keras import float_dtype, keras, trainable_variables_of
 from varbump.forward.apply import apply, called_layers, rehearse
 
 __all__ = ["LogPosterior"]
@@ -52,8 +52,8 @@ class LogPosterior:
         shapes = [w.shape for w in rehearse(network, shape).drawn]
         self._check_priors(shapes)
         self.num_weights = tuple(int(np.prod(shape)) for shape in shapes)
-        own = {v.ref() for layer in self.layers for v in getattr(layer.posterior, "trainable_variables", [])}
-        trainable = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
+        own = {v.ref() for layer in self.layers for v in trainable_variables_of(layer.posterior)}
+        trainable = [*trainable_variables_of(network), *getattr(likelihood, "trainable_variables", [])]
         self.num_held = int(sum(np.prod(v.shape) for v in trainable if v.ref() not in own))
 
     def log_prob(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from varbump.core.keras import keras
+from varbump.core.keras import keras, variables_of
 
 __all__ = ["layer_names", "leaves", "owners", "weight_label"]
 
@@ -21,9 +21,9 @@ def leaves(model: keras.Model) -> Iterator[Any]:
 
 def owners(model: keras.Model) -> dict[Any, str]:
     """Map references of variables to the names of their layers, or to that of the model for its own variables."""
-    found = {variable.ref(): model.name for variable in model.variables}
+    found = {variable.ref(): model.name for variable in variables_of(model)}
     for layer in leaves(model):
-        found |= {variable.ref(): layer.name for variable in layer.variables}
+        found |= {variable.ref(): layer.name for variable in variables_of(layer)}
     return found
 
 

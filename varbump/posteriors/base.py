@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from varbump.core.distributions import over_weights
-from varbump.core.keras import keras
+from varbump.core.keras import Layer, keras
 from varbump.forward.elbo import as_normal, exact_kl
 
 __all__ = ["Noise", "Posterior"]
@@ -20,7 +20,7 @@ Noise = Callable[[int, tf.DType], tf.Tensor]
 """Function of a size and a dtype that returns standard normal numbers."""
 
 
-class Posterior(keras.layers.Layer):
+class Posterior(Layer):
     """Base of distributions q(w) over the n weights of one layer; subclasses define `transform` and `distribution`.
 
     It is a Keras layer, so the layer that holds it tracks and saves its variables. Calling it, with any argument,

@@ -11,7 +11,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from varbump.core.checks import check_draws
-from varbump.core.keras import float_dtype, keras
+from varbump.core.keras import float_dtype, is_built, keras
 from varbump.core.random import host_seed, stateless_seeds
 from varbump.core.temperature import was_trained
 from varbump.forward.apply import called_layers
@@ -90,7 +90,7 @@ def sample_prior(network: keras.Model, *, num_draws: int = 100, seed: int | None
     """
     check_network(network)
     num_draws, seed = check_draws(num_draws), host_seed(seed)
-    if not network.built:
+    if not is_built(network):
         raise ValueError("network is not built, so its layers have no priors yet; call it once, or give input_shape")
     row = tf.zeros((1, *network.input_shape[1:]), float_dtype(network))
     layers = called_layers(network, row.shape)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.keras import float_dtype, keras
+from varbump.core.keras import float_dtype, keras, variables_of
 from varbump.core.random import standard_normal, stateless_seeds
 from varbump.core.threads import each_in_threads, num_free_threads
 from varbump.forward.apply import apply, rehearse
@@ -110,7 +110,7 @@ class Sampler:
         chunk_size: int | None,
         values: Sequence[Any] | None = None,
     ) -> None:
-        self._values = [tf.convert_to_tensor(v) for v in (network.variables if values is None else values)]
+        self._values = [tf.convert_to_tensor(v) for v in (variables_of(network) if values is None else values)]
         self._network, self._programs = network, _Programs(network, row_shape)
         self._num_draws, self._seed, self._chunk_size = num_draws, seed, chunk_size
         self._drawn: tuple[slice, tuple[tf.Tensor, ...]] | None = None
@@ -277,8 +277,8 @@ class _Programs:
         self.bytes_a_value = int(np.prod(rehearsal.output.shape[1:])) * dtype.size
 
         def run(values: Any, x: Any, **drawing: Any) -> Any:
-            make_stateless(network.variables, network)
-            given = {key(v): value for v, value in zip(network.variables, values, strict=True)}
+            make_stateless(variables_of(network), network)
+            given = {key(v): value for v, value in zip(variables_of(network), values, strict=True)}
             return apply(network, x, values=given, **drawing)
 
         def draw(noise_seed: tf.Tensor, seeds: tf.Tensor, values: Any) -> tuple[tf.Tensor, ...]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from varbump.core.checks import check_count, check_draws
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras
 from varbump.core.random import host_seed
 from varbump.core.standardised import warn_of_raw
 from varbump.likelihoods.checks import check_likelihood
@@ -88,7 +88,7 @@ def prepare(
     x = check_inputs(network, x)
     if unit is None:
         warn_of_raw(network, x)
-    if not network.built:
+    if not is_built(network):
         network(x[:1])
     sampler = sampler_of(source, x.shape[1:], num_draws, host_seed(seed), chunk_size)
     return Prepared(source, x, sampler, shift, unit, head)

@@ -12,7 +12,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras
 from varbump.core.random import host_seed
 from varbump.core.standardised import warn_of_raw
 from varbump.model.checks import check_inputs
@@ -71,7 +71,7 @@ def predict_dist(
     network = source if isinstance(source, keras.Model) else source.network
     x = check_inputs(network, X)
     warn_of_raw(network, x)
-    if not network.built:
+    if not is_built(network):
         network(x[:1])
     return PredictiveDistribution(predictive, x, 0.0, 1.0, given=X)
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from varbump.core.checks import check_count
-from varbump.core.keras import keras
+from varbump.core.keras import Layer, keras
 from varbump.core.registry import register_builtin
 from varbump.priors.base import Prior, WeightsOfLayer
 
@@ -174,7 +174,7 @@ class OptimalScales:
         return self.groups.normal(self.scales)
 
 
-class LearnedScales(keras.layers.Layer):
+class LearnedScales(Layer):
     """Normal prior with trainable scales; a Keras layer, so that the layer that holds it tracks and saves them."""
 
     def __init__(self, groups: Groups, scale: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from varbump.core.archive import Archive
+from varbump.core.keras import trainable_variables_of
 from varbump.inference.ensemble.ensemble import Ensemble
 from varbump.saving.allowed import Refused
 from varbump.saving.networks import assign, make_network, network_configuration, network_shapes, network_weights
@@ -63,7 +64,7 @@ def make_ensemble(archive: Archive) -> Ensemble:
     network = make_network(archive.configuration["network"])
     assign(network, archive.array)
     likelihood = make_likelihood(archive.configuration["likelihood"], "likelihood", archive.array)
-    variables = [*network.trainable_variables, *getattr(likelihood, "trainable_variables", [])]
+    variables = [*trainable_variables_of(network), *getattr(likelihood, "trainable_variables", [])]
     values = _members(archive, [(tuple(v.shape), v.dtype.name) for v in variables])
     return Ensemble(network, likelihood, make_history(archive.configuration["history"], archive.array), values)
 

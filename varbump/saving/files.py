@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from varbump.core.archive import Archive, ArchiveError, write_archive
-from varbump.core.keras import refuse_keras3
+from varbump.core.keras import refuse_other_keras
 from varbump.saving.allowed import Refused
 from varbump.saving.budget import check_budget
 from varbump.saving.forms import FORMS as MODELS, Form, SavedModel, encoded_model
@@ -62,7 +62,7 @@ def save(model: Any, path: Any, *, likelihood: Any = None) -> None:
     0.25
     """
     _check_path(path)
-    refuse_keras3(model, "model")
+    refuse_other_keras(model, "model")
     try:
         kind, configuration, arrays = encoded_model(model, likelihood, FORMS)
     except Refused as error:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from varbump.core.checks import check_number
-from varbump.core.keras import Functional, keras
+from varbump.core.keras import Functional, is_built, keras, network_config, network_from_config, variables_of
 from varbump.core.temperature import note_temperature, temperature_of
 from varbump.model.checks import check_network
 from varbump.saving.allowed import NAME, Refused, decoded, encoded, layers as known_layers
@@ -43,12 +43,12 @@ def network_configuration(network: keras.Model) -> dict[str, Any]:
     kind = type(network).__name__
     if KINDS.get(kind) is not type(network):
         raise Refused(f"it is a {kind}; only networks of build_network, Sequential and functional models can be saved")
-    if not network.built:
+    if not is_built(network):
         raise Refused("it has not been built yet: call it once on some rows")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tf_keras, on functions; they are refused below
         try:
-            config = network.get_config()
+            config = network_config(network)
         except Exception as error:  # of any layer or factory, also one that a user wrote
             raise Refused(f"a layer of it has no configuration ({error})") from error
     known = {key: encoded(config[key], "the network") for key in (*ENDS, "layers") if config.get(key) is not None}
@@ -67,7 +67,7 @@ def network_weights(network: keras.Model) -> dict[str, np.ndarray]:
 def _named(network: keras.Model) -> Iterator[tuple[str, Any]]:
     layers = [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
     for number, layer in enumerate(layers):
-        for index, weight in enumerate(layer.weights):
+        for index, weight in enumerate(variables_of(layer)):
             yield f"{PREFIX}/{number}/{index}", weight
 
 
@@ -107,7 +107,7 @@ def make_network(configuration: dict[str, Any]) -> keras.Model:
     config = {key: configuration[key] for key in ENDS if key in configuration}
     if "build_input_shape" in config:
         config["build_input_shape"] = [None, *config["build_input_shape"][1:]]
-    network = KINDS[configuration["class"]].from_config({**config, "layers": layers})
+    network = network_from_config(KINDS[configuration["class"]], {**config, "layers": layers})
     note_temperature(network, check_number(configuration.get("temperature"), "temperature", strict=True))
     return network
 

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from varbump.core.checks import check_shares
 from varbump.core.files import new_folder
-from varbump.core.keras import float_dtype, keras
+from varbump.core.keras import float_dtype, is_built, keras
 from varbump.core.random import host_seed
 from varbump.likelihoods.checks import is_discrete
 from varbump.predict.predictive import predictive_of
@@ -99,7 +99,7 @@ def export(
         source, likelihood = with_likelihood(model, likelihood, None)
         predictive = predictive_of(source, likelihood, num_draws, host_seed(seed))
         network = source if isinstance(source, keras.Model) else source.network
-        if not network.built:
+        if not is_built(network):
             raise ValueError("network has no input shape yet; fit it, or call it on some rows, before it is exported")
         shape = tuple(network.input_shape[1:])
         leaves = predictive.leaves(shape)

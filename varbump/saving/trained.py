@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from varbump.core.keras import trainable_variables_of
 from varbump.estimator.state import TrainedEnsemble
 from varbump.likelihoods.checks import outputs_needed
 from varbump.model.assembly import build_network
@@ -127,7 +128,7 @@ def make_trained(
 def _check_members(trained: TrainedEnsemble, likelihoods: list[Any]) -> None:
     """Refuse members whose types are not those of the network, or whose likelihoods are not those of the ensemble."""
     ensemble = trained.ensemble
-    variables = [*ensemble.network.trainable_variables, *getattr(ensemble.likelihood, "trainable_variables", [])]
+    variables = [*trainable_variables_of(ensemble.network), *getattr(ensemble.likelihood, "trainable_variables", [])]
     for index, (variable, value) in enumerate(zip(variables, ensemble.values, strict=True)):
         if value.dtype.name != variable.dtype.name:
             raise Refused(f"members/{index} is {value.dtype.name}, but its variable is {variable.dtype.name}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras, trainable_variables_of, variables_of
 from varbump.core.standardised import note_standardised, takes_standardised
 from varbump.forward.stateless import key
 from varbump.inference.vi.history import History
@@ -64,7 +64,7 @@ class Ensemble:
     @cached_property
     def likelihoods(self) -> list[Any]:
         """Likelihood of each member, with its learned values."""
-        first = len(self.network.trainable_variables)
+        first = len(trainable_variables_of(self.network))
         made = []
         for index in range(self.num_members):
             made.append(copy.deepcopy(self.likelihood))
@@ -75,8 +75,10 @@ class Ensemble:
 
     def network_values(self, index: int) -> list[tf.Tensor]:
         """Values of all variables of the network in one member, in their order."""
-        own = {key(v): value[index] for v, value in zip(self.network.trainable_variables, self._values, strict=False)}
-        return [tf.convert_to_tensor(own.get(key(v), v)) for v in self.network.variables]
+        own = {
+            key(v): value[index] for v, value in zip(trainable_variables_of(self.network), self._values, strict=False)
+        }
+        return [tf.convert_to_tensor(own.get(key(v), v)) for v in variables_of(self.network)]
 
     def alone(self, index: int) -> Ensemble:
         """Ensemble of one member, which shares the network with this one."""
@@ -86,7 +88,7 @@ class Ensemble:
     def member(self, index: int) -> keras.Model:
         """Make a separate network with the learned weights of one member."""
         network = type(self.network).from_config(self.network.get_config())
-        if not network.built:
+        if not is_built(network):
             network.build(self.network.input_shape)
         network.set_weights([value.numpy() for value in self.network_values(index)])
         if takes_standardised(self.network):

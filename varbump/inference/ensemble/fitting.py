@@ -9,7 +9,7 @@ import numpy as np
 
 from varbump.core.checks import check_count
 from varbump.core.interrupts import uninterrupted
-from varbump.core.keras import keras
+from varbump.core.keras import full_name, is_built, keras, trainable_variables_of, variables_of
 from varbump.core.temperature import note_temperature
 from varbump.data.sources import Source
 from varbump.forward.stateless import key
@@ -95,7 +95,7 @@ def fit_ensemble(
         )
     chosen = Options(sample_weight=sample_weight, **options)
     check_network(network)
-    if network.built:
+    if is_built(network):
         _check_layers(network)
     is_source = isinstance(x, Source)
     if is_source:
@@ -148,7 +148,7 @@ def _start(loss: NetworkLoss, seed: int, member: int) -> list[np.ndarray]:
         # layers of a joint posterior share a seed and differ by their place; others differ by their seed
         fresh = layer.new_posterior((seed + 7_919 * member + 104_729 * index) % 2**31)
         held: Any = layer.posterior
-        for variable, start in zip(held.trainable_variables, fresh.trainable_variables, strict=True):
+        for variable, start in zip(trainable_variables_of(held), trainable_variables_of(fresh), strict=True):
             values[variable.ref()] = start.numpy()
     return [values[variable.ref()] for variable in loss.trainable]
 
@@ -162,11 +162,11 @@ def _check_layers(network: keras.Model) -> None:
     known = set()
     for layer in network._flatten_layers():
         if isinstance(layer, TrainableActivation):
-            known |= {variable.ref() for variable in layer.variables}
+            known |= {variable.ref() for variable in variables_of(layer)}
         if isinstance(layer, VariationalLayer) and layer.can_be_one_of_many:
             held: Any = layer.posterior
-            known |= {variable.ref() for variable in held.variables}
-    foreign = [variable.name for variable in network.variables if variable.ref() not in known]
+            known |= {variable.ref() for variable in variables_of(held)}
+    foreign = [full_name(variable) for variable in variables_of(network) if variable.ref() not in known]
     if foreign:
         raise ValueError(
             f"fit_ensemble trains networks whose weights all belong to varbump's layers and posteriors, but this one "

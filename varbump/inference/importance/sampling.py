@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from varbump.core.checks import check_count, check_draws, check_number
 from varbump.core.interrupts import safe_point, uninterrupted
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras
 from varbump.core.random import generator as generator_of, host_seed, stateless_seeds
 from varbump.core.tracing import vectorized
 from varbump.forward.apply import apply
@@ -112,7 +112,7 @@ def sample_importance(
     num_inducing, num_steps = check_count(num_inducing, "num_inducing"), check_count(num_steps, "num_steps")
     learning_rate = check_number(learning_rate, "learning_rate", strict=True)
     x, y = check_data(network, likelihood, x, y)
-    if not network.built:
+    if not is_built(network):
         network(x[:1])
     if x.ndim != 2:
         raise ValueError(f"sample_importance takes inputs of shape (N, D), but x has shape {x.shape}")

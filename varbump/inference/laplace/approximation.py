@@ -8,7 +8,7 @@ import numpy as np
 
 from varbump.core.checks import check_number
 from varbump.core.interrupts import uninterrupted
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras
 from varbump.inference.laplace.curvature import curvature_of
 from varbump.inference.laplace.posterior import LaplacePosterior
 from varbump.inference.laplace.response import Response
@@ -104,7 +104,7 @@ def laplace(
         raise ValueError(f"linearised must be True or False, got {linearised!r}")
     if prior_scale is not None:
         prior_scale = check_number(prior_scale, "prior_scale, a standard deviation,", strict=True)
-    if not network.built:
+    if not is_built(network):
         raise ValueError("network is not built, so it has no trained weights to start from; train it first")
     x, y = check_data(network, likelihood, x, y)
     if y.ndim != 2:

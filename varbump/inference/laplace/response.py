@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.keras import float_dtype, keras
+from varbump.core.keras import float_dtype, keras, variables_of
 from varbump.forward.apply import apply
 from varbump.forward.jacobian import outputs_and_jacobian
 from varbump.forward.programs import program
@@ -87,10 +87,10 @@ class Response:
 
 def _outputs(network: keras.Model, chosen: tuple[int, ...], x: Any, w: Any, values: Any, draws: Any) -> tf.Tensor:
     """Outputs of a network whose `chosen` parts are w (P,), and whose other parts are given."""
-    make_stateless(network.variables, network)
+    make_stateless(variables_of(network), network)
     parts = list(draws or values)
     sizes = [parts[index].shape.num_elements() for index in chosen]
     for index, part in zip(chosen, tf.split(w, sizes), strict=True):
         parts[index] = tf.cast(tf.reshape(part, parts[index].shape), parts[index].dtype)
-    given = {key(v): value for v, value in zip(network.variables, values if draws else parts, strict=True)}
+    given = {key(v): value for v, value in zip(variables_of(network), values if draws else parts, strict=True)}
     return apply(network, x, values=given, draws=parts if draws else ()).f

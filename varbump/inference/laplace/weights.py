@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tensorflow_probability import distributions as tfd
 
-from varbump.core.keras import keras
+from varbump.core.keras import is_graph_network, keras, trainable_variables_of, variables_of
 from varbump.forward.apply import called_layers
 from varbump.forward.stateless import key
 from varbump.inference.laplace.structures import STRUCTURES, chosen_structure
@@ -85,7 +85,7 @@ def random_weights(network: keras.Model, row_shape: Sequence[int], structure: st
     """
     if structure not in STRUCTURES:
         raise ValueError(f"structure must be one of {STRUCTURES}, got {structure!r}")
-    values = tuple(np.asarray(variable) for variable in network.variables)
+    values = tuple(np.asarray(variable) for variable in variables_of(network))
     layers = called_layers(network, (1, *row_shape))
     make = _of_layers if layers else _of_variables
     return make(network, layers, values, structure)
@@ -94,13 +94,13 @@ def random_weights(network: keras.Model, row_shape: Sequence[int], structure: st
 def _of_variables(network: keras.Model, layers: Any, values: tuple[np.ndarray, ...], structure: str) -> Weights:
     """Weights of a plain network: its trainable variables."""
     del layers  # there are none
-    trainable = {key(variable) for variable in network.trainable_variables}
+    trainable = {key(variable) for variable in trainable_variables_of(network)}
     if not trainable:
         raise ValueError(
             "network has no trainable weights, so there is nothing to be uncertain about; set trainable=True in its "
             "layers"
         )
-    keys = [key(variable) for variable in network.variables]
+    keys = [key(variable) for variable in variables_of(network)]
     every = [index for index, one in enumerate(keys) if one in trainable]
     last = _last_variables(network, trainable)
     structure, is_last = chosen_structure(
@@ -114,15 +114,16 @@ def _of_variables(network: keras.Model, layers: Any, values: tuple[np.ndarray, .
 def _names(network: keras.Model, chosen: Sequence[int]) -> tuple[str, ...]:
     """Names of variables by layer, with a number where several have the same."""
     owner = owners(network)
-    names = [f"{owner[v.ref()]}_{weight_label(v)}" for v in (network.variables[index] for index in chosen)]
+    variables = variables_of(network)
+    names = [f"{owner[v.ref()]}_{weight_label(v)}" for v in (variables[index] for index in chosen)]
     return tuple(name if names.count(name) == 1 else f"{name}_{i}" for i, name in enumerate(names))
 
 
 def _last_variables(network: keras.Model, trainable: set[Any]) -> set[Any]:
     """Keys of the trainable variables of the last layer that has any; empty if the order of layers is not known."""
-    if not network._is_graph_network:
+    if not is_graph_network(network):
         return set()
-    own = ({key(variable) for variable in layer.trainable_variables} for layer in leaves(network))
+    own = ({key(variable) for variable in trainable_variables_of(layer)} for layer in leaves(network))
     return next((variables for variables in reversed(list(own)) if variables & trainable), set())
 
 
@@ -135,8 +136,8 @@ def _of_layers(network: keras.Model, layers: Any, values: tuple[np.ndarray, ...]
     structure, is_last = chosen_structure(structure, sum(w.size for w in draws), draws[-1].size)
     chosen = (len(draws) - 1,) if is_last else tuple(range(len(draws)))
     moments = [_prior_moments(layers[index], draws[index].size) for index in chosen]
-    own = {key(v) for layer in layers for v in getattr(layer.posterior, "trainable_variables", [])}
-    held = sum(int(np.prod(v.shape)) for v in network.trainable_variables if key(v) not in own)
+    own = {key(v) for layer in layers for v in trainable_variables_of(layer.posterior)}
+    held = sum(int(np.prod(v.shape)) for v in trainable_variables_of(network) if key(v) not in own)
     held += sum(w.size for index, w in enumerate(draws) if index not in chosen)
     loc, sd = (np.concatenate(parts) for parts in zip(*moments, strict=True))
     others = tuple(layers[index].name for index in chosen if not isinstance(layers[index].prior(None), NORMAL))

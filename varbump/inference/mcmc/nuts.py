@@ -9,7 +9,7 @@ import numpy as np
 
 from varbump.core.checks import check_count, check_draws, check_number
 from varbump.core.interrupts import safe_point, uninterrupted
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras
 from varbump.core.progress import ProgressBar
 from varbump.core.random import generator, host_seed
 from varbump.inference.mcmc.chain import ChainProgram
@@ -105,7 +105,7 @@ def sample_nuts(
     """
     check_network(network)
     check_likelihood(likelihood)
-    if not network.built:
+    if not is_built(network):
         raise ValueError("network is not built, so it has no q to start from; fit it first, or call it on some x")
     num_draws, num_warmup = check_draws(num_draws, minimum=4), check_count(num_warmup, "num_warmup", 10)
     num_chains = check_count(num_chains, "num_chains")

@@ -12,7 +12,7 @@ import numpy as np
 
 from varbump.core.checks import check_count, check_draws, check_number
 from varbump.core.interrupts import safe_point, uninterrupted
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras, variables_of
 from varbump.core.random import host_seed
 from varbump.core.restored import restored_after_errors
 from varbump.core.temperature import forget_temperature, was_trained
@@ -110,7 +110,7 @@ def sample_posterior(
     """
     check_network(network)
     check_likelihood(likelihood)
-    if not network.built:
+    if not is_built(network):
         raise ValueError("network is not built, so it has no weights to sample; call it on some x, or give input_shape")
     num_draws, num_warmup = check_draws(num_draws, minimum=4), check_count(num_warmup, "num_warmup", 10)
     num_chains = check_count(num_chains, "num_chains")
@@ -173,7 +173,7 @@ def _undone_after_errors(network: keras.Model, likelihood: Any) -> Iterator[None
     """Give all variables the values back that they had, if training or sampling fails or is interrupted."""
     trained = was_trained(network)
     try:
-        with restored_after_errors([*network.variables, *getattr(likelihood, "variables", [])]):
+        with restored_after_errors([*variables_of(network), *getattr(likelihood, "variables", [])]):
             yield
     except BaseException:
         if not trained:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from varbump.core.keras import float_dtype, keras
+from varbump.core.keras import float_dtype, is_built, keras
 from varbump.core.progress import TrainingProgress
 from varbump.data.sources import Source
 from varbump.inference.stream.alone import Alone
@@ -46,7 +46,7 @@ def check_source(network: keras.Model, likelihood: Any, source: Source, of: str 
     check_likelihood(likelihood)
     source.check_numbers()
     check_input_shape(network, (source.num_data, *source.x_shape), f"{of}x")
-    if not network.built:
+    if not is_built(network):
         network(np.zeros((1, *source.x_shape), float_dtype(network)))
     check_outputs(network, likelihood, (source.num_data, *source.y_shape), f"{of}y")
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from varbump.core.keras import full_name, named_layers
 from varbump.debug.blame import Blame, blame
 from varbump.debug.failure import NonFiniteLossError
 from varbump.debug.record import Recorder
@@ -80,7 +81,7 @@ def first_culprit(
         elif not np.isfinite(kl):
             culprit = "KL"
         elif not np.all(finite):
-            culprit = f"gradient of {loop.members.loss.trainable[int(np.argmin(finite))].name}"
+            culprit = f"gradient of {full_name(loop.members.loss.trainable[int(np.argmin(finite))])}"
         if culprit:
             found = _explain(loop, state, i, rows, of_epoch, controls) if loop.members.num_members == 1 else None
             return culprit, i, found
@@ -110,7 +111,7 @@ def _explain(loop: Loop, state: TrainState, i: int, rows: Batch, seed: Any, cont
         held["recorder"] = Recorder(total, layer_names(loss.network), handles, [x, y])
         return held["recorder"].fetch(total)
 
-    with tracing():
+    with tracing(), named_layers(loss.network):
         values, gradients = tf.function(run, autograph=False)(*weights, *others)
     record = held["recorder"].record(values, gradients)
     arrays = {label: np.asarray(value) for label, value in zip(labels, weights, strict=True)}

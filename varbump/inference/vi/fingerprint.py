@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from varbump.core.keras import keras, serialize
+from varbump.core.keras import is_graph_network, keras, serialize, variables_of, wiring
 from varbump.forward.structure import Undescribable
 from varbump.inference.vi.held import attributes, described, foreign
 
@@ -50,7 +50,7 @@ def fingerprint(network: keras.Model, likelihood: Any, **arguments: Any) -> dict
         own = list(_own_parts(network, likelihood, arguments.get("optimizer")))
         whole = {"network": _network(network), "likelihood": _likelihood(likelihood), **arguments}
         whole = json.loads(json.dumps(whole, default=_plain))
-    variables = [*network.variables, *getattr(likelihood, "variables", []), *getattr(likelihood, "constants", [])]
+    variables = [*variables_of(network), *getattr(likelihood, "variables", []), *getattr(likelihood, "constants", [])]
     for where, part in own:
         try:
             whole[where] = described(part, variables)
@@ -107,7 +107,7 @@ def _network(network: keras.Model) -> Any:
     """Layers in their order with their configurations, and the shapes of the weights."""
     skipped = (keras.layers.InputLayer, keras.Model)  # names, and layers that are listed separately
     layers = [layer for layer in network._flatten_layers(include_self=False) if not isinstance(layer, skipped)]
-    weights = [[list(weight.shape), weight.dtype.name, weight.trainable] for weight in network.variables]
+    weights = [[list(weight.shape), weight.dtype.name, weight.trainable] for weight in variables_of(network)]
     return {"layers": [_configuration(layer) for layer in layers], "weights": weights, "wiring": _wiring(network)}
 
 
@@ -115,12 +115,8 @@ def _wiring(network: keras.Model) -> Any:
     """For each call of a layer, the number of the layer and of those whose outputs it takes, for each model inside."""
     found = []
     for model in network._flatten_layers():
-        if not getattr(model, "_is_graph_network", False):
-            continue
-        numbers = {id(layer): index for index, layer in enumerate(model._self_tracked_trackables)}
-        nodes = [node for depth in model._nodes_by_depth.values() for node in depth]
-        calls = [[numbers.get(id(n.layer)), *(numbers.get(id(e[0])) for e in n.iterate_inbound())] for n in nodes]
-        found.append(sorted(calls, key=str))
+        if is_graph_network(model):
+            found.append(sorted(wiring(model), key=str))
     return found
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.keras import keras
+from varbump.core.keras import is_of_keras, keras, unwrapped
 from varbump.forward.structure import Undescribable
 
 __all__ = ["attributes", "described", "foreign"]
@@ -133,9 +133,9 @@ class _Describer:
     def _of_new(self, value: Any) -> Any:
         if isinstance(value, (complex, bytes, np.dtype, tf.DType, tf.TensorShape, PurePath, enum.Enum, range, slice)):
             return [type(value).__name__, str(value)]
-        if isinstance(value, tf.Variable) or hasattr(value, "_variable"):
-            known = {id(value), id(getattr(value, "_variable", value))} & self._variables
-            shape = [type(value).__name__, list(value.shape), value.dtype.name]
+        if isinstance(unwrapped(value), tf.Variable):
+            known = {id(value), id(unwrapped(value))} & self._variables
+            shape = [type(value).__name__, list(value.shape), tf.as_dtype(value.dtype).name]
             return shape if known else [*shape, self.of(value.numpy())]
         if isinstance(value, (np.ndarray, np.generic)) or (tf.is_tensor(value) and hasattr(value, "numpy")):
             return self._array(np.asarray(value))
@@ -204,7 +204,12 @@ class _Describer:
             held = value.get_config()
         elif of_library and isinstance(getattr(value, "parameters", None), Mapping):  # of a distribution or a bijector
             held = value.parameters
-        elif held is None or tf.is_tensor(value) or type(value).__module__.startswith(("tensorflow.", "tf_keras.")):
+        elif (
+            held is None
+            or tf.is_tensor(value)
+            or type(value).__module__.startswith("tensorflow.")
+            or is_of_keras(value)
+        ):
             raise Undescribable(type(value).__name__)
         elif not of_library:
             held = {**attributes(value), "of its configuration": _configuration(value)}
@@ -213,6 +218,10 @@ class _Describer:
             self.of(type(value)),
             {n: self.of(v) for n, v in sorted(held.items()) if n not in NOT_COMPARED},
         ]
+
+
+def _of_tensorflow(value: Any) -> bool:
+    return type(value).__module__.startswith("tensorflow.") or is_of_keras(value)
 
 
 _SLOT = (types.MemberDescriptorType, types.GetSetDescriptorType)

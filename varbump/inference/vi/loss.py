@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from varbump.core.keras import float_dtype, keras
+from varbump.core.keras import float_dtype, full_name, keras, trainable_variables_of, variables_of
 from varbump.forward.apply import apply, rehearse
 from varbump.forward.elbo import negative_elbo
 from varbump.forward.stateless import all_variables, at, key
@@ -62,14 +62,14 @@ class Terms(NamedTuple):
 
 def check_trained(network: keras.Model, likelihood: Any) -> None:
     """Raise a ValueError if neither the network nor the likelihood has a weight to train."""
-    if not network.trainable_variables and not getattr(likelihood, "trainable_variables", []):
-        frozen = network.variables and "all its weights are frozen: set layer.trainable = True"
+    if not trainable_variables_of(network) and not getattr(likelihood, "trainable_variables", []):
+        frozen = variables_of(network) and "all its weights are frozen: set layer.trainable = True"
         raise ValueError(f"network has nothing to train: {frozen or 'it has no weights'}")
 
 
 def check_known(watched: Sequence[tf.Variable], values: dict[Any, Any]) -> None:
     """Raise a ValueError that names trainable variables that a pass reads, but that training would not change."""
-    hidden = [repr(v.name) for v in watched if key(v) not in values]
+    hidden = [repr(full_name(v)) for v in watched if key(v) not in values]
     if hidden:
         raise ValueError(
             f"the loss depends on trainable variables that neither a layer nor the likelihood lists, and fit would "
@@ -113,10 +113,11 @@ class NetworkLoss:
         variables = all_variables(network, likelihood)
         check_trained(network, likelihood)
         self.of_likelihood = list(getattr(likelihood, "trainable_variables", []))
-        self.trainable = [*network.trainable_variables, *self.of_likelihood]
+        self.trainable = [*trainable_variables_of(network), *self.of_likelihood]
         self._of_network = network_structure(network, lasting=False)
         moved = rehearse(network, (2, *row_shape), training=True, structure=self._of_network).moved
-        self.moving = [network.variables[index] for index in moved]
+        of_network = variables_of(network)
+        self.moving = [of_network[index] for index in moved]
         known = {key(v) for v in [*self.trainable, *self.moving]}
         self.fixed = [v for v in variables if key(v) not in known]
         self.estimated_kl = layers_with_estimated_kl(network)
@@ -164,7 +165,7 @@ class NetworkLoss:
 
     def trains_only(self, posteriors: Sequence[Any]) -> bool:
         """Whether all that is trained is these posteriors and the likelihood."""
-        of_posteriors = [v for q in posteriors for v in getattr(q, "trainable_variables", [])]
+        of_posteriors = [v for q in posteriors for v in trainable_variables_of(q)]
         theirs = {key(v) for v in [*of_posteriors, *self.of_likelihood]}
         return theirs == {key(v) for v in self.trainable} and not self.moving
 

@@ -25,6 +25,7 @@ from tensorflow_probability import distributions as tfd
 from threadpoolctl import threadpool_limits
 
 from varbump.core.interrupts import safe_point
+from varbump.core.keras import trainable_variables_of
 from varbump.core.progress import ProgressBar
 from varbump.core.random import generator
 from varbump.forward.apply import called_layers
@@ -139,7 +140,7 @@ class _Parts:
             start, end = end, end + size
             rows = factors[0][start:end, :end] if len(factors) < len(self.layers) else factors[number]
             values = layer.posterior.values_of(loc[start:end], rows)
-            found |= {key(v): value for v, value in zip(layer.posterior.trainable_variables, values, strict=True)}
+            found |= {key(v): value for v, value in zip(trainable_variables_of(layer.posterior), values, strict=True)}
         return found
 
 

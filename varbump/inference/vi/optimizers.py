@@ -1,8 +1,7 @@
-"""Optimisers: the built-in Adam, or any optimiser of tf_keras."""
+"""Optimisers: the built-in Adam, or any optimiser of Keras."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +11,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.core.keras import keras, refuse_keras3
+from varbump.core.keras import (
+    NAME,
+    conditional,
+    is_of_keras,
+    keras,
+    optimizer_state,
+    refuse_other_keras,
+    unwrapped,
+    wrapped,
+)
 from varbump.forward.stateless import at, key, make_stateless
 from varbump.forward.structure import Undescribable, frozen, token
 
@@ -102,7 +110,7 @@ class Adam:
 
 
 class KerasOptimizer:
-    """Any optimiser of tf_keras, which has its own learning rate and gets its state back after a run.
+    """Any optimiser of Keras, which has its own learning rate and gets its state back after a run.
 
     Parameters
     ----------
@@ -118,12 +126,8 @@ class KerasOptimizer:
         self._optimizer, self._single = optimizer, num_members == 1
         optimizer.jit_compile = False  # it is compiled as part of the loop
         self._variables = list(variables) if self._single else [_stacked(v, num_members) for v in variables]
-        built_for = getattr(optimizer, "_index_dict", None)
-        if built_for and any(optimizer._var_key(v) not in built_for for v in self._variables):
-            raise ValueError("optimizer has been used for other weights, whose moments it holds; make a new one")
-        optimizer.build(self._variables)
-        by_key = {key(v): v for v in [*optimizer.variables, *vars(optimizer).values()] if isinstance(v, tf.Variable)}
-        self._own = list(by_key.values())
+        self._wrapped = wrapped(self._variables)
+        self._own = optimizer_state(optimizer, self._wrapped)
         make_stateless([*self._variables, *self._own])
         self.structure = _structure(optimizer)
 
@@ -149,7 +153,7 @@ class KerasOptimizer:
         variables = [*self._variables, *self._own]
         with at({key(v): t for v, t in zip(variables, [*values, *state[count:]], strict=True)}) as after:
             with _both_branches(after):
-                self._optimizer.apply_gradients(list(zip(gradients, self._variables, strict=True)))
+                self._optimizer.apply_gradients(list(zip(gradients, self._wrapped, strict=True)))
         new = [after[key(v)] for v in variables]
         return [*(v[None] for v in new[:count]), *new[count:]] if self._single else new
 
@@ -177,18 +181,19 @@ def _both_branches(values: dict[Any, Any]) -> Iterator[None]:
             values[name_of] = tf.where(pred, value, values[name_of])
         return of_true if of_true is None else tf.nest.map_structure(partial(tf.where, pred), of_true, of_false)
 
-    module = sys.modules[keras.optimizers.Optimizer.__module__].tf  # as the optimisers of tf_keras know it
-    original, module.cond = module.cond, select
+    module, name_of_cond = conditional()
+    original = getattr(module, name_of_cond)
+    setattr(module, name_of_cond, select)
     try:
         yield
     finally:
-        module.cond = original
+        setattr(module, name_of_cond, original)
 
 
 def _structure(optimizer: Any) -> Hashable:
     """What the update computes, but for the learning rate, which is a variable unless it is a schedule."""
     parts = [optimizer, getattr(optimizer, "_learning_rate", optimizer)]
-    known = all(isinstance(part, tf.Variable) or type(part).__module__.startswith("tf_keras.") for part in parts)
+    known = all(isinstance(unwrapped(part), tf.Variable) or is_of_keras(part) for part in parts)
     excluded = any(vars(optimizer).get(f"_exclude_from_weight_decay{end}") for end in ("", "_names"))
     if not known or excluded:
         return ("an optimizer of its own", token(optimizer))
@@ -207,15 +212,15 @@ def make_optimizer(optimizer: Any, variables: Sequence[tf.Variable], num_members
     Raises
     ------
     TypeError
-        If it is a Keras 3 optimiser, or not an optimiser.
+        If it is an optimiser of the other Keras, or not an optimiser.
     """
     if optimizer is None:
         return Adam([tf.TensorSpec([num_members, *v.shape], v.dtype) for v in variables])
-    refuse_keras3(optimizer, "optimizer")
+    refuse_other_keras(optimizer, "optimizer")
     if isinstance(optimizer, str):
         optimizer = keras.optimizers.get(optimizer)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
-        raise TypeError(f"optimizer must be None, a name or a tf_keras optimizer, got {type(optimizer).__name__}")
+        raise TypeError(f"optimizer must be None, a name or a {NAME} optimizer, got {type(optimizer).__name__}")
     return KerasOptimizer(optimizer, variables, num_members)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from varbump.core.checks import check_number
-from varbump.core.keras import keras, refuse_keras3
+from varbump.core.keras import keras, refuse_other_keras
 
 __all__ = ["kl_weights", "learning_rates"]
 
@@ -30,7 +30,7 @@ def learning_rates(
     ValueError
         If the rate is not positive and finite, or the schedule is unknown.
     """
-    refuse_keras3(learning_rate, "learning_rate")
+    refuse_other_keras(learning_rate, "learning_rate")
     steps = np.arange(num_steps) if steps is None else steps
     if isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
         return np.array([float(learning_rate(step)) for step in map(int, steps)])

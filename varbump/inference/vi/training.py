@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from varbump.core.interrupts import safe_point
-from varbump.core.keras import keras
+from varbump.core.keras import is_built, keras
 from varbump.core.progress import TrainingProgress
 from varbump.core.random import host_seed
 from varbump.data.batches import BatchPlan
@@ -95,7 +95,7 @@ def checked_data(network: keras.Model, likelihood: Any, x: Any, y: Any) -> tuple
     if y is None:
         raise ValueError("y is missing: pass fit(network, likelihood, x, y), or a source of varbump.sources for both")
     x, y = check_data(network, likelihood, x, y)
-    if not network.built:
+    if not is_built(network):
         network(x[:1])
     return x, y
 
