@@ -147,6 +147,7 @@ def test_names_of_layers_and_functions_are_not_what_is_computed():
     np.testing.assert_allclose(drawn, [3 * np.tanh(1.0), 3.0, 6.0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_tensor_that_is_no_argument_is_not_shared():
     def made(start):
         layer = KeepsATensor()
@@ -272,6 +273,7 @@ class ReadsInside(keras.layers.Layer):
         return self._graph(inputs[:1]) + inputs
 
 
+@pytest.mark.slow
 def test_a_weight_that_is_read_past_its_value_is_named():
     with pytest.raises(TypeError, match=r"factor.* read inside of a tf.function"):
         train(keras.Sequential([keras.Input((1,)), ReadsInside(), network()]))

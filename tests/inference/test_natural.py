@@ -155,6 +155,7 @@ def test_noise_that_is_learned_on_the_way(monkeypatch):
     np.testing.assert_allclose(scales[True], scales[False], rtol=1e-2)  # Adam's steps follow four draws of w
 
 
+@pytest.mark.slow
 def test_a_finished_run_returns_at_once(tmp_path, monkeypatch):
     """The steps are not taken again, and the run is known by the options that they have chosen."""
     monkeypatch.setattr(natural, "STEPS", 2)

@@ -173,6 +173,7 @@ def test_draws_have_the_distribution_and_their_pit_is_uniform(make):
         assert stats.kstest(halves, "uniform").pvalue < 1e-6
 
 
+@pytest.mark.slow
 def test_change_of_units():
     f = draws()
     made, shift, unit = DensityMixture([OwnStudent()], f), np.array([7.0, -1.0]), np.array([1000.0, 1e-3])
