@@ -14,7 +14,9 @@ import matplotlib.pyplot as plt
 import pytest
 
 import varbump as vb
-from varbump.core.keras import keras
+from varbump.core.keras import FACE, keras
+
+CLEARED = {} if FACE == 2 else {"free_memory": False}  # Keras 3 would collect garbage after each test, in 0.2 s
 
 gc.freeze()  # what the imports made stays: without it, every collection would visit it again
 
@@ -24,7 +26,7 @@ def _fresh_state():
     keras.utils.set_random_seed(12345)
     yield
     plt.close("all")
-    keras.backend.clear_session()
+    keras.backend.clear_session(**CLEARED)
 
 
 @pytest.fixture(autouse=True, scope="module")
