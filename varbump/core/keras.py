@@ -11,45 +11,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "FACE",
-    "Functional",
-    "Layer",
-    "Loss",
-    "NAME",
-    "build_held",
-    "check_precision",
-    "conditional",
-    "deserialize",
-    "float_dtype",
-    "full_name",
-    "is_built",
-    "is_compiled_by_xla",
-    "is_graph_network",
-    "is_of_keras",
-    "keep_seeds",
-    "keep_weights",
-    "keras",
-    "layer_being_called",
-    "leave_xla",
-    "name_activation",
-    "named_layers",
-    "network_config",
-    "network_from_config",
-    "optimizer_state",
-    "refuse_other_keras",
-    "return_to_xla",
-    "seed_by_pass",
-    "seeds_of",
-    "serialize",
-    "steps_of",
-    "trainable_variables_of",
-    "unwrapped",
-    "updates_through",
-    "variables_of",
-    "wiring",
-    "wrapped",
-]
+__all__ = ["FACE", "check_precision", "deserialize", "is_of_keras", "refuse_other_keras"]
 
 VARIABLE = "VARBUMP_KERAS"
 
@@ -79,75 +41,15 @@ def _check_backend() -> None:
 
 if FACE == 3 and not TYPE_CHECKING:
     _check_backend()
-    from varbump.core.keras3 import (
-        NAME,
-        Functional,
-        Layer,
-        Loss,
-        build_held,
-        conditional,
-        float_dtype,
-        full_name,
-        is_built,
-        is_compiled_by_xla,
-        is_graph_network,
-        keep_seeds,
-        keep_weights,
-        keras,
-        layer_being_called,
-        leave_xla,
-        name_activation,
-        named_layers,
-        network_config,
-        network_from_config,
-        optimizer_state,
-        return_to_xla,
-        seed_by_pass,
-        seeds_of,
-        serialize,
-        steps_of,
-        trainable_variables_of,
-        unwrapped,
-        updates_through,
-        variables_of,
-        wiring,
-        wrapped,
-    )
+    from varbump.core import keras3 as face
+    from varbump.core.keras3 import *  # noqa: F403
 else:
-    from varbump.core.keras2 import (
-        NAME,
-        Functional,
-        Layer,
-        Loss,
-        build_held,
-        conditional,
-        float_dtype,
-        full_name,
-        is_built,
-        is_compiled_by_xla,
-        is_graph_network,
-        keep_seeds,
-        keep_weights,
-        keras,
-        layer_being_called,
-        leave_xla,
-        name_activation,
-        named_layers,
-        network_config,
-        network_from_config,
-        optimizer_state,
-        return_to_xla,
-        seed_by_pass,
-        seeds_of,
-        serialize,
-        steps_of,
-        trainable_variables_of,
-        unwrapped,
-        updates_through,
-        variables_of,
-        wiring,
-        wrapped,
-    )
+    from varbump.core import keras2 as face
+    from varbump.core.keras2 import *  # noqa: F403
+    from varbump.core.keras2 import NAME, keras  # those that are used below, by name
+
+__all__ += face.__all__
+__all__.sort()
 
 
 def deserialize(config: Any) -> Any:

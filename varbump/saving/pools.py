@@ -59,9 +59,7 @@ def pool_shapes(value: Any, arguments: dict[str, Any], declared: Mapping[str, An
         raise Refused(f"it cannot have {len(others) + 1:,} of {len(names):,} candidates")
     if not isinstance(value.get("hint"), str):
         raise Refused("its hint must be text")
-    factor = value.get("noise_factor", 1.0)  # older archives have none
-    if type(factor) not in (int, float) or not FACTORS[0] <= factor <= FACTORS[1]:
-        raise Refused(f"the factor of its noise must be from {FACTORS[0]} to {FACTORS[1]}")
+    _noise_factor(value)
     num_rows = whole_number(value, "num_rows", "the pool", 0)
     num_inputs = whole_number(arguments, "num_features", "the argument num_features")
     shapes: dict[str, Shape] = {
@@ -94,14 +92,21 @@ def make_pool(
         trained.append(
             make_trained(other, lambda name, prefix=prefix: array(prefix + name), _below(declared, prefix))  # type: ignore[misc]
         )
-    return TrainedPool(tuple(trained), tuple(map(float, weights)), tuple(inputs), value.get("noise_factor", 1.0))
+    return TrainedPool(tuple(trained), tuple(map(float, weights)), tuple(inputs), _noise_factor(value))
 
 
 def make_report(value: dict[str, Any], array: Callable[[str], np.ndarray]) -> StackingReport:
     """Make the report of a configuration whose shapes have been checked."""
     arrays = {name: array(f"report/{name}") for name in ("weights", "log_density", "pooled", "row_weights")}
-    factor = value.get("noise_factor", 1.0)
-    return StackingReport(names=tuple(value["names"]), hint=value["hint"], noise_factor=factor, **arrays)
+    names, factor = tuple(value["names"]), _noise_factor(value)
+    return StackingReport(names=names, hint=value["hint"], noise_factor=factor, **arrays)
+
+
+def _noise_factor(value: dict[str, Any]) -> float:
+    factor = value.get("noise_factor", 1.0)  # older archives have none
+    if type(factor) not in (int, float) or not FACTORS[0] <= factor <= FACTORS[1]:
+        raise Refused(f"the factor of its noise must be from {FACTORS[0]} to {FACTORS[1]}")
+    return factor
 
 
 def _below(declared: Mapping[str, Any], prefix: str) -> dict[str, Any]:
