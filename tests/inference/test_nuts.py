@@ -187,7 +187,7 @@ def test_other_trainable_weights_are_held_and_that_is_said():
     draws = sampled(network, num_draws=5, num_warmup=10)
     np.testing.assert_array_equal(before[0], network.layers[0].get_weights()[0])
     assert draws.num_held == 12
-    assert "12 trainable numbers" in str(draws)
+    assert "12 learned numbers" in str(draws)
 
 
 def linear_layers(num_features):
@@ -196,7 +196,13 @@ def linear_layers(num_features):
 
 def test_printed_as_a_table_with_what_was_spent(draws):
     text = str(draws)
-    for words in ("R-hat of f, worst", "outside", "3 chains of 60 draws after 50 of warm-up", "divergent", "leapfrog"):
+    for words in (
+        "worst R-hat",
+        "f outside of it",
+        "3 chains of 60 draws after 50 of warm-up",
+        "divergent",
+        "leapfrog",
+    ):
         assert words in " ".join(text.split())
 
 

@@ -130,9 +130,33 @@ def test_ranks_of_the_truth_are_uniform():
         w = draws.weights[0].reshape(-1, 3)
         w = w[np.linspace(0, len(w) - 1, num_kept).astype(int)]  # far apart, so nearly independent
         ranks.append((w < truth).sum(0))
+    assert_uniform(ranks)
+
+
+def assert_uniform(ranks):
+    """Ranks (models, quantities) among 19 draws are uniform on 0 ... 19, by a test with a false alarm in 1 of 1,000."""
     for column in np.transpose(ranks):
-        counts = np.bincount(column // 5, minlength=4)  # 10 expected in each of 4 bins
-        assert scipy.stats.chisquare(counts).pvalue > 1e-3 / 3  # a false alarm in 1 of 1,000 seeds
+        counts = np.bincount(column // 5, minlength=4)
+        assert scipy.stats.chisquare(counts).pvalue > 1e-3 / np.shape(ranks)[1]
+
+
+@pytest.mark.slow
+def test_ranks_of_the_true_function_of_a_network_are_uniform():
+    """The same for a network with a hidden layer: the values of f at the ends of the data, in a gap, and outside."""
+    num_models, num_kept, ranks = 60, 19, []
+    network = vb.build_network(1, hidden_units=(4,), activation="tanh", make_prior_fn=vb.prior, seed=0)
+    x = np.array([-1.5, -1.2, -1.0, -0.8, 0.9, 1.0, 1.2, 1.6], "float32")[:, None]
+    at = np.array([-1.5, 0.0, 1.6, 4.0], "float32")[:, None]
+    truths = vb.sample_prior(network, num_draws=num_models, seed=5)
+    f_x, f_at = (np.asarray(vb.predict_f(truths, rows, num_draws=num_models)) for rows in (x, at))
+    for number in range(num_models):
+        y = f_x[number] + 0.3 * np.random.default_rng(number).standard_normal(x.shape).astype("float32")
+        draws = vb.sample_posterior(
+            network, vb.likelihoods.Normal(0.3), x, y, num_draws=200, num_chains=2, seed=number, verbose=0
+        )
+        kept = np.asarray(vb.predict_f(draws, at, num_draws=num_kept))  # far apart, so nearly independent
+        ranks.append((kept < f_at[number]).sum(0)[:, 0])
+    assert_uniform(ranks)
 
 
 @pytest.mark.slow
@@ -144,7 +168,7 @@ def test_chains_that_are_cut_short_are_not_trusted(short):
     assert "Do not trust these draws yet" in short.judgement
     assert "num_draws=40" in short.judgement
     text = " ".join(str(short).split())
-    for words in ("by annealed HMC", "ESS of f", "trust", "2 chains of 20 draws", "leapfrog steps a draw on 60 rows"):
+    for words in ("by annealed HMC", "median ESS", "trust", "2 chains of 20 draws", "leapfrog steps a draw on 60 rows"):
         assert words in text
     w0, w1 = (w[1, 0] for w in short.weights)  # second of all draws: chain 1, time 0
     hidden = np.maximum(AT @ w0[:6].reshape(2, 3) + w0[6:], 0)
@@ -211,7 +235,7 @@ def test_learned_values_are_learned_once_and_held():
     learned = np.asarray(likelihood.scale).copy()
     assert learned < 1.0
     assert draws.num_held == 1
-    assert "1 trainable numbers" in str(draws)
+    assert "1 learned numbers" in str(draws)
     sampled(network, likelihood, num_draws=20, num_warmup=10, num_chains=2)
     np.testing.assert_array_equal(likelihood.scale, learned)
 

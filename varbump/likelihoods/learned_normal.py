@@ -46,6 +46,7 @@ class LearnedNormal(LearnedScaleLikelihood):
     """
 
     short_name = "normal"
+    in_units_of_y = True
 
     def __init__(
         self,

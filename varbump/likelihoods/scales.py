@@ -6,6 +6,7 @@ Formulas use the log scale, with an explicit gradient: the derivative with respe
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -98,14 +99,21 @@ class LearnedScale:
         if not np.all((values >= floor) & (values <= LARGEST)):
             raise ValueError(f"{argument} must lie between min_{argument}, {floor:g}, and {LARGEST:g}, got {scale!r}")
         self.floor = Constant(floor, f"likelihood_min_{argument}")
-        raw = self._raw(np.broadcast_to(values, shape))
+        raw = self.raw(np.broadcast_to(values, shape))
         self.variable = tf.Variable(raw, dtype=dtype, name=f"likelihood_raw_{argument}")
 
     def assign(self, scale: Any) -> None:
         """Set the scales, a number or (Q,), to values between floor and `LARGEST`."""
-        self.variable.assign(self._raw(np.asarray(scale, float)))
+        self.variable.assign(self.raw(np.asarray(scale, float)))
 
-    def _raw(self, scale: np.ndarray) -> np.ndarray:
+    def at(self, raw: Any) -> LearnedScale:
+        """The same scales with the values of a tensor, which may have more axes, in place of those of the variable."""
+        made = copy.copy(self)
+        made.variable = raw
+        return made
+
+    def raw(self, scale: np.ndarray) -> np.ndarray:
+        """Values of the variable for these scales."""
         above = scale - self.floor.value
         with np.errstate(divide="ignore"):  # a learned scale may have reached the floor
             return np.maximum(above + np.log(-np.expm1(-above)), LOWEST_RAW)  # the inverse of softplus
@@ -113,6 +121,22 @@ class LearnedScale:
     def log(self, dtype: tf.DType) -> tf.Tensor:
         """Log scale, () or (Q,)."""
         return log_scale(tf.cast(self.variable, dtype), self.floor.read(dtype))
+
+    def log_half_cauchy(self, medians: np.ndarray) -> tf.Tensor:
+        r"""Log density of the raw values, nats, for independent scales with half-Cauchy distributions.
+
+        .. math:: \sum \log \frac{2}{\pi A (1 + s^2 / A^2)} + \log \frac{ds}{d\,raw}
+
+        Parameters
+        ----------
+        medians : ndarray (1,) or (Q,)
+            A.
+        """
+        raw = tf.reshape(self.variable, [-1])
+        log_median = tf.constant(np.log(medians), raw.dtype)
+        log_ratio = log_scale(raw, self.floor.read(raw.dtype)) - log_median
+        terms = np.log(2.0 / np.pi) - log_median - tf.math.softplus(2.0 * log_ratio) + tf.math.log_sigmoid(raw)
+        return tf.reduce_sum(terms)
 
     @property
     def value(self) -> float | np.ndarray:

@@ -62,6 +62,7 @@ class StudentT(LearnedScaleLikelihood):
     """
 
     short_name = "student_t"
+    in_units_of_y = True
 
     def __init__(
         self,

@@ -33,8 +33,10 @@ class LogPosterior:
         The variational layers, in the order in which they are called.
     num_weights : tuple of int
         n of each of them.
+    sizes : tuple of int
+        Sizes of the parts that all sampled numbers are divided into: here those of the weights of each layer.
     num_held : int
-        Trainable numbers that keep their values and would move in training, other than those of q.
+        Learned numbers that keep their values and would move in training, other than those of q.
 
     Raises
     ------
@@ -54,21 +56,53 @@ class LogPosterior:
         self.num_weights = tuple(int(np.prod(shape)) for shape in shapes)
         own = {v.ref() for layer in self.layers for v in trainable_variables_of(layer.posterior)}
         trainable = [*trainable_variables_of(network), *getattr(likelihood, "trainable_variables", [])]
+        following = [layer.prior for layer in self.layers if getattr(layer.prior, "follows_posterior", False)]
         self.num_held = int(sum(np.prod(v.shape) for v in trainable if v.ref() not in own))
+        self.num_held += sum(int(prior.groups.count) for prior in following)
 
-    def log_prob(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
-        """The log density, a scalar, at the weights (n,) of each layer."""
-        return self.log_likelihood(weights) + self.log_prior(weights)
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of the parts."""
+        return self.num_weights
 
-    def log_likelihood(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+    def log_prob(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The log density, a scalar, at the weights (n,) of each layer, or other parts of a subclass."""
+        return self.log_likelihood(parts) + self.log_prior(parts)
+
+    def log_likelihood(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         """The part of the data, a scalar in nats."""
-        f = apply(self.network, self.x, draws=weights).f
-        return tf.cast(-tf.reduce_sum(self.likelihood.nll(self.y, f)), self.dtype)
+        return -tf.reduce_sum(self.nll(parts, self.y, self.f(parts, self.x)))
 
-    def log_prior(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+    def f(self, parts: Sequence[tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+        """The function at rows x (N, D), (N, K)."""
+        return apply(self.network, x, draws=self.weights(parts)).f
+
+    def nll(self, parts: Sequence[tf.Tensor], y: tf.Tensor, f: tf.Tensor) -> tf.Tensor:
+        """Negative log-likelihood of each row, (N,), in nats."""
+        return tf.cast(self.likelihood_at(parts).nll(y, f), self.dtype)
+
+    def weights(self, parts: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        """Weights (n,) of each layer."""
+        return parts
+
+    def likelihood_at(self, parts: Sequence[tf.Tensor]) -> Any:
+        """The likelihood."""
+        del parts
+        return self.likelihood
+
+    def log_prior(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         """The part of the prior, a scalar in nats."""
-        terms = [layer.prior(None).log_prob(w) for layer, w in zip(self.layers, weights, strict=True)]
+        terms = [layer.prior(None).log_prob(w) for layer, w in zip(self.layers, parts, strict=True)]
         return tf.add_n([tf.cast(tf.reduce_sum(term), self.dtype) for term in terms])  # it may be a batch of scalars
+
+    def started(self, weights: Sequence[np.ndarray], generator: np.random.Generator) -> list[np.ndarray]:
+        """Parts (S, n) where chains may start, from draws of the weights of each layer from the prior."""
+        del generator
+        return list(weights)
+
+    def drawn(self, parts: Sequence[np.ndarray]) -> dict[str, Any]:
+        """What is kept of parts (..., n) that were sampled: fields of `ChainDraws`."""
+        return {"weights": tuple(parts)}
 
     def _check_layers(self) -> None:
         if not self.layers:

@@ -26,6 +26,7 @@ from varbump.predict.counts import CountMixture
 from varbump.predict.densities import DensityMixture
 from varbump.predict.mixture import Mixture
 from varbump.predict.sampler import DrawSource, Leaf, Sampler, sampler_of
+from varbump.predict.stored import StoredDraws
 
 __all__ = ["BLOCK", "Predictive", "predictive_of", "uniform_of"]
 
@@ -229,6 +230,8 @@ def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Pr
     stored = getattr(source, "num_chains", 1) * getattr(source, "num_draws", 0)
     if stored:
         num_draws = min(num_draws, stored)
+    if isinstance(source, StoredDraws):
+        likelihood = source.likelihood_of_draws(likelihood, num_draws)
     return Predictive(source, [likelihood], num_draws, seed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from varbump.forward.apply import called_layers
 from varbump.model.checks import check_network
 from varbump.predict.stored import StoredDraws
 
-__all__ = ["PriorDraws", "sample_prior"]
+__all__ = ["PriorDraws", "drawn_weights", "sample_prior"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,9 +106,13 @@ def sample_prior(network: keras.Model, *, num_draws: int = 100, seed: int | None
             UserWarning,
             stacklevel=2,
         )
+    return PriorDraws(network, drawn_weights(layers, row, num_draws, seed))
+
+
+def drawn_weights(layers: Sequence[Any], row: tf.Tensor, num_draws: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Draw the weights (S, n) of each variational layer from its prior; `row` is a row of inputs of the network."""
     seeds = stateless_seeds(seed, 2, count=len(layers))
-    weights = [_drawn(layer, row, num_draws, own) for layer, own in zip(layers, seeds, strict=True)]
-    return PriorDraws(network, tuple(weights))
+    return tuple(_drawn(layer, row, num_draws, own) for layer, own in zip(layers, seeds, strict=True))
 
 
 def _drawn(layer: Any, row: tf.Tensor, num_draws: int, seed: np.ndarray) -> np.ndarray:

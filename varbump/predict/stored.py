@@ -34,6 +34,19 @@ class StoredDraws(Printed):
         del seed  # part of the interface of draw sources; here the choice of draws is not random
         return StoredSampler(self.network, row_shape, self._chosen(num_draws), chunk_size)
 
+    def likelihood_of_draws(self, likelihood: Any, num_draws: int, rank: int = 3) -> Any:
+        """The likelihood with what belongs to each of so many draws of f, an array of `rank` axes; here itself."""
+        del num_draws, rank
+        return likelihood
+
+    def observe(self, likelihood: Any, f: np.ndarray, seed: Any) -> np.ndarray:
+        """Draw y for draws f (S, ..., K)."""
+        return self.likelihood_of_draws(likelihood, len(f), f.ndim).sample(f, seed).numpy()
+
+    def expect(self, likelihood: Any, f: np.ndarray) -> np.ndarray:
+        """E[y | f] for draws f (S, ..., K)."""
+        return np.asarray(self.likelihood_of_draws(likelihood, len(f), f.ndim).mean(f))
+
     def _chosen(self, num_draws: int) -> list[np.ndarray]:
         """Weights (num_draws, n) of each layer: those of the first draws."""
         available = len(self.weights[0])

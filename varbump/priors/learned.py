@@ -35,7 +35,8 @@ class TrainableNormal(Prior):
     Parameters
     ----------
     scale : float, default=1.0
-        Initial value of t, if it is a variable.
+        Initial value of t, if it is a variable; the median of its half-Cauchy distribution where t is sampled, see
+        `varbump.sample_posterior`.
     fan_in : bool, default=False
 
     References
@@ -48,8 +49,9 @@ class TrainableNormal(Prior):
     def make(self, weights: WeightsOfLayer, posterior: Any) -> LearnedScales | OptimalScales:
         """Make scales that follow q, or trainable scales if `posterior` is None."""
         blocks = self.blocks(weights.kernel_size, weights.bias_size, weights.num_inputs)
-        groups = Groups(blocks, weights.factor.astype(weights.dtype.as_numpy_dtype), self.inputs_of_groups())
-        return LearnedScales(groups, self.scale) if posterior is None else OptimalScales(groups, posterior)
+        factor = weights.factor.astype(weights.dtype.as_numpy_dtype)
+        groups = Groups(blocks, factor, self.scale, self.inputs_of_groups())
+        return LearnedScales(groups) if posterior is None else OptimalScales(groups, posterior)
 
     def blocks(self, kernel_size: int, bias_size: int, num_inputs: int) -> list[tuple[int, int]]:
         """Numbers and sizes of the groups of weights that share a scale, in the order of the weights."""
@@ -73,7 +75,7 @@ class ARDNormal(TrainableNormal):
     Parameters
     ----------
     scale : float, default=1.0
-        Initial value of the scales, if they are variables.
+        Initial value of the scales, if they are variables; the median of their distributions where they are sampled.
     fan_in : bool, default=False
     groups : sequence of int, optional
         Sizes of consecutive groups of inputs that share a scale, such as the indicators of the levels of one category;
@@ -121,10 +123,12 @@ class ARDNormal(TrainableNormal):
 
 
 class Groups:
-    """Consecutive groups of weights that share a scale, and the fixed factor of each weight."""
+    """Consecutive groups of weights that share a scale, the fixed factor of each weight, and the usual scale."""
 
-    def __init__(self, blocks: list[tuple[int, int]], factor: np.ndarray, inputs: Sequence[int] | None = None) -> None:
-        self.blocks, self.factor, self._inputs = blocks, factor, inputs
+    def __init__(
+        self, blocks: list[tuple[int, int]], factor: np.ndarray, scale: float, inputs: Sequence[int] | None = None
+    ) -> None:
+        self.blocks, self.factor, self.scale, self._inputs = blocks, factor, scale, inputs
         self.count = sum(count for count, _ in blocks)
 
     def means(self, moments: tf.Tensor) -> tf.Tensor:
@@ -133,12 +137,29 @@ class Groups:
         means = [tf.reduce_mean(tf.reshape(p, block), 1) for p, block in zip(parts, self.blocks, strict=True)]
         return tf.concat(means, 0)
 
+    @property
+    def of_weights(self) -> np.ndarray:
+        """Group of each weight (n,)."""
+        sizes = [size for count, size in self.blocks for _ in range(count)]
+        return np.repeat(np.arange(self.count), sizes)
+
+    def spread(self, values: tf.Tensor) -> tf.Tensor:
+        """For each weight (n,) the value of its group (G,)."""
+        parts = tf.split(values, [count for count, _ in self.blocks])
+        return tf.concat([tf.repeat(p, size) for p, (_, size) in zip(parts, self.blocks, strict=True)], 0)
+
     def normal(self, scales: tf.Tensor) -> tfd.MultivariateNormalDiag:
         """Normal prior with these scales (G,)."""
-        parts = tf.split(scales, [count for count, _ in self.blocks])
-        spread = [tf.repeat(p, size) for p, (_, size) in zip(parts, self.blocks, strict=True)]
-        scale = tf.concat(spread, 0) * self.factor
+        scale = self.spread(scales) * self.factor
         return tfd.MultivariateNormalDiag(loc=tf.zeros_like(scale), scale_diag=scale)
+
+    def log_half_cauchy(self, log_scales: tf.Tensor) -> tf.Tensor:
+        r"""Log density of the log scales (G,), nats, for scales with half-Cauchy distributions of median A = `scale`.
+
+        .. math:: \sum_g \log \frac{2 t_g}{\pi A (1 + t_g^2 / A^2)}
+        """
+        log_ratio = log_scales - np.log(self.scale).astype(self.factor.dtype)
+        return tf.reduce_sum(np.log(2.0 / np.pi) + log_ratio - tf.math.softplus(2.0 * log_ratio))
 
     def by_input(self, scales: Any) -> np.ndarray | None:
         """Scale of each input (D,), where there is one for each."""
@@ -148,7 +169,32 @@ class Groups:
         return np.asarray(scales)[:count] if len(self.blocks) > 1 or count > 1 else None
 
 
-class OptimalScales:
+class NormalOfGroups:
+    """Abstract normal prior with a scale for each group of weights: `groups` and `scales` (G,)."""
+
+    has_scales: ClassVar[bool] = True
+    groups: Groups
+
+    @property
+    def scales(self) -> tf.Tensor:
+        """Learned scale of each group (G,)."""
+        raise NotImplementedError
+
+    @property
+    def medians(self) -> np.ndarray:
+        """Median of the distribution of each scale (G,) where they are sampled."""
+        return np.full(self.groups.count, self.groups.scale)
+
+    @property
+    def relevance(self) -> np.ndarray | None:
+        """Scale of each input (D,), where there is one for each."""
+        return self.groups.by_input(self.scales)
+
+    def __call__(self, inputs: Any = None) -> tfd.MultivariateNormalDiag:
+        return self.groups.normal(self.scales)
+
+
+class OptimalScales(NormalOfGroups):
     """Normal prior whose scales always minimise KL(q || p).
 
     At the optimum the derivative of the KL with respect to the scales is zero, so no gradient is taken through them.
@@ -165,22 +211,14 @@ class OptimalScales:
         moments = self._posterior.variances() + tf.square(self._posterior.mean)
         return tf.stop_gradient(tf.sqrt(self.groups.means(moments) + SMALLEST_VARIANCE))
 
-    @property
-    def relevance(self) -> np.ndarray | None:
-        """Scale of each input (D,), where there is one for each."""
-        return self.groups.by_input(self.scales)
 
-    def __call__(self, inputs: Any = None) -> tfd.MultivariateNormalDiag:
-        return self.groups.normal(self.scales)
-
-
-class LearnedScales(Layer):
+class LearnedScales(NormalOfGroups, Layer):
     """Normal prior with trainable scales; a Keras layer, so that the layer that holds it tracks and saves them."""
 
-    def __init__(self, groups: Groups, scale: float) -> None:
+    def __init__(self, groups: Groups) -> None:
         super().__init__(dtype=groups.factor.dtype.name)
         self.groups = groups
-        start = keras.initializers.Constant(np.log(scale))
+        start = keras.initializers.Constant(np.log(groups.scale))
         self._log_scales = self.add_weight(name="log_scales", shape=(groups.count,), initializer=start)
         self.built = True
 
@@ -188,11 +226,3 @@ class LearnedScales(Layer):
     def scales(self) -> tf.Tensor:
         """Learned scale of each group (G,)."""
         return tf.exp(self._log_scales)
-
-    @property
-    def relevance(self) -> np.ndarray | None:
-        """Scale of each input (D,), where there is one for each."""
-        return self.groups.by_input(self.scales)
-
-    def __call__(self, inputs: Any = None) -> tfd.MultivariateNormalDiag:
-        return self.groups.normal(self.scales)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +17,14 @@ __all__ = ["ChainDraws"]
 class ChainDraws(StoredDraws):
     """Abstract source of draws: `weights` (num_chains, num_draws, n) of each variational layer.
 
-    Convergence is that of f at the rows `x_test` (M, D).
+    Convergence is that of f at the rows `x_test` (M, D), and of the scales of the noise if they were sampled.
     """
 
     x_test: np.ndarray
     in_range: np.ndarray
     num_held: int
+    prior_scales: tuple[np.ndarray | None, ...]
+    noise_scales: np.ndarray | None
 
     @property
     def num_chains(self) -> int:
@@ -55,6 +58,38 @@ class ChainDraws(StoredDraws):
         f = np.concatenate([f for _, f in sampler.chunks(self.x_test)], axis=1)
         return f.reshape(self.num_draws, self.num_chains, *f.shape[1:])
 
+    @cached_property
+    def noise_rhat(self) -> float:
+        """Largest split R-hat of the logs of the scales of the noise; 1 if they are held."""
+        return 1.0 if self.noise_scales is None else float(rhat_of(self._log_noise).max())
+
+    @cached_property
+    def noise_ess(self) -> float:
+        """Smallest effective sample size of the logs of the scales of the noise; infinite if they are held."""
+        return np.inf if self.noise_scales is None else float(ess_of(self._log_noise).min())
+
+    @property
+    def _log_noise(self) -> np.ndarray:
+        """Logs of the scales of the noise, (num_draws, num_chains, Q)."""
+        return np.log(np.moveaxis(np.asarray(self.noise_scales), 0, 1))
+
+    def likelihood_of_draws(self, likelihood: Any, num_draws: int, rank: int = 3) -> Any:
+        """The likelihood with the scales that were sampled with each of so many draws.
+
+        Raises
+        ------
+        TypeError
+            If scales were sampled and this likelihood has none.
+        """
+        if self.noise_scales is None:
+            return likelihood
+        if not hasattr(likelihood, "at_scales"):
+            raise TypeError(
+                f"these draws have noise scales of their own, which {type(likelihood).__name__} cannot take; pass the "
+                f"likelihood that they were sampled with"
+            )
+        return likelihood.at_scales(self.noise_scales[self._spread(num_draws)], rank)
+
     def _chosen(self, num_draws: int) -> list[np.ndarray]:
         """Weights (num_draws, n) of each layer: chains in turn, evenly spread over each."""
         chains, times = self._spread(num_draws)
@@ -73,16 +108,18 @@ class ChainDraws(StoredDraws):
         return chains, ((number + 0.5) * self.num_draws / of_chain).astype(int)
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
-        """Rows of a table: the place, the number of test points there, and R-hat and ESS of f."""
-        for name, rows in (("in the range of the data", self.in_range), ("outside", ~self.in_range)):
+        """Rows of a table: the quantity and place, the number of test points there, and R-hat and ESS."""
+        for name, rows in (("f in the range of the data", self.in_range), ("f outside of it", ~self.in_range)):
             if rows.any():
                 rhat, ess = self.rhat[rows].max(), self.ess[rows]
                 yield name, f"{rows.sum()}", f"{rhat:.3f}", f"{ess.min():,.0f}", f"{np.median(ess):,.0f}"
+        if self.noise_scales is not None:
+            yield "scale of the noise", "", f"{self.noise_rhat:.3f}", f"{self.noise_ess:,.0f}", ""
 
     def _held(self) -> Iterator[str]:
         """Sentence about values that were held fixed, if there are any."""
         if self.num_held:
             yield (
-                f"{self.num_held:,} trainable numbers outside of the variational layers' weights were held at their "
+                f"{self.num_held:,} learned numbers that are no weights of a variational layer were held at their "
                 f"present values.\n"
             )

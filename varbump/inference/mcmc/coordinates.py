@@ -10,6 +10,9 @@ import tensorflow as tf
 
 __all__ = ["Coordinates"]
 
+SD_OF_OTHERS = 0.3
+"""Usual deviation of the log of a scale."""
+
 
 class Coordinates:
     r"""The map :math:`w_l = \mathrm{loc}_l + F_l u_l` from all u (n,) to the weights of each layer.
@@ -24,6 +27,8 @@ class Coordinates:
     layers : sequence of layer
         Layers with a `posterior`.
     dtype : DType
+    others : sequence of int, default=()
+        Sizes of further parts of what is sampled, which are 0 at q, with deviations of about `SD_OF_OTHERS`.
 
     Attributes
     ----------
@@ -33,22 +38,21 @@ class Coordinates:
         F of each layer; (n,) if it is diagonal.
     """
 
-    def __init__(self, layers: Sequence[Any], dtype: tf.DType) -> None:
+    def __init__(self, layers: Sequence[Any], dtype: tf.DType, others: Sequence[int] = ()) -> None:
         moments = [_moments(layer.posterior(None)) for layer in layers]
+        moments += [(np.zeros(size), np.full(size, SD_OF_OTHERS)) for size in others]
         kind = dtype.as_numpy_dtype
         self._locs = [loc.astype(kind) for loc, _ in moments]
         self._cholesky = [cholesky.astype(kind) for _, cholesky in moments]
-        self.factors = [L if len(layers) == 1 else _sd(L) for L in self._cholesky]
+        self.factors = [L if len(layers) == 1 or L.ndim == 1 else _sd(L) for L in self._cholesky]
         self._sizes = [len(loc) for loc in self._locs]
         self.num_weights = sum(self._sizes)
 
     def draw(self, generator: np.random.Generator) -> np.ndarray:
         """Draw coordinates u (n,) of weights from the normal that has the mean and covariance of q."""
         noise = [generator.standard_normal(len(loc)).astype(loc.dtype) for loc in self._locs]
-        if len(noise) == 1:
-            return noise[0]
         parts = zip(self._cholesky, self.factors, noise, strict=True)
-        return np.concatenate([_times(L, part) / sd for L, sd, part in parts])
+        return np.concatenate([part if L is F else _times(L, part) / F for L, F, part in parts])
 
     def weights(self, u: tf.Tensor, factors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Weights (n,) of each layer; `factors` are this object's, passed as arguments of a compiled program."""

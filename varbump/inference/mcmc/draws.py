@@ -48,6 +48,10 @@ class PosteriorDraws(ChainDraws):
         Number of trainable values that are not weights of a variational layer and were held fixed.
     seconds, compile_seconds : float
         Time for warm-up and sampling, and for compilation.
+    prior_scales : tuple of ndarray (num_chains, num_draws, G) or None
+        Scales of the prior of each layer, for each of its G groups of weights, if they were sampled; otherwise None.
+    noise_scales : ndarray (num_chains, num_draws, Q) or None
+        Scale of the noise, or dispersion, if it was sampled; one column if it is the same for all targets.
     """
 
     network: keras.Model
@@ -63,6 +67,8 @@ class PosteriorDraws(ChainDraws):
     num_held: int
     seconds: float
     compile_seconds: float
+    prior_scales: tuple[np.ndarray | None, ...] = ()
+    noise_scales: np.ndarray | None = None
 
     @property
     def num_divergent(self) -> int:
@@ -71,8 +77,12 @@ class PosteriorDraws(ChainDraws):
 
     @property
     def converged(self) -> bool:
-        """Whether R-hat is at most 1.05 and the ESS at least 100 everywhere in `x_test`."""
-        return not self._bad.any()
+        """Whether R-hat is at most 1.05 and the ESS at least 100 everywhere in `x_test`, and for sampled noise."""
+        return not self._bad.any() and self._noise_converged
+
+    @property
+    def _noise_converged(self) -> bool:
+        return self.noise_rhat <= MAX_RHAT and self.noise_ess >= MIN_ESS
 
     @property
     def _bad(self) -> np.ndarray:
@@ -89,14 +99,19 @@ class PosteriorDraws(ChainDraws):
             if share > 0.02
             else ""
         )
-        if not bad.any():
+        if self.converged:
             return (
                 f"The {self.num_chains} chains agree about f at all {len(self.x_test)} test points: the draws can be "
                 f"used as draws from the posterior.{diverged}"
             )
+        doubled = f"num_draws={2 * self.num_draws}, num_warmup={2 * self.num_warmup}"
+        if not bad.any():
+            return (
+                f"Not converged: R-hat of the scale of the noise is above {MAX_RHAT} or its effective sample size "
+                f"below {MIN_ESS:.0f}. Sample longer, {doubled}.{diverged}"
+            )
         rows = bad.reshape(len(self.x_test), -1).any(1)
         where = "only outside the range of the data" if not np.any(rows & self.in_range) else "inside the data too"
-        doubled = f"num_draws={2 * self.num_draws}, num_warmup={2 * self.num_warmup}"
         deeper = " or a higher max_tree_depth, which most trajectories reached" if self.saturated.mean() > 0.5 else ""
         return (
             f"Not converged: at {rows.sum()} of {len(self.x_test)} test points, {where}, R-hat is above {MAX_RHAT} or "
@@ -107,7 +122,7 @@ class PosteriorDraws(ChainDraws):
     def __rich_console__(self, console: Console, options: Any) -> Any:
         table = Table(title="Draws from the posterior", title_justify="left")
         table.add_column("")
-        for column in ("points", "R-hat of f, worst", "ESS of f, worst", "ESS of f, median"):
+        for column in ("points", "worst R-hat", "worst ESS", "median ESS"):
             table.add_column(column, justify="right")
         for row in self._rows():
             table.add_row(*row)

@@ -20,7 +20,7 @@ from varbump.inference.mcmc.cost import refuse_if_dear, time_gradient
 from varbump.inference.mcmc.draws import PosteriorDraws
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_inputs, check_network
-from varbump.model.log_posterior import LogPosterior
+from varbump.model.hyper_posterior import check_hyperparameters, log_posterior
 
 __all__ = ["sample_nuts"]
 
@@ -32,6 +32,7 @@ def sample_nuts(
     x: Any,
     y: Any,
     *,
+    hyperparameters: str = "hold",
     num_draws: int = 500,
     num_warmup: int = 200,
     num_chains: int = 4,
@@ -46,9 +47,10 @@ def sample_nuts(
 
     .. math:: p(w | x, y) \propto \prod_n p(y_n | f(x_n; w)) \prod_l p(w_l)
 
-    over the weights w of all `DenseVariational` layers. Everything else keeps its current value: variables of the
-    likelihood such as a learned noise scale, learned scales of priors, trainable weights of other layers and of
-    activations. Penalties that layers add to a Keras loss are not part of the posterior and are ignored.
+    over the weights w of all `DenseVariational` layers. Everything else keeps its current value: trainable weights of
+    other layers and of activations and, unless `hyperparameters="sample"` includes them in what is sampled, learned
+    scales of the noise and of priors. Penalties that layers add to a Keras loss are not part of the posterior and are
+    ignored.
 
     Chains start at draws from the network's current q, so fit it first. They move in coordinates in which q has scale
     1. The warm-up adapts the scale of each coordinate and the step size. Chains run in parallel, one per thread, in an
@@ -62,6 +64,9 @@ def sample_nuts(
         The likelihood that the network was trained with.
     x, y : array-like (N, D), (N, Q)
         All of the data: every gradient uses all rows.
+    hyperparameters : {"hold", "sample"}, default="hold"
+        Whether learned scales, of the noise and of priors, keep their values or are sampled with the weights, as in
+        `varbump.sample_posterior`.
     num_draws : int, default=500
         Number of draws kept per chain, at least 4.
     num_warmup : int, default=200
@@ -93,7 +98,8 @@ def sample_nuts(
     ------
     ValueError
         If the network is not built or has no variational layers, if an argument is out of range, if x or y does not
-        fit, if a prior has no density, or if the estimated cost, which the message gives, exceeds the bound.
+        fit, if a prior has no density, if the estimated cost, which the message gives, exceeds the bound, or if
+        hyperparameters are to be sampled and there are none.
     TypeError
         If `network` is not of tf_keras.
     KeyboardInterrupt
@@ -103,6 +109,7 @@ def sample_nuts(
     ----------
     Hoffman and Gelman (2014), "The No-U-Turn Sampler", JMLR 15, algorithm 6.
     """
+    sampled = check_hyperparameters(hyperparameters)
     check_network(network)
     check_likelihood(likelihood)
     if not is_built(network):
@@ -119,8 +126,8 @@ def sample_nuts(
     seed = host_seed(seed)
 
     safe_point()
-    target = LogPosterior(network, likelihood, x, y)
-    coordinates = Coordinates(target.layers, target.dtype)
+    target = log_posterior(network, likelihood, x, y, sampled=sampled, at_present=True)
+    coordinates = Coordinates(target.layers, target.dtype, target.sizes[len(target.layers) :])
     start_generator = generator(seed)
     starts = np.stack([coordinates.draw(start_generator) for _ in range(num_chains)])
     bar = ProgressBar(num_warmup + num_draws, unit="draw", verbose=verbose, text=f"{num_chains} chains")
@@ -140,7 +147,7 @@ def sample_nuts(
         kept = chains.sample(program.run, num_draws)
     draws = PosteriorDraws(
         network=network,
-        weights=coordinates.stored(kept.z),
+        **target.drawn(coordinates.stored(kept.z)),
         x_test=x_test,
         in_range=in_range_of(x, x_test),
         accept=kept.accept,

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from varbump.core.interrupts import safe_point
 from varbump.core.progress import ProgressBar
+from varbump.core.random import generator
 from varbump.inference.mcmc.chain import STRETCH
 from varbump.inference.mcmc.chains import Chains, joined
 from varbump.inference.mcmc.cost import MAX_MINUTES
@@ -18,7 +19,7 @@ from varbump.inference.posterior.draws import NearExactDraws
 from varbump.inference.posterior.groups import GroupedLikelihood
 from varbump.inference.posterior.trajectories import LENGTH, MAX_LEAPFROGS, Trajectories, TrajectoryProgram
 from varbump.model.log_posterior import LogPosterior
-from varbump.predict.prior import sample_prior
+from varbump.predict.prior import drawn_weights
 
 __all__ = ["sample_annealed"]
 
@@ -68,7 +69,7 @@ def sample_annealed(
             parts.append(chains.sample(program.run, until - sum(part.accept.shape[1] for part in parts)))
             drawn = joined(parts)
             draws = made(
-                weights=tuple(np.split(drawn.z, np.cumsum(target.num_weights)[:-1], axis=-1)),
+                **target.drawn(np.split(drawn.z, np.cumsum(target.sizes)[:-1], axis=-1)),
                 method="annealed HMC",
                 accept=drawn.accept,
                 leapfrogs=drawn.leapfrogs,
@@ -86,7 +87,8 @@ def sample_annealed(
 
 def _started(target: LogPosterior, num_chains: int, seed: int, report: Callable[[int], None]) -> Chains:
     """Chains at draws of the prior, whose sds are the first scales."""
-    prior = np.concatenate(sample_prior(target.network, num_draws=max(num_chains, 100), seed=seed).weights, axis=1)
+    weights = drawn_weights(target.layers, target.x[:1], max(num_chains, 100), seed)
+    prior = np.concatenate(target.started(weights, generator(seed, 4)), axis=1)
     scale = prior.std(0)
     scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0).astype(prior.dtype)
     return Chains(prior[:num_chains], scale, (seed, 3), report, boldness=1.0)
@@ -114,7 +116,7 @@ def _group_size(target: LogPosterior, largest: int, draws: np.ndarray) -> int:
     An error that they share does not matter, since only differences decide which trajectories are accepted.
     """
     thinned = draws[:, :: max(1, STRETCH // 8)]
-    weights = [tf.split(tf.constant(w), target.num_weights) for w in thinned.reshape(-1, draws.shape[-1])]
+    weights = [tf.split(tf.constant(w), target.sizes) for w in thinned.reshape(-1, draws.shape[-1])]
     size, exact = largest, np.empty(0)
     while size > 1:
         exact = exact if exact.size else np.array([target.log_likelihood(w).numpy() for w in weights], np.float64)

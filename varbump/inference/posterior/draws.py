@@ -51,6 +51,10 @@ class NearExactDraws(ChainDraws):
         Number of trainable values that are not weights of a variational layer and were held fixed.
     seconds, compile_seconds : float
         Time for sampling, and for all else, which is mostly compilation.
+    prior_scales : tuple of ndarray (num_chains, num_draws, G) or None
+        Scales of the prior of each layer, for each of its G groups of weights, if they were sampled; otherwise None.
+    noise_scales : ndarray (num_chains, num_draws, Q) or None
+        Scale of the noise, or dispersion, if it was sampled; one column if it is the same for all targets.
     """
 
     network: keras.Model
@@ -67,6 +71,8 @@ class NearExactDraws(ChainDraws):
     num_held: int
     seconds: float
     compile_seconds: float
+    prior_scales: tuple[np.ndarray | None, ...] = ()
+    noise_scales: np.ndarray | None = None
 
     @property
     def exact(self) -> bool:
@@ -75,8 +81,15 @@ class NearExactDraws(ChainDraws):
 
     @property
     def trusted_in_range(self) -> bool:
-        """Whether R-hat of f is at most 1.02 and the ESS at least 200 at all test points in the range of the data."""
-        return self._trusted(self.in_range, MAX_RHAT)
+        """Whether R-hat of f is at most 1.02 and the ESS at least 200 at all test points in the range of the data.
+
+        The same holds for the scale of the noise, if it was sampled.
+        """
+        return self._trusted(self.in_range, MAX_RHAT) and self._trusted_noise
+
+    @property
+    def _trusted_noise(self) -> bool:
+        return self.noise_rhat <= MAX_RHAT and self.noise_ess >= MIN_ESS
 
     @property
     def trusted_outside(self) -> bool:
@@ -108,7 +121,7 @@ class NearExactDraws(ChainDraws):
         if not self.trusted_in_range:
             return (
                 f"Do not trust these draws yet: in the range of the data R-hat is above {MAX_RHAT} or the effective "
-                f"sample size below {MIN_ESS:.0f} at some points. {longer}{diverged}"
+                f"sample size below {MIN_ESS:.0f} {self._bad_place}. {longer}{diverged}"
             )
         if not self.trusted_outside:
             return (
@@ -121,14 +134,18 @@ class NearExactDraws(ChainDraws):
             f"the data and outside: the draws can be used as draws from the posterior."
         )
 
+    @property
+    def _bad_place(self) -> str:
+        return "at some points" if self._trusted_noise else "at some points or for the scale of the noise"
+
     def __rich_console__(self, console: Console, options: object) -> object:
         table = Table(title=f"Draws from the posterior by {self.method}", title_justify="left")
         table.add_column("")
-        for column in ("points", "R-hat of f, worst", "ESS of f, worst", "ESS of f, median", "trust"):
+        for column in ("points", "worst R-hat", "worst ESS", "median ESS", "trust"):
             table.add_column(column, justify="right")
-        trusted = {True: self.trusted_in_range, False: self.trusted_outside}
+        trusted = {"f outside of it": self.trusted_outside, "scale of the noise": self._trusted_noise}
         for name, *numbers in self._rows():
-            table.add_row(name, *numbers, "yes" if trusted[name != "outside"] else "no")
+            table.add_row(name, *numbers, "yes" if trusted.get(name, self.trusted_in_range) else "no")
         yield table
         yield self._how()
         yield from self._held()

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from varbump.forward.apply import apply
 from varbump.model.log_posterior import LogPosterior
 
 __all__ = ["GroupedLikelihood", "LogLikelihood", "groups_of"]
 
 LogLikelihood = Callable[[Sequence[tf.Tensor]], tf.Tensor]
-"""From the weights of each layer to a scalar, in nats."""
+"""From the parts of what is sampled, such as the weights of each layer, to a scalar, in nats."""
 
 
 class GroupedLikelihood:
@@ -50,13 +49,12 @@ class GroupedLikelihood:
         self._x = tf.constant(x[groups].mean(1), target.dtype)
         self._y = tf.constant(y[groups].reshape(-1, *y.shape[1:]), target.dtype)
 
-    def __call__(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Return the approximation, a scalar in nats, at the weights (n,) of each layer."""
-        f = apply(self._target.network, self._x, draws=weights).f
+    def __call__(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Return the approximation, a scalar in nats, at the parts of what is sampled."""
+        f = self._target.f(parts, self._x)
         shape = [self.num_rows, self.group_size, *f.shape[1:]]
         f = tf.reshape(tf.broadcast_to(f[:, None], shape), [-1, *f.shape[1:]])
-        total = -tf.reduce_sum(self._target.likelihood.nll(self._y, f))
-        return self._factor * tf.cast(total, self._target.dtype)
+        return -self._factor * tf.reduce_sum(self._target.nll(parts, self._y, f))
 
 
 def groups_of(x: np.ndarray, size: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from varbump.inference.posterior.exact import exact_draws
 from varbump.inference.vi.fitting import fit
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_inputs, check_network
-from varbump.model.log_posterior import LogPosterior
+from varbump.model.hyper_posterior import check_hyperparameters, log_posterior
 
 __all__ = ["sample_posterior"]
 
@@ -36,6 +36,7 @@ def sample_posterior(
     x: Any,
     y: Any,
     *,
+    hyperparameters: str = "hold",
     num_draws: int = 2000,
     num_warmup: int = 200,
     num_chains: int = 4,
@@ -59,9 +60,10 @@ def sample_posterior(
     of it.
 
     Learned values, such as a learned noise scale, the learned scales of a prior, or weights of other layers, are held
-    at their present values. If there are any and the network has not been trained yet, it is trained first, with the
-    default options of `varbump.fit`; otherwise neither network nor likelihood is changed. Penalties that layers add to
-    a Keras loss are not part of the posterior and are ignored.
+    at their present values, unless `hyperparameters="sample"` includes the scales in what is sampled. If any are held
+    and the network has not been trained yet, it is trained first, with the default options of `varbump.fit`; otherwise
+    neither network nor likelihood is changed. Penalties that layers add to a Keras loss are not part of the posterior
+    and are ignored.
 
     Parameters
     ----------
@@ -70,6 +72,11 @@ def sample_posterior(
     likelihood : likelihood
     x, y : array-like (N, D), (N, Q)
         All of the data.
+    hyperparameters : {"hold", "sample"}, default="hold"
+        Whether learned scales, of the noise and of priors, keep their values or are sampled with the weights. Sampled
+        scales have half-Cauchy distributions. The median of the scale of a prior is the argument `scale` of that prior,
+        that of a scale of the noise in the units of y is the standard deviation of y, and that of others, such as a
+        dispersion, is 1. Predictions then take the noise of each draw.
     num_draws : int, default=2000
         Largest number of draws kept per chain, at least 4. HMC ends at a quarter or half of them if the chains agree by
         then everywhere, and in the range of the data with an R-hat of at most 1.01.
@@ -98,7 +105,8 @@ def sample_posterior(
     ValueError
         If the network is not built or has no variational layers, if an argument is out of range, if x or y does not
         fit, if a prior has no density or cannot be drawn from, if the log density is not finite where the chains
-        start, or if there are too many weights or the estimated cost, which the message gives, exceeds the bound.
+        start, if there are too many weights or the estimated cost, which the message gives, exceeds the bound, or if
+        hyperparameters are to be sampled and there are none.
     TypeError
         If `network` is not of tf_keras.
     KeyboardInterrupt
@@ -106,8 +114,10 @@ def sample_posterior(
 
     References
     ----------
-    Neal (2011), "MCMC using Hamiltonian dynamics", Handbook of Markov Chain Monte Carlo.
+    Neal (2011), "MCMC using Hamiltonian dynamics", Handbook of Markov Chain Monte Carlo; for the distributions of the
+    scales, Gelman (2006), "Prior distributions for variance parameters in hierarchical models", Bayesian Analysis 1.
     """
+    sampled = check_hyperparameters(hyperparameters)
     check_network(network)
     check_likelihood(likelihood)
     if not is_built(network):
@@ -123,7 +133,7 @@ def sample_posterior(
     safe_point()
     began = time.perf_counter()
     with _undone_after_errors(network, likelihood):
-        target = LogPosterior(network, likelihood, x, y)
+        target = log_posterior(network, likelihood, x, y, sampled=sampled, at_present=False)
         num_weights = sum(target.num_weights)
         if max_minutes is None and num_weights > MAX_WEIGHTS:
             raise ValueError(
@@ -142,7 +152,7 @@ def sample_posterior(
             num_data=len(x),
             num_held=target.num_held,
         )
-        w = exact_draws(target, num_chains * num_draws, seed)
+        w = None if sampled else exact_draws(target, num_chains * num_draws, seed)
         if w is not None:
             none = np.zeros((num_chains, num_draws))
             return made(

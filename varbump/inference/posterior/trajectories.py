@@ -80,12 +80,12 @@ class TrajectoryProgram:
         return ChainState(*(part.numpy() for part in after)), Trajectories(*(part.numpy()[:num] for part in arrays))
 
     def density(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log density that guides, a scalar, and its gradient, at weights w (n,)."""
+        """Log density that guides, a scalar, and its gradient, at w (n,), all parts in one."""
         with tf.GradientTape() as tape:
             z = tf.constant(w)
             tape.watch(z)
-            weights = tf.split(z, self._target.num_weights)
-            value = self._guide(weights) + self._target.log_prior(weights)
+            parts = tf.split(z, self._target.sizes)
+            value = self._guide(parts) + self._target.log_prior(parts)
         return value.numpy(), tape.gradient(value, z).numpy()
 
     def _trajectories(
@@ -94,21 +94,21 @@ class TrajectoryProgram:
         dtype, n = state.z.dtype, state.z.shape[0]
 
         def split(z: Any) -> list[Any]:
-            return tf.split(scale * z, self._target.num_weights)
+            return tf.split(scale * z, self._target.sizes)
 
         def guided(z: Any) -> tuple[Any, Any]:
             with tf.GradientTape() as tape:
                 tape.watch(z)
-                weights = split(z)
-                value = beta * self._guide(weights) + self._target.log_prior(weights)
+                parts = split(z)
+                value = beta * self._guide(parts) + self._target.log_prior(parts)
             return value, tape.gradient(value, z)
 
         def correction(z: Any) -> Any:
             """Difference of the exact log density to the one that guides."""
             if self._exact is self._guide:
                 return tf.zeros([], dtype)
-            weights = split(z)
-            return beta * (self._exact(weights) - self._guide(weights))
+            parts = split(z)
+            return beta * (self._exact(parts) - self._guide(parts))
 
         def one(i: Any, z: Any, value: Any, gradient: Any, extra: Any, state: Any, arrays: Any) -> Any:
             own = tf.random.experimental.stateless_fold_in(seed, i)
