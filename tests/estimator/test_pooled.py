@@ -31,12 +31,12 @@ def model():
 
 
 def parts(model, rows):
-    """Predictive distribution of each candidate by itself, but for the factor of its noise, and its weight."""
+    """Predictive distribution of each candidate by itself, but for the noise of the pool, and its weight."""
     inputs, pool = model._inputs(rows), model._pool
     found = []
     for trained, weight, mask in zip(pool.trained, pool.weights, pool.inputs, strict=True):
         ((_, mixture),) = Predictive(trained.ensemble, trained.likelihoods, 4_000, 1).blocks(inputs * mask)
-        found.append((weight, mixture.first(len(rows)).with_noise(pool.noise_factor)))
+        found.append((weight, mixture.first(len(rows)).with_noise(pool.noise_factor, pool.noise_tail)))
     return found
 
 

@@ -9,11 +9,14 @@ from scipy.stats import norm
 from varbump.estimator.report import StackingReport, hint_for
 from varbump.estimator.stacking import (
     FACTOR_PRIOR_ROWS,
+    TAILS,
     factor_for_all_members,
     noise_factor,
+    noise_tail,
     pooled_log_density,
     stacking_weights,
 )
+from varbump.likelihoods.noise import noise_with_tail
 
 GENERATOR = np.random.default_rng(0)
 LOG_DENSITY = GENERATOR.normal(size=(3, 40)) * [[1.0], [2.0], [0.5]]
@@ -118,6 +121,33 @@ def test_the_correction_for_members_has_its_limits():
     np.testing.assert_allclose(np.square(found), 1.0 - 0.5 * ratios[0])  # the median is that of repeated rows
 
 
+@pytest.mark.parametrize(("df", "low", "high"), [(np.inf, 0.0, 0.0), (4.0, 0.15, 0.3), (10.0, 0.03, 0.2)])
+def test_the_tail_of_the_noise_is_found(df, low, high):
+    """Of 4,000 rows, whose log-likelihood at neighbouring values differs by more than ten standard errors or a nat."""
+    z = GENERATOR.standard_t(df, 4_000) * (np.sqrt((df - 2) / df) if np.isfinite(df) else 1.0)
+
+    def at(tail):
+        noise = noise_with_tail(tail)
+        return noise.log_pdf(z, np.ones_like(z))[None]
+
+    assert low <= noise_tail(at, np.ones(1), np.ones(4_000)) <= high
+
+
+def test_the_tail_has_to_pay_for_itself():
+    z = np.array([0.3, -1.1, 0.8, -0.2, 2.6])  # t is more likely, but by less than a nat
+
+    def at(tail):
+        return noise_with_tail(tail).log_pdf(z, np.ones_like(z))[None]
+
+    gains = [at(tail).sum() - at(0.0).sum() for tail in TAILS]
+    assert 0.0 < max(gains) < 1.0
+    assert noise_tail(at, np.ones(1), np.ones(5)) == 0.0
+    assert noise_tail(at, np.ones(1), 1.5 / max(gains) * np.ones(5)) == TAILS[np.argmax(gains)]
+    assert noise_tail(lambda _: np.zeros((1, 0)), np.ones(1), np.zeros(0)) == 0.0
+    impossible = noise_tail(lambda tail: np.append(at(tail)[0], -np.inf)[None], np.ones(1), np.full(6, 99.0))
+    assert impossible == TAILS[np.argmax(gains)]
+
+
 def test_without_rows_and_with_impossible_ones_there_is_a_factor():
     assert noise_factor(lambda _: np.zeros((2, 0)), np.full(2, 0.5), np.zeros(0)) == 1.0
     z = np.array([0.5, -0.5, 1.0])
@@ -153,7 +183,9 @@ def test_the_report_prints_the_heaviest_first():
     assert text.index("│ b") < text.index("│ a") < text.index("│ c")
     assert "on 40 rows" in text
     assert "try something else" in text
-    assert "0.80 of what its candidates have learned" in str(report(noise_factor=0.8))
+    assert "0.80 of what its candidates have learned." in str(report(noise_factor=0.8))
+    text = " ".join(str(report(noise_factor=0.8, noise_tail=0.25)).split())
+    assert "learned, with the tails of Student's t with 4.0 degrees of freedom." in text
     empty = str(report(log_density=np.zeros((3, 0)), pooled=np.zeros(0), row_weights=np.zeros(0)))
     assert "too few rows" in empty
 

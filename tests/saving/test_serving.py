@@ -51,9 +51,11 @@ def test_a_regressor_of_each_likelihood(tmp_path, name):
 
 
 @pytest.mark.slow
-def test_a_pool_with_its_forest_by_tensorflow_alone(tmp_path):
+@pytest.mark.parametrize("tail", [0.0, 0.25])
+def test_a_pool_with_its_forest_by_tensorflow_alone(tmp_path, tail):
     """In a process that cannot import varbump; one call per number of rows, and rows far outside."""
     model = vb.VariationalRegressor(n_members=2, max_iter=5, n_draws=40, random_state=0).fit(X, Z)
+    model._pool = model._pool._replace(noise_tail=tail)
     folder, far = vb.export(model, tmp_path / "served", quantiles=LEVELS), np.concatenate([NEW, 1e6 * NEW[:2]])
     np.savez(tmp_path / "rows.npz", far=far)
     code = f"""

@@ -19,7 +19,13 @@ from varbump.core.threads import in_threads, num_cores
 from varbump.debug.failure import NonFiniteLossError
 from varbump.estimator.candidates import Candidate
 from varbump.estimator.report import StackingReport
-from varbump.estimator.stacking import factor_for_all_members, noise_factor, pooled_log_density, stacking_weights
+from varbump.estimator.stacking import (
+    factor_for_all_members,
+    noise_factor,
+    noise_tail,
+    pooled_log_density,
+    stacking_weights,
+)
 from varbump.predict.mixture import Mixture
 from varbump.predict.predictive import Predictive
 
@@ -37,7 +43,7 @@ SMALLEST_WEIGHT = 0.05
 NUM_DRAWS = 100
 
 ROUNDS, CLOSE = 5, 1e-3
-"""Weights and the factor of the noise are found in turn, until the factor changes by less than this."""
+"""Weights, and the factor and the shape of the noise, are found in turn, until the factor changes by less than this."""
 
 
 class HeldOut(NamedTuple):
@@ -55,9 +61,9 @@ class HeldOut(NamedTuple):
     between: np.ndarray
     noise: np.ndarray
 
-    def log_density(self, factor: float) -> np.ndarray:
-        """Log density of each row (M,), with the noise multiplied by a factor."""
-        parts = [mixture.with_noise(factor).log_density(y) for mixture, y in self.alone]
+    def log_density(self, factor: float, tail: float) -> np.ndarray:
+        """Log density of each row (M,), with the noise multiplied by a factor, and of this shape."""
+        parts = [mixture.with_noise(factor, tail).log_density(y) for mixture, y in self.alone]
         return np.concatenate(parts) if parts else np.zeros(0)
 
 
@@ -146,33 +152,39 @@ def choose(
     if failure is not None and not trained:
         raise failure
 
-    def log_density_at(factor: float) -> np.ndarray:
-        return np.array([found.log_density(factor) for found in distributions]).reshape(len(trained), -1) - log_unit
+    def log_density_at(factor: float, tail: float) -> np.ndarray:
+        rows_of = [found.log_density(factor, tail) for found in distributions]
+        return np.array(rows_of).reshape(len(trained), -1) - log_unit
 
-    weights, factor = _weights_and_factor(log_density_at, v[held])
+    weights, factor, tail = _weights_and_noise(log_density_at, v[held])
     between, noise = (np.array([getattr(found, name) for found in distributions]) for name in ("between", "noise"))
     return trained, StackingReport(
         names=tuple(candidates[index].name for index, _ in trained),
         weights=weights,
         noise_factor=factor_for_all_members(factor, weights, between, noise, v[held], len(left_out)),
-        log_density=log_density_at(1.0),
-        pooled=pooled_log_density(log_density_at(factor), weights),
+        noise_tail=tail,
+        log_density=log_density_at(1.0, 0.0),
+        pooled=pooled_log_density(log_density_at(factor, tail), weights),
         row_weights=v[held],
         hint=hint,
     )
 
 
-def _weights_and_factor(log_density_at: Callable[[float], np.ndarray], v: np.ndarray) -> tuple[np.ndarray, float]:
-    """Weights of the candidates, 0 for those of too little weight, and the factor of their noise."""
-    factor = 1.0
+def _weights_and_noise(
+    log_density_at: Callable[[float, float], np.ndarray], v: np.ndarray
+) -> tuple[np.ndarray, float, float]:
+    """Weights of the candidates, 0 for those of too little weight, and the factor and the tail of their noise."""
+    factor, tail = 1.0, 0.0
     for _ in range(ROUNDS):
-        weights = stacking_weights(log_density_at(factor), v)
+        weights = stacking_weights(log_density_at(factor, tail), v)
         weights[weights < min(SMALLEST_WEIGHT, weights.max())] = 0.0
         weights /= weights.sum()
-        before, factor = factor, noise_factor(log_density_at, weights, v)
-        if abs(np.log(factor / before)) < CLOSE:
+        before = factor, tail
+        factor = noise_factor(lambda b, tail=tail: log_density_at(b, tail), weights, v)  # type: ignore[misc]
+        tail = noise_tail(lambda tail, b=factor: log_density_at(b, tail), weights, v)  # type: ignore[misc]
+        if abs(np.log(factor / before[0])) < CLOSE and tail == before[1]:
             break
-    return weights, factor
+    return weights, factor, tail
 
 
 def _each(tried: Callable[[int], tuple[Any, Any]], count: int, n_jobs: int | None) -> list[tuple[Any, Any]]:

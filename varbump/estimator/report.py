@@ -40,6 +40,8 @@ class StackingReport(Printed):
         What else y suggests; "" if nothing.
     noise_factor : float
         The noise of the pool in units of that of its candidates, which have learned their own errors as noise.
+    noise_tail : float
+        Inverse degrees of freedom of Student's t, whose shape the noise has; 0 for normal noise.
     """
 
     names: tuple[str, ...]
@@ -49,6 +51,7 @@ class StackingReport(Printed):
     row_weights: np.ndarray
     hint: str = ""
     noise_factor: float = 1.0
+    noise_tail: float = 0.0
 
     @property
     def log_likelihood(self) -> np.ndarray:
@@ -60,6 +63,11 @@ class StackingReport(Printed):
         """Held-out log density of each candidate less that of the pool, with its standard error, (C,) nats per row."""
         pairs = [self._mean_and_error(row - self.pooled) for row in self.log_density]
         return np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs])
+
+    @property
+    def _shape(self) -> str:
+        df = 1.0 / self.noise_tail if self.noise_tail else 0.0
+        return f", with the tails of Student's t with {df:.1f} degrees of freedom" if df else ""
 
     def _mean(self, values: np.ndarray) -> float:
         return float(np.average(values, weights=self.row_weights)) if len(values) else float("nan")
@@ -84,7 +92,7 @@ class StackingReport(Printed):
         yield table
         if len(self.pooled):
             yield f"In nats per row, on {len(self.pooled):,} rows, each predicted by a member that has not seen it."
-            yield f"The noise of the pool is {self.noise_factor:.2f} of what its candidates have learned."
+            yield f"The noise of the pool is {self.noise_factor:.2f} of what its candidates have learned{self._shape}."
         else:
             yield "There were too few rows to hold some out: all candidates weigh the same."
         if self.hint:

@@ -13,6 +13,9 @@ the errors cancel. Its noise is therefore multiplied by a factor, which the same
 where :math:`p_c(y; b)` has b times the noise of :math:`p_c`, and unchanged functions f: far from the data bands open up
 as before. The second term is the log of a normal prior. It counts as r rows that speak for b = 1.
 
+The shape of the noise is decided in the same way: normal, or that of Student's t with the same sd, which has to improve
+the sum by a nat to be preferred, as a parameter more (Akaike 1974).
+
 These rows are predicted by one member of each model, and new ones by all M. With V_c the variance of the mean of f
 between members of a model, the mean of all is closer to y by :math:`(1 - 1/M) \sum_c w_c^2 V_c`, squared, and the pool
 has that much more variance of f. So it is calibrated with
@@ -35,7 +38,15 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-__all__ = ["FACTORS", "factor_for_all_members", "noise_factor", "pooled_log_density", "stacking_weights"]
+__all__ = [
+    "FACTORS",
+    "TAILS",
+    "factor_for_all_members",
+    "noise_factor",
+    "noise_tail",
+    "pooled_log_density",
+    "stacking_weights",
+]
 
 PRIOR_ROWS = 2.0
 """a: rows a model that the prior counts as."""
@@ -45,6 +56,9 @@ FACTOR_PRIOR_ROWS = 10.0
 
 FACTORS = (0.25, 2.0)
 """Bounds of the factor."""
+
+TAILS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3)
+"""Inverse degrees of freedom of the noise among which is chosen; 0 is normal."""
 
 MAX_ITERATIONS, TOLERANCE = 5_000, 1e-9
 """Iteration ends when no weight changes by more than this."""
@@ -103,6 +117,23 @@ def noise_factor(log_density_at: Callable[[float], np.ndarray], weights: np.ndar
 
     found = minimize_scalar(loss, bounds=np.log(FACTORS), method="bounded", options={"xatol": 1e-3})
     return float(np.exp(found.x))
+
+
+def noise_tail(log_density_at: Callable[[float], np.ndarray], weights: np.ndarray, row_weights: np.ndarray) -> float:
+    """Choose the inverse degrees of freedom of the noise of a pool, one of `TAILS`.
+
+    Parameters
+    ----------
+    log_density_at : callable
+        From the inverse degrees of freedom to the log density (C, N) of each model at y of rows that it was not trained
+        with.
+    weights, row_weights : ndarray (C,), (N,)
+    """
+    if not len(row_weights):
+        return 0.0
+    pooled = np.array([pooled_log_density(log_density_at(tail), weights) for tail in TAILS])
+    likely = np.isfinite(pooled).all(axis=0)
+    return TAILS[np.argmax(pooled[:, likely] @ row_weights[likely] - (np.array(TAILS) > 0.0))]
 
 
 def factor_for_all_members(

@@ -50,7 +50,7 @@ class TrainedPool(NamedTuple):
     weights : tuple of float
     inputs : tuple of ndarray (D,)
         As in `varbump.predict.pool.Part`.
-    noise_factor : float
+    noise_factor, noise_tail : float
         As in `varbump.predict.pool.Pool`.
     """
 
@@ -58,12 +58,13 @@ class TrainedPool(NamedTuple):
     weights: tuple[float, ...]
     inputs: tuple[np.ndarray, ...]
     noise_factor: float = 1.0
+    noise_tail: float = 0.0
 
     def pool(self) -> Pool:
         """The source of draws."""
         ensembles = [trained.ensemble for trained in self.trained]
         parts = [Part(*part) for part in zip(ensembles, self.weights, self.inputs, strict=True)]
-        return Pool(parts, self.noise_factor)
+        return Pool(parts, self.noise_factor, self.noise_tail)
 
 
 def embedded(x: np.ndarray, embedding: ForestEmbedding | None) -> np.ndarray:
@@ -165,4 +166,4 @@ def train_pool(
     ]
     parts.sort(key=lambda part: -part[1])
     every, weights, seen = zip(*parts, strict=True)
-    return TrainedPool(every, weights, seen, report.noise_factor), report
+    return TrainedPool(every, weights, seen, report.noise_factor, report.noise_tail), report

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 from scipy.special import gammaln, ndtr, ndtri, stdtr, stdtrit
 
-__all__ = ["Noise", "NormalNoise", "StudentTNoise", "noise_with_tail"]
+__all__ = ["CELLS", "Noise", "NormalNoise", "StudentTNoise", "noise_with_tail"]
 
 CELLS, FARTHEST = 4000, 16.0
 """Cells of the table of a t distribution function, and the arsinh(t) where it ends: t = 4e6."""
@@ -80,7 +80,7 @@ class StudentTNoise:
 
     def fast_cdf(self, z: np.ndarray) -> np.ndarray:
         """Approximate `cdf` to 1e-11 in a fifth of the time, by cubics in arsinh(t) in 4,000 cells."""
-        coefficients, width = self._table
+        coefficients, width = self.table
         at = np.clip(np.arcsinh(z / self.unit) / width + 0.5 * CELLS, 0.0, CELLS - 1e-9)
         cell = at.astype(np.intp)
         share = at - cell
@@ -88,7 +88,7 @@ class StudentTNoise:
         return ((a * share + b) * share + c) * share + d
 
     @cached_property
-    def _table(self) -> tuple[np.ndarray, float]:
+    def table(self) -> tuple[np.ndarray, float]:
         """Coefficients (4, CELLS) of the cubics, highest power first, and the width of a cell in arsinh(t)."""
         nodes = np.linspace(-FARTHEST, FARTHEST, CELLS + 1)
         width = nodes[1] - nodes[0]

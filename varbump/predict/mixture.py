@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import logsumexp, ndtri
 
-from varbump.likelihoods.noise import Noise
+from varbump.likelihoods.noise import Noise, noise_with_tail
 from varbump.predict.newton import bracketed_newton
 
 __all__ = ["Mixture"]
@@ -53,9 +53,10 @@ class Mixture:
         """The distribution of ``shift + unit * y``, both (Q,)."""
         return Mixture(shift + unit * self.loc, unit * self.scale, self._noises, self._places)
 
-    def with_noise(self, factor: float) -> Mixture:
-        """The mixture with the sd of all noise multiplied by a factor."""
-        return Mixture(self.loc, factor * self.scale, self._noises, self._places)
+    def with_noise(self, factor: float, tail: float = 0.0) -> Mixture:
+        """The mixture with the sd of all noise multiplied by a factor, and tails that are at least so heavy."""
+        noises = [noise if noise.tail >= tail else noise_with_tail(tail) for noise in self._noises]
+        return Mixture(self.loc, factor * self.scale, noises, self._places)
 
     def first(self, num: int) -> Mixture:
         """The mixture for the first `num` rows."""

@@ -61,18 +61,21 @@ class Pool:
         The heaviest comes first.
     noise_factor : float, default=1.0
         Sd of the noise in units of that of the parts, whose own errors cancel in part.
+    noise_tail : float, default=0.0
+        Inverse degrees of freedom of the noise; that of parts with heavier tails stays as it is.
 
     Attributes
     ----------
     parts : tuple of Part
-    noise_factor : float
+    noise_factor, noise_tail : float
     network : tf_keras.Model
         That of the first part.
     likelihood : PoolNoise
     """
 
-    def __init__(self, parts: Sequence[Part], noise_factor: float = 1.0) -> None:
-        self.parts, self.likelihood, self.noise_factor = tuple(parts), PoolNoise(), noise_factor
+    def __init__(self, parts: Sequence[Part], noise_factor: float = 1.0, noise_tail: float = 0.0) -> None:
+        self.parts, self.likelihood = tuple(parts), PoolNoise()
+        self.noise_factor, self.noise_tail = noise_factor, noise_tail
 
     @property
     def network(self) -> keras.Model:
@@ -133,7 +136,7 @@ class PoolSampler(Sampler):
             for index, (part, count) in enumerate(zip(pool.parts, counts, strict=True))
             if count
         ]
-        self._counts, self._noise_factor = [count for count in counts if count], pool.noise_factor
+        self._counts, self._noise = [count for count in counts if count], (pool.noise_factor, pool.noise_tail)
 
     def draws(self, x: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """Yield pieces of the result: draws (a slice), rows and values (S', N', 3 Q)."""
@@ -141,14 +144,14 @@ class PoolSampler(Sampler):
         for (part, sampler), count in zip(self._runs, self._counts, strict=True):
             likelihoods = part.ensemble.likelihoods
             for which, rows, f in sampler.draws(x * part.inputs.astype(x.dtype)):
-                values = _described(likelihoods[which.start % len(likelihoods)], f, self._noise_factor)
+                values = _described(likelihoods[which.start % len(likelihoods)], f, *self._noise)
                 yield slice(first + which.start, first + which.stop, which.step), rows, values
             first += count
 
     def leaves(self, likelihoods: Sequence[Any]) -> list[Leaf]:
         """The samplers of the members of all parts, each with the likelihood it was trained with."""
         return [
-            leaf._replace(inputs=part.inputs, noise_factor=self._noise_factor)
+            leaf._replace(inputs=part.inputs, pool_noise=self._noise)
             for part, sampler in self._runs
             for leaf in sampler.leaves(part.ensemble.likelihoods)
         ]
@@ -225,8 +228,8 @@ def shared_out(weights: Sequence[float], num_draws: int, members: Sequence[int],
     return [int(count) * unit for count in np.diff(np.minimum(ends, ends[-1]), prepend=0)]
 
 
-def _described(likelihood: Any, f: np.ndarray, noise_factor: float) -> np.ndarray:
+def _described(likelihood: Any, f: np.ndarray, noise_factor: float, noise_tail: float) -> np.ndarray:
     """Mean, sd and inverse degrees of freedom of y for draws f (S, N, K) of one member, (S, N, 3 Q)."""
     mean, sd = (np.asarray(of(f)) for of in (likelihood.mean, likelihood.stddev))
     sd = np.broadcast_to(sd * sd.dtype.type(noise_factor), mean.shape)
-    return np.concatenate([mean, sd, np.full_like(mean, likelihood.noise().tail)], axis=-1)
+    return np.concatenate([mean, sd, np.full_like(mean, max(likelihood.noise().tail, noise_tail))], axis=-1)

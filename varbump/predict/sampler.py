@@ -70,14 +70,14 @@ class Leaf(NamedTuple):
     likelihood : likelihood
     inputs : ndarray (D,) or None
         Factors of the columns of x.
-    noise_factor : float
-        Factor of the sd of the noise.
+    pool_noise : (float, float) or None
+        Of a pool, the factor of the sd of the noise, and its inverse degrees of freedom.
     """
 
     sampler: Sampler
     likelihood: Any
     inputs: np.ndarray | None = None
-    noise_factor: float = 1.0
+    pool_noise: tuple[float, float] | None = None
 
 
 class Sampler:

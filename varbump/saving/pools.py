@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from varbump.estimator.report import StackingReport
-from varbump.estimator.stacking import FACTORS
+from varbump.estimator.stacking import FACTORS, TAILS
 from varbump.estimator.state import TrainedEnsemble
 from varbump.estimator.training import TrainedPool
 from varbump.saving.allowed import Refused
@@ -30,6 +30,7 @@ def pool_configuration(pool: TrainedPool, report: StackingReport) -> dict[str, A
         "num_rows": len(report.pooled),
         "hint": report.hint,
         "noise_factor": pool.noise_factor,
+        "noise_tail": pool.noise_tail,
     }
 
 
@@ -59,7 +60,7 @@ def pool_shapes(value: Any, arguments: dict[str, Any], declared: Mapping[str, An
         raise Refused(f"it cannot have {len(others) + 1:,} of {len(names):,} candidates")
     if not isinstance(value.get("hint"), str):
         raise Refused("its hint must be text")
-    _noise_factor(value)
+    _noise(value)
     num_rows = whole_number(value, "num_rows", "the pool", 0)
     num_inputs = whole_number(arguments, "num_features", "the argument num_features")
     shapes: dict[str, Shape] = {
@@ -92,21 +93,24 @@ def make_pool(
         trained.append(
             make_trained(other, lambda name, prefix=prefix: array(prefix + name), _below(declared, prefix))  # type: ignore[misc]
         )
-    return TrainedPool(tuple(trained), tuple(map(float, weights)), tuple(inputs), _noise_factor(value))
+    return TrainedPool(tuple(trained), tuple(map(float, weights)), tuple(inputs), *_noise(value))
 
 
 def make_report(value: dict[str, Any], array: Callable[[str], np.ndarray]) -> StackingReport:
     """Make the report of a configuration whose shapes have been checked."""
     arrays = {name: array(f"report/{name}") for name in ("weights", "log_density", "pooled", "row_weights")}
-    names, factor = tuple(value["names"]), _noise_factor(value)
-    return StackingReport(names=names, hint=value["hint"], noise_factor=factor, **arrays)
+    names, (factor, tail) = tuple(value["names"]), _noise(value)
+    return StackingReport(names=names, hint=value["hint"], noise_factor=factor, noise_tail=tail, **arrays)
 
 
-def _noise_factor(value: dict[str, Any]) -> float:
-    factor = value.get("noise_factor", 1.0)  # older archives have none
+def _noise(value: dict[str, Any]) -> tuple[float, float]:
+    """Factor of the noise of a pool and its tail, which older archives do not have."""
+    factor, tail = value.get("noise_factor", 1.0), value.get("noise_tail", 0.0)
     if type(factor) not in (int, float) or not FACTORS[0] <= factor <= FACTORS[1]:
         raise Refused(f"the factor of its noise must be from {FACTORS[0]} to {FACTORS[1]}")
-    return factor
+    if type(tail) not in (int, float) or not 0.0 <= tail <= TAILS[-1]:
+        raise Refused(f"the tail of its noise must be from 0 to {TAILS[-1]}")
+    return factor, tail
 
 
 def _below(declared: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from varbump.core.checks import check_shares
 from varbump.core.files import new_folder
 from varbump.core.keras import float_dtype, is_built, keras
 from varbump.core.random import host_seed
 from varbump.likelihoods.checks import is_discrete
+from varbump.likelihoods.noise import CELLS, NormalNoise, StudentTNoise, noise_with_tail
 from varbump.predict.predictive import predictive_of
 from varbump.predict.sampler import Leaf
 from varbump.predict.units import with_likelihood
@@ -178,28 +180,22 @@ class _Served(tf.Module):
 
     def _predict(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = self._inputs(x)
-        draws, locs, noises = [], [], []
+        distributions, locs, noises = [], [], []
         for leaf, function in zip(self._leaves, self._functions, strict=True):
             own = inputs if leaf.inputs is None else inputs * tf.constant(leaf.inputs, inputs.dtype)
             f = tf.cast(function(tf.cast(own, float_dtype(leaf.sampler.network))), tf.float64)
-            draws.append((leaf.likelihood, f))
-            locs.append(tf.cast(leaf.likelihood.mean(f), tf.float64))
-            noise = tf.cast(leaf.likelihood.stddev(f), tf.float64) * leaf.noise_factor
-            noises.append(tf.broadcast_to(noise, tf.shape(locs[-1])))
+            loc, noise = (tf.cast(part, tf.float64) for part in (leaf.likelihood.mean(f), leaf.likelihood.stddev(f)))
+            noise = tf.broadcast_to(noise, tf.shape(loc)) * (leaf.pool_noise or (1.0,))[0]
+            distributions.append(_distribution(leaf, f, loc, noise))
+            locs.append(loc)
+            noises.append(noise)
         loc, noise = tf.concat(locs, 0), tf.concat(noises, 0)
         mean, epistemic = tf.reduce_mean(loc, 0), tf.math.reduce_variance(loc, 0)
         sd = tf.sqrt(epistemic + tf.reduce_mean(noise**2, 0))
-        distributions = [likelihood.distribution(f) for likelihood, f in draws]
-        support = getattr(draws[0][0], "support", (-np.inf, np.inf))
+        support = getattr(self._leaves[0].likelihood, "support", (-np.inf, np.inf))
 
         def below(y: tf.Tensor) -> tf.Tensor:
-            # with b times the noise, F(y) is that of the point 1 / b times as far from the mean
-            points = [
-                y if leaf.noise_factor == 1.0 else loc + (y - loc) / leaf.noise_factor
-                for leaf, loc in zip(self._leaves, locs, strict=True)
-            ]
-            pairs = zip(distributions, points, strict=True)
-            parts = [tf.reduce_sum(tf.cast(part.cdf(point), tf.float64), 0) for part, point in pairs]
+            parts = [tf.reduce_sum(tf.cast(part.cdf(y), tf.float64), 0) for part in distributions]
             # some distributions lose what is known of the shape
             return tf.ensure_shape(tf.add_n(parts) / tf.cast(tf.shape(loc)[0], tf.float64), y.shape)
 
@@ -228,3 +224,29 @@ class _Served(tf.Module):
 
         _, high = tf.while_loop(lambda *_: True, halve, (low, high), maximum_iterations=STEPS)
         return high
+
+
+def _distribution(leaf: Leaf, f: tf.Tensor, loc: tf.Tensor, sd: tf.Tensor) -> Any:
+    """Distribution of y for each draw; in a pool its noise has the pool's shape."""
+    if leaf.pool_noise is None:
+        return leaf.likelihood.distribution(f)
+    noise = noise_with_tail(max(leaf.likelihood.noise().tail, leaf.pool_noise[1]))
+    return tfd.Normal(loc, sd) if isinstance(noise, NormalNoise) else _StudentT(noise, loc, sd)
+
+
+class _StudentT:
+    """Distribution function of Student's t, of which that of TensorFlow takes four times as long; error 1e-11."""
+
+    def __init__(self, noise: StudentTNoise, loc: tf.Tensor, sd: tf.Tensor) -> None:
+        coefficients, width = noise.table
+        self._coefficients, self._width = tf.constant(coefficients.T, tf.float64), width
+        self._loc, self._scale = loc, sd * noise.unit
+
+    def cdf(self, y: tf.Tensor) -> tf.Tensor:
+        """As `StudentTNoise.fast_cdf`."""
+        at = tf.asinh((y - self._loc) / self._scale) / self._width + 0.5 * CELLS
+        at = tf.clip_by_value(at, 0.0, CELLS - 1e-9)
+        cell = tf.floor(at)
+        a, b, c, d = tf.unstack(tf.gather(self._coefficients, tf.cast(cell, tf.int32)), axis=-1)
+        share = at - cell
+        return ((a * share + b) * share + c) * share + d
