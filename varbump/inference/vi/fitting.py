@@ -241,13 +241,13 @@ def fit(
         exact = fit_exactly(loss, x, y, options)
         if exact is not None:
             note_temperature(network, temperature)
-            warn_of_misfit(exact, likelihood, *rows)
+            warn_of_misfit(exact, likelihood, *rows, network=network)
             return exact
         values, options = natural_start(loss, x, y, options, seed)
         run = train(loss, x, y, options, seed, values)
     _assign(network, run, temperature)
     warn_unless_converged(run.history, run.settling)
-    warn_of_misfit(run.history, likelihood, *rows)
+    warn_of_misfit(run.history, likelihood, *rows, network=network)
     return run.history
 
 
