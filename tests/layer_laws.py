@@ -106,7 +106,7 @@ def assert_weight_shapes(layer, input_shape):
 
 def assert_goes_everywhere(network, likelihood, x, y):
     """Whatever takes a network takes one with these layers, and what is drawn has the right shape."""
-    options = {"likelihood": likelihood, "num_draws": 20, "seed": 0}
+    options = {"likelihood": likelihood, "num_draws": 8, "seed": 0}  # no more than there are of NUTS
     ensemble = vb.fit_ensemble(network, likelihood, x, y, num_members=2, epochs=2, seed=0, verbose=0)
     nuts = vb.sample_nuts(network, likelihood, x, y, num_draws=4, num_warmup=10, num_chains=2, seed=0, verbose=0)
     sampled = vb.sample_posterior(

@@ -48,7 +48,7 @@ def sample_nuts(
 
     .. math:: p(w | x, y) \propto \prod_n p(y_n | f(x_n; w)) \prod_l p(w_l)
 
-    over the weights w of all `DenseVariational` layers. Everything else keeps its current value: trainable weights of
+    over the weights w of all variational layers. Everything else keeps its current value: trainable weights of
     other layers and of activations and, unless `hyperparameters="sample"` includes them in what is sampled, learned
     scales of the noise and of priors. Penalties that layers add to a Keras loss are not part of the posterior and are
     ignored.

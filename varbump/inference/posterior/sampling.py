@@ -50,7 +50,7 @@ def sample_posterior(
 
     .. math:: p(w | x, y) \propto \prod_n p(y_n | f(x_n; w)) \prod_l p(w_l)
 
-    over the weights w of all `DenseVariational` layers. The network need not be fitted, and its q does not matter.
+    over the weights w of all variational layers. The network need not be fitted, and its q does not matter.
 
     - Models that are linear in their weights, with normal noise and a normal prior: independent draws in closed form.
     - All others: Hamiltonian Monte Carlo. Chains start at draws of the prior and are annealed, which means that the

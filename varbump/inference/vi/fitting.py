@@ -71,7 +71,7 @@ def fit(
     Parameters
     ----------
     network : tf_keras.Model
-        Contains `varbump.layers.DenseVariational` and any layers of tf_keras that XLA can compile.
+        Contains variational layers of `varbump.layers`, and any layers of tf_keras that XLA can compile.
     likelihood : likelihood or None
         For instance `varbump.likelihoods.Normal`. Its own weights, such as a learned scale, are trained too. None for
         a network that ends in a distribution of y, such as `tfp.layers.IndependentNormal`, which is its likelihood.
