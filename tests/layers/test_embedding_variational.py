@@ -132,6 +132,8 @@ def test_columns_of_codes_are_found_behind_other_layers():
     np.testing.assert_array_equal(columns_of_codes(mixed(), x), [True, False])
     np.testing.assert_array_equal(columns_of_codes(network(), CODES), [True, True])
     assert not columns_of_codes(vb.build_network(2, hidden_units=(), seed=0), x).any()
+    two_outputs = keras.Model((model := mixed()).inputs, [model.output, model.output])
+    np.testing.assert_array_equal(columns_of_codes(two_outputs, x), [True, False])
 
 
 def test_test_points_are_codes_that_occur():

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from varbump.core.keras import keras
-from varbump.forward.apply import apply
-from varbump.forward.passes import ForwardPass
+from varbump.forward.apply import observed
 from varbump.layers import EmbeddingVariational
 from varbump.layers.embedding_variational import check_codes
 
@@ -43,8 +42,6 @@ def columns_of_codes(network: keras.Model, x: np.ndarray) -> np.ndarray:
 
 def _given(network: keras.Model, rows: np.ndarray) -> Iterator[tuple[Any, np.ndarray]]:
     """Yield the embeddings of a network and what they take, (B, ...), from some rows of x."""
-    forward = ForwardPass(None)
-    apply(network, rows, through=forward)
-    for layer, inputs in forward.observed:
+    for layer, inputs in observed(network, rows):
         if isinstance(layer, EmbeddingVariational):
             yield layer, np.asarray(inputs)
