@@ -242,6 +242,14 @@ def test_units_must_be_a_positive_integer(units):
         layer(units)
 
 
+def test_factories_may_be_named():
+    dense = layer(posterior="mean_field", prior="laplace")
+    assert isinstance(dense.make_posterior_fn, vb.posteriors.MeanFieldNormal)
+    assert isinstance(dense.make_prior_fn, vb.priors.Laplace)
+    with pytest.raises(ValueError, match="posterior must be one of .*mean_field.*got 'gaussian'"):
+        layer(posterior="gaussian")
+
+
 def test_factories_must_be_callable():
     with pytest.raises(ValueError, match="make_posterior_fn must be a factory"):
         vb.layers.DenseVariational(1, None, vb.prior)

@@ -198,7 +198,7 @@ def health_report(
     known = [(row.share_collapsed, row.num_weights) for row in layers if np.isfinite(row.share_collapsed)]
     collapsed = sum(share * size for share, size in known) / max(sum(size for _, size in known), 1)
     findings = (
-        *far_inputs(x),
+        *far_inputs(network, x),
         *weights_of_the_kl(network, len(x)),
         *odd_and_wide(network, figures),
         *scales_apart(likelihood, collapsed, figures),

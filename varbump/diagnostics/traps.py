@@ -10,6 +10,7 @@ import tensorflow as tf
 from varbump.core.keras import keras
 from varbump.core.temperature import temperature_of
 from varbump.layers import VariationalLayer
+from varbump.model.codes import columns_of_codes
 from varbump.model.scale import far_from_unit_scale
 
 __all__ = [
@@ -44,12 +45,12 @@ TOO_WIDE = 4.0
 """Limit for the sum of var f / sigma^2 per weight: 1 at most for linear models, 2 soon before they have converged."""
 
 
-def far_inputs(x: np.ndarray) -> list[str]:
+def far_inputs(network: keras.Model, x: np.ndarray) -> list[str]:
     """Find columns of x far from the scale that priors and initial values assume."""
     found = [
         f"Column {column} of x has mean {mean:.3g} and sd {sd:.3g}, far from 0 and 1, for which priors and starts are "
         f"made. Standardise it."
-        for column, mean, sd in far_from_unit_scale(x)
+        for column, mean, sd in far_from_unit_scale(x, codes=columns_of_codes(network, x))
     ]
     if len(found) > 5:
         found = [*found[:5], f"{len(found) - 5} more columns of x are far from unit scale."]

@@ -17,7 +17,7 @@ from varbump.forward.programs import remembered, tracing
 from varbump.forward.stateless import at, key, make_stateless
 from varbump.forward.structure import network_structure
 
-__all__ = ["Applied", "Rehearsal", "active_pass", "apply", "called_layers", "rehearse"]
+__all__ = ["Applied", "Rehearsal", "active_pass", "apply", "called_layers", "observed", "rehearse"]
 
 
 STATEFUL = (
@@ -150,6 +150,14 @@ def called_layers(network: keras.Model, shape: Sequence[int]) -> list[Any]:
     """List the variational layers of a network, in the order in which they are called on x of this shape."""
     spec = tf.TensorSpec(tuple(shape), tf.as_dtype(float_dtype(network)))
     return _trace(network, spec, training=False)[0].layers
+
+
+def observed(network: keras.Model, x: Any) -> list[tuple[Any, tf.Tensor]]:
+    """List what layers record in an eager pass over rows x, whatever the network returns, with the layers."""
+    forward = ForwardPass(None)
+    with entered(forward):
+        network(x, training=False)
+    return forward.observed
 
 
 def _unseeded(graph: Any) -> tuple[str, ...]:

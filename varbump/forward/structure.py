@@ -20,9 +20,10 @@ from varbump.core.registry import key_of_class
 __all__ = ["Undescribable", "frozen", "likelihood_structure", "network_structure", "token"]
 
 PURE = {
-    "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "BatchNormalization", "Concatenate",
-    "Dense", "Dropout", "ELU", "Flatten", "GaussianDropout", "GaussianNoise", "InputLayer", "LayerNormalization",
-    "LeakyReLU", "Maximum", "Minimum", "Multiply", "PReLU", "ReLU", "Rescaling", "Reshape", "Softmax", "Subtract",
+    "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "AveragePooling1D", "BatchNormalization",
+    "Concatenate", "Cropping1D", "Dense", "Dropout", "ELU", "Flatten", "GaussianDropout", "GaussianNoise",
+    "GlobalAveragePooling1D", "GlobalMaxPooling1D", "InputLayer", "LayerNormalization", "LeakyReLU", "MaxPooling1D",
+    "Maximum", "Minimum", "Multiply", "PReLU", "ReLU", "Rescaling", "Reshape", "Softmax", "Subtract",
     "UnitNormalization", "Sequential", "Functional",
 }  # fmt: skip
 """Layers of Keras whose outputs depend only on their configuration, their inputs and their variables. `Lambda` holds

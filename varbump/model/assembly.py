@@ -8,11 +8,11 @@ from typing import Any
 from varbump.core.checks import check_count
 from varbump.core.keras import keras, refuse_other_keras
 from varbump.core.random import host_seed
-from varbump.core.registry import by_short_name
 from varbump.layers import DenseVariational
+from varbump.layers.factories import posterior_factory, prior_factory
 from varbump.likelihoods.checks import outputs_needed
-from varbump.posteriors import PosteriorFactory, posterior as default_posterior
-from varbump.priors import Prior, prior as default_prior
+from varbump.posteriors import PosteriorFactory
+from varbump.priors import Prior
 
 __all__ = ["build_network"]
 
@@ -82,8 +82,8 @@ def build_network(
         raise ValueError(f"hidden_units must be a sequence of integers such as (16, 16), got {hidden_units!r}")
     hidden_units = [check_count(size, "hidden_units") for size in hidden_units]
     refuse_other_keras(activation, "activation")
-    make_prior_fn = _factory("prior", prior, make_prior_fn, Prior) or default_prior
-    make_posterior_fn = _factory("posterior", posterior, make_posterior_fn, PosteriorFactory) or default_posterior
+    make_prior_fn = prior_factory(prior, make_prior_fn)
+    make_posterior_fn = posterior_factory(posterior, make_posterior_fn)
     widths = [*hidden_units, num_outputs if likelihood is None else outputs_needed(likelihood, num_outputs)]
     num_detached = likelihood.num_detached(num_outputs) if hasattr(likelihood, "num_detached") else 0
     sizes = [(fan_in + 1) * units for fan_in, units in zip([num_features, *hidden_units], widths, strict=True)]
@@ -111,20 +111,6 @@ def build_network(
             )
         )
     return network
-
-
-def _factory(what: str, value: Any, make_fn: Any, base: type) -> Any:
-    """Return the factory that is given under one of two names, or None; a name is that of a registered class."""
-    if value is not None and make_fn is not None:
-        raise ValueError(f"{what} and make_{what}_fn are two names of one argument; give one of them")
-    given = make_fn if value is None else value
-    if not isinstance(given, str):
-        return given
-    named = by_short_name(base)
-    found = named.get(given, named.get(given.removesuffix("_normal")))
-    if found is None:
-        raise ValueError(f"{what} must be one of {', '.join(named)}, or a factory, got {given!r:.60}")
-    return found()
 
 
 def _by_layer(factory: Callable[..., Any], sizes: Sequence[int]) -> list[Callable[..., Any]]:

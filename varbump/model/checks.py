@@ -22,6 +22,7 @@ from varbump.core.keras import (
 )
 from varbump.forward.stock import is_stock
 from varbump.likelihoods.checks import outputs_needed
+from varbump.model.codes import check_codes_in
 
 __all__ = [
     "check_data",
@@ -46,9 +47,10 @@ def check_data(network: keras.Model, likelihood: Any, x: Any, y: Any, of: str = 
 
 
 def check_inputs(network: keras.Model, x: Any, argument: str = "x") -> np.ndarray:
-    """Return inputs as a finite array with as many columns as the network expects."""
+    """Return inputs as a finite array with as many columns as the network expects, and codes where it takes codes."""
     x = check_array(x, argument, float_dtype(network))
     check_input_shape(network, x.shape, argument)
+    check_codes_in(network, x, argument)
     return x
 
 

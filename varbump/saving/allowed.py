@@ -41,10 +41,11 @@ KERAS_ACTIVATIONS = {
 KERAS_LAYERS: dict[str, type] = {
     f"layers.{name}": getattr(keras.layers, name)
     for name in (
-        "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "BatchNormalization",
-        "Concatenate", "Dense", "Dropout", "ELU", "Flatten", "GaussianDropout", "GaussianNoise", "InputLayer",
-        "LayerNormalization", "LeakyReLU", "Maximum", "Minimum", "Multiply", "Normalization", "PReLU", "ReLU",
-        "Rescaling", "Reshape", "Softmax", "Subtract", "UnitNormalization",
+        "Activation", "ActivityRegularization", "Add", "AlphaDropout", "Average", "AveragePooling1D",
+        "BatchNormalization", "Concatenate", "Cropping1D", "Dense", "Dropout", "ELU", "Flatten", "GaussianDropout",
+        "GaussianNoise", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "InputLayer", "LayerNormalization",
+        "LeakyReLU", "MaxPooling1D", "Maximum", "Minimum", "Multiply", "Normalization", "PReLU", "ReLU", "Rescaling",
+        "Reshape", "Softmax", "Subtract", "UnitNormalization",
     )
 }  # fmt: skip
 """Layers that only compute numbers from numbers; no Lambda, and nothing that reads files."""
@@ -67,6 +68,7 @@ WORDS = {
     "distribution": {"normal", "truncated_normal", "uniform", "untruncated_normal"},
     "dtype": {"float32", "float64"},
     "mode": {"fan_avg", "fan_in", "fan_out"},
+    "padding": {"same", "valid"},
     "reduction": {"auto", "none", "sum", "sum_over_batch_size"},
 }
 """Keys of configurations whose values are words, besides names, activations and the `words` of our classes."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from varbump.layers import TrainableActivation
 from varbump.layers.by_name import resolve_activation
+from varbump.layers.windows import count_windows
 from varbump.saving.allowed import Refused, built, layers, table_for
 
 __all__ = ["Shape", "activation_shapes", "check_row", "layer_shapes", "likelihood_shapes", "whole_number"]
@@ -77,8 +78,11 @@ def layer_shapes(key: str, config: dict[str, Any], inputs: Sequence[Shape], wher
 def _registered(key: str, config: dict[str, Any], shape: Shape, where: str) -> tuple[Shape, list[Shape]]:
     """Ask a registered layer for its shapes. Making it is safe, since a layer has no weights until it is built."""
     layer = built({"class": key, "config": config}, layers(), where)
-    outputs = layer.compute_output_shape((None, *shape))
-    return tuple(outputs)[1:], [tuple(weight) for weight in layer.weight_shapes((None, *shape))]
+    try:
+        outputs = layer.compute_output_shape((None, *shape))
+        return tuple(outputs)[1:], [tuple(weight) for weight in layer.weight_shapes((None, *shape))]
+    except ValueError as error:
+        raise Refused(f"{where} does not take inputs of shape {shape} ({error})") from error
 
 
 def _same(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
@@ -148,6 +152,45 @@ def _reshape(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tup
     return shape, []
 
 
+def _steps(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[int, int]:
+    """Numbers of steps and channels of the sequences that a layer takes."""
+    if len(inputs[0]) != 2 or config.get("data_format", "channels_last") != "channels_last":
+        raise Refused(f"{where} takes sequences (steps, channels), got rows of shape {inputs[0]}")
+    return inputs[0][0], inputs[0][1]
+
+
+def _sizes(config: dict[str, Any], key: str, count: int, minimum: int, where: str) -> list[int]:
+    value = config.get(key)
+    if not isinstance(value, list) or len(value) != count:
+        raise Refused(f"{where}, {key} must be a list of {count}, got {str(value):.40}")
+    return [whole_number({key: size}, key, where, minimum) for size in value]
+
+
+def _cropped(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    steps, channels = _steps(config, inputs, where)
+    return _sequence(steps - sum(_sizes(config, "cropping", 2, 0, where)), channels, where), []
+
+
+def _pooled(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    steps, channels = _steps(config, inputs, where)
+    (size,), (stride,) = (_sizes(config, key, 1, 1, where) for key in ("pool_size", "strides"))
+    padding = config.get("padding")
+    if padding not in ("same", "valid"):
+        raise Refused(f"{where}, padding must be 'same' or 'valid', got {str(padding):.40}")
+    return _sequence(count_windows(steps, size, stride, 1, padding), channels, where), []
+
+
+def _sequence(steps: int, channels: int, where: str) -> Shape:
+    if steps < 1:
+        raise Refused(f"{where} leaves no steps of its inputs")
+    return steps, channels
+
+
+def _pooled_whole(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
+    _, channels = _steps(config, inputs, where)
+    return ((1, channels) if config.get("keepdims") is True else (channels,)), []
+
+
 def _elementwise(config: dict[str, Any], inputs: Sequence[Shape], where: str) -> tuple[Shape, list[Shape]]:
     if len(set(inputs)) > 1:
         raise Refused(f"{where} takes inputs of one shape, got {list(inputs)}")
@@ -171,10 +214,15 @@ MERGING: dict[str, Rule] = {
 RULES: dict[str, Rule] = {
     **MERGING,
     "layers.Activation": _activation,
+    "layers.AveragePooling1D": _pooled,
     "layers.BatchNormalization": _normalized,
+    "layers.Cropping1D": _cropped,
     "layers.Dense": _dense,
     "layers.Flatten": _flatten,
+    "layers.GlobalAveragePooling1D": _pooled_whole,
+    "layers.GlobalMaxPooling1D": _pooled_whole,
     "layers.LayerNormalization": _normalized,
+    "layers.MaxPooling1D": _pooled,
     "layers.Normalization": _standardized,
     "layers.PReLU": _prelu,
     "layers.Reshape": _reshape,

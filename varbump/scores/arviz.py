@@ -14,6 +14,9 @@ from varbump.scores.scored import scored_of
 
 __all__ = ["to_arviz"]
 
+SIZES = ("units", "filters", "output_dim")
+"""Attributes for the size of the last axis of the kernel: of dense layers, convolutions and embeddings."""
+
 
 def to_arviz(
     model: Any,
@@ -96,7 +99,8 @@ def _named(source: Any, x: np.ndarray, weights: tuple[np.ndarray, ...]) -> list[
     network = source if isinstance(source, keras.Model) else source.network
     named = []
     for layer, values in zip(called_layers(network, (1, *x.shape[1:])), weights, strict=True):
-        units = layer.units if hasattr(layer, "units") else layer.filters  # TFP's layers have a posterior for the bias
+        units = next(getattr(layer, size) for size in SIZES if hasattr(layer, size))
+        # TFP's layers have a posterior for the bias
         num_biases = units if getattr(layer, "use_bias", getattr(layer, "bias_posterior", None) is not None) else 0
         kernel = values[:, : values.shape[1] - num_biases].reshape(len(values), -1, units)
         named.append((f"{layer.name}_kernel", kernel))

@@ -114,12 +114,12 @@ def fit_ensemble(
         if exact is not None:  # there is one optimum, for every member
             values = [np.stack([variable.numpy()] * num_members) for variable in loss.trainable]
             note_temperature(network, chosen.temperature)
-            warn_of_misfit(exact, likelihood, *rows)
+            warn_of_misfit(exact, likelihood, *rows, network=network)
             return Ensemble(network, likelihood, exact, values)
         run = train(loss, x, y, chosen, seed, _starts(loss, seed, num_members))
     ensemble = _made(loss, run, chosen.temperature)
     warn_unless_converged(run.history, run.settling)
-    warn_of_misfit(run.history, likelihood, *rows)
+    warn_of_misfit(run.history, likelihood, *rows, network=network)
     return ensemble
 
 

@@ -20,6 +20,8 @@ from varbump.inference.importance.inducing import InducingPass, InducingPosterio
 from varbump.inference.importance.loss import InducingLoss
 from varbump.inference.vi.options import Options
 from varbump.inference.vi.training import train
+from varbump.layers import DenseVariational
+from varbump.layers.drawn import DrawnLayer
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_network
 from varbump.model.log_posterior import LogPosterior
@@ -91,8 +93,8 @@ def sample_importance(
     Raises
     ------
     ValueError
-        If the network has no variational layers, if its inputs are not rows (N, D), if an argument is out of range,
-        if x or y does not fit, or if a prior has no density or moments.
+        If the network has no variational layers, or others than `DenseVariational`, if its inputs are not rows (N, D),
+        if an argument is out of range, if x or y does not fit, or if a prior has no density or moments.
     TypeError
         If `network` is not of tf_keras.
     NonFiniteLossError
@@ -119,6 +121,7 @@ def sample_importance(
     seed, began = host_seed(seed), time.perf_counter()
     safe_point()
     target = LogPosterior(network, likelihood, x, y)
+    _check_layers(target)
     posterior = _start(target, x, y, num_inducing, seed)
 
     loss = InducingLoss(posterior, network, likelihood, check_count(num_samples, "num_samples"))
@@ -139,6 +142,16 @@ def sample_importance(
         variable.assign(value[0])
     weights, log_weights = _resampled(target, posterior, num_draws, num_candidates, seed)
     return ImportanceDraws(network, weights, log_weights, history, time.perf_counter() - began)
+
+
+def _check_layers(target: LogPosterior) -> None:
+    """Raise a ValueError unless the weights of each layer are those of a linear regression on its inputs."""
+    for layer in target.layers:
+        if isinstance(layer, DrawnLayer) and not isinstance(layer, DenseVariational):
+            raise ValueError(
+                f"sample_importance takes networks of DenseVariational layers, and {layer.name!r} is a "
+                f"{type(layer).__name__}; use sample_posterior"
+            )
 
 
 def _start(target: LogPosterior, x: np.ndarray, y: np.ndarray, num_inducing: int, seed: int) -> InducingPosterior:

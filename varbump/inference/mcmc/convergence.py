@@ -15,20 +15,23 @@ __all__ = ["default_test_points", "ess_of", "in_range_of", "rhat_of"]
 MAX_TEST_POINTS = 64
 
 
-def default_test_points(x: np.ndarray) -> np.ndarray:
-    """Choose at most 64 rows over the range of x, widened by half its width on either side.
+def default_test_points(x: np.ndarray, codes: np.ndarray | None = None) -> np.ndarray:
+    """Choose at most 64 rows over the range of x (N, ...), widened by half its width on either side.
 
     For one column they are an even grid; for more, rows of x, every other one moved to twice its distance from the
-    middle of the range.
+    middle of the range. Columns of `codes` (...) keep their values, and a single one gives each of them once.
     """
+    codes = np.zeros(x.shape[1:], bool) if codes is None else codes
     low, high = x.min(0), x.max(0)
     middle, half = (low + high) / 2, (high - low) / 2
-    if x[0].size == 1:
+    if codes.size == 1 and codes.all():
+        x = np.unique(x, axis=0)
+    elif x[0].size == 1:
         steps = np.linspace(-2.0, 2.0, MAX_TEST_POINTS).reshape(-1, *[1] * (x.ndim - 1))
         return (middle + half * steps).astype(x.dtype)
     rows = x[np.linspace(0, len(x) - 1, min(len(x), MAX_TEST_POINTS)).astype(int)]
     stretch = np.where(np.arange(len(rows)) % 2, 2.0, 1.0).reshape(-1, *[1] * (x.ndim - 1))
-    return (middle + stretch * (rows - middle)).astype(x.dtype)
+    return np.where(codes, rows, middle + stretch * (rows - middle)).astype(x.dtype)
 
 
 def in_range_of(x: np.ndarray, x_test: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from varbump.inference.mcmc.cost import refuse_if_dear, time_gradient
 from varbump.inference.mcmc.draws import PosteriorDraws
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_inputs, check_network
+from varbump.model.codes import columns_of_codes
 from varbump.model.hyper_posterior import check_hyperparameters, log_posterior
 
 __all__ = ["sample_nuts"]
@@ -47,7 +48,7 @@ def sample_nuts(
 
     .. math:: p(w | x, y) \propto \prod_n p(y_n | f(x_n; w)) \prod_l p(w_l)
 
-    over the weights w of all `DenseVariational` layers. Everything else keeps its current value: trainable weights of
+    over the weights w of all variational layers. Everything else keeps its current value: trainable weights of
     other layers and of activations and, unless `hyperparameters="sample"` includes them in what is sampled, learned
     scales of the noise and of priors. Penalties that layers add to a Keras loss are not part of the posterior and are
     ignored.
@@ -122,7 +123,10 @@ def sample_nuts(
     if max_minutes is not None:
         max_minutes = check_number(max_minutes, "max_minutes", strict=True)
     x, y = check_data(network, likelihood, x, y)
-    x_test = default_test_points(x) if x_test is None else check_inputs(network, x_test, "x_test")
+    if x_test is None:
+        x_test = default_test_points(x, columns_of_codes(network, x))
+    else:
+        x_test = check_inputs(network, x_test, "x_test")
     seed = host_seed(seed)
 
     safe_point()

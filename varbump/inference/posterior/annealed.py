@@ -18,6 +18,7 @@ from varbump.inference.posterior.annealing import anneal, temperatures
 from varbump.inference.posterior.draws import NearExactDraws
 from varbump.inference.posterior.groups import GroupedLikelihood
 from varbump.inference.posterior.trajectories import LENGTH, MAX_LEAPFROGS, Trajectories, TrajectoryProgram
+from varbump.model.codes import takes_codes
 from varbump.model.log_posterior import LogPosterior
 from varbump.predict.prior import drawn_weights
 
@@ -53,6 +54,8 @@ def sample_annealed(
     )
     chains = _started(target, num_chains, seed, bar.advance)
     size = max(len(target.x) // ANNEALING_ROWS, 1)
+    if takes_codes(target.network):  # the middle of a group of codes is no code
+        size = 1
     program = _program(target, size, exact=False)
     with chains.pool, bar:
         _check_start(chains, program)

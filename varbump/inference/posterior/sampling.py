@@ -24,6 +24,7 @@ from varbump.inference.posterior.exact import exact_draws
 from varbump.inference.vi.fitting import fit
 from varbump.likelihoods.checks import check_likelihood
 from varbump.model.checks import check_data, check_inputs, check_network
+from varbump.model.codes import columns_of_codes
 from varbump.model.hyper_posterior import check_hyperparameters, log_posterior
 
 __all__ = ["sample_posterior"]
@@ -49,7 +50,7 @@ def sample_posterior(
 
     .. math:: p(w | x, y) \propto \prod_n p(y_n | f(x_n; w)) \prod_l p(w_l)
 
-    over the weights w of all `DenseVariational` layers. The network need not be fitted, and its q does not matter.
+    over the weights w of all variational layers. The network need not be fitted, and its q does not matter.
 
     - Models that are linear in their weights, with normal noise and a normal prior: independent draws in closed form.
     - All others: Hamiltonian Monte Carlo. Chains start at draws of the prior and are annealed, which means that the
@@ -127,7 +128,10 @@ def sample_posterior(
     if max_minutes is not None:
         max_minutes = check_number(max_minutes, "max_minutes", strict=True)
     x, y = check_data(network, likelihood, x, y)
-    x_test = default_test_points(x) if x_test is None else check_inputs(network, x_test, "x_test")
+    if x_test is None:
+        x_test = default_test_points(x, columns_of_codes(network, x))
+    else:
+        x_test = check_inputs(network, x_test, "x_test")
     seed = host_seed(seed)
 
     safe_point()

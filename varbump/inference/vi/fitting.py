@@ -71,7 +71,7 @@ def fit(
     Parameters
     ----------
     network : tf_keras.Model
-        Contains `varbump.layers.DenseVariational` and any layers of tf_keras that XLA can compile.
+        Contains variational layers of `varbump.layers`, and any layers of tf_keras that XLA can compile.
     likelihood : likelihood or None
         For instance `varbump.likelihoods.Normal`. Its own weights, such as a learned scale, are trained too. None for
         a network that ends in a distribution of y, such as `tfp.layers.IndependentNormal`, which is its likelihood.
@@ -241,13 +241,13 @@ def fit(
         exact = fit_exactly(loss, x, y, options)
         if exact is not None:
             note_temperature(network, temperature)
-            warn_of_misfit(exact, likelihood, *rows)
+            warn_of_misfit(exact, likelihood, *rows, network=network)
             return exact
         values, options = natural_start(loss, x, y, options, seed)
         run = train(loss, x, y, options, seed, values)
     _assign(network, run, temperature)
     warn_unless_converged(run.history, run.settling)
-    warn_of_misfit(run.history, likelihood, *rows)
+    warn_of_misfit(run.history, likelihood, *rows, network=network)
     return run.history
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from varbump.inference.vi.history import History
 from varbump.likelihoods.checks import outputs_needed, standardises
+from varbump.model.codes import columns_of_codes
 from varbump.model.scale import far_from_unit_scale
 
 __all__ = ["warn_of_misfit"]
@@ -27,7 +28,9 @@ SMALLEST_SD = 1e-3
 """Smallest noise, relative to the mean of y, that is expected of the fit of a constant y."""
 
 
-def warn_of_misfit(history: History, likelihood: Any, x: np.ndarray, y: np.ndarray, weights: Any = None) -> None:
+def warn_of_misfit(
+    history: History, likelihood: Any, x: np.ndarray, y: np.ndarray, weights: Any = None, *, network: Any = None
+) -> None:
     """Warn if x or y is far from unit scale and the fit is worse than a constant function.
 
     Both are needed: on data of unit scale such a fit is merely unfinished, and data of another scale may be fitted well
@@ -39,10 +42,12 @@ def warn_of_misfit(history: History, likelihood: Any, x: np.ndarray, y: np.ndarr
         Training data, already validated.
     weights : array-like (N,) or (N, K), optional
         `sample_weight` of the fit; of members that differ, their mean.
+    network : tf_keras.Model, optional
+        The trained one: columns of x that it takes as codes have no scale.
     """
     if history.stopped == "interrupted" or not history.epoch:
         return
-    far = _far(likelihood, x, y)
+    far = _far(likelihood, x, y, network)
     constant = _constant_nll(likelihood, y.astype(float), weights) if far else None
     nll = history.history["nll"][-1]
     if constant is not None and nll > constant + MARGIN:
@@ -56,7 +61,7 @@ def warn_of_misfit(history: History, likelihood: Any, x: np.ndarray, y: np.ndarr
         )
 
 
-def _far(likelihood: Any, x: np.ndarray, y: np.ndarray) -> str:
+def _far(likelihood: Any, x: np.ndarray, y: np.ndarray, network: Any = None) -> str:
     """Describe the first column far from unit scale, of y before x; "" if there is none."""
     found = [("y", *column) for column in far_from_unit_scale(y, MAX_MEAN)]
     if getattr(likelihood, "unit", None) is not None:  # f = 0 and f = 1 stand for an origin and a unit in y
@@ -66,7 +71,8 @@ def _far(likelihood: Any, x: np.ndarray, y: np.ndarray) -> str:
     elif not standardises(likelihood) and not hasattr(likelihood, "unit"):  # f = 0 stands for exp(offset)
         start = np.broadcast_to(np.exp(getattr(likelihood, "offset", None) or 0.0), y.shape[1:]).ravel()
         found = [column for column in found if not LEVELS[0] <= abs(column[2]) / start[column[1]] <= LEVELS[1]]
-    found += [("x", *column) for column in far_from_unit_scale(x, MAX_MEAN)]
+    codes = None if network is None else columns_of_codes(network, x)
+    found += [("x", *column) for column in far_from_unit_scale(x, MAX_MEAN, codes)]
     return "column {1} of {0} has mean {2:.3g} and sd {3:.3g}".format(*found[0]) if found else ""
 
 
