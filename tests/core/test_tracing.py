@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import threading
 
+import numpy as np
 import pytest
 import tensorflow as tf
+from other_keras import only_keras2
 from tensorflow.python.framework import ops
 from tensorflow.python.framework.func_graph import FuncGraph
 
 import varbump as vb
+from varbump.core.keras import keras
 from varbump.core.tracing import forget_custom_gradients, without_tracebacks
 
 
@@ -71,3 +74,21 @@ def test_no_graph_of_a_program_survives_it():
     gc.collect()
     left = [o.name for o in gc.get_objects() if isinstance(o, FuncGraph) and id(o) not in before]
     assert not [name for name in left if "scratch_graph" not in name and name != "keras_graph"]  # those are of Keras
+
+
+@only_keras2("Keras 3 infers shapes without a graph that is kept")
+def test_models_that_were_built_leave_no_graphs_behind():
+    """Of our layers and activations, whose gradients are custom; each model left 1.8 MB behind."""
+
+    def num_kept():
+        gc.collect()
+        return sum(1 for kept in gc.get_objects() if type(kept).__name__ == "FuncGraph" and "scratch" in kept.name)
+
+    before = num_kept()
+    for _ in range(2):
+        inputs = keras.Input([2])
+        hidden = vb.layers.Bump()(vb.build_network(2, hidden_units=(3,), activation="bump", seed=0)(inputs))
+        assert keras.Model(inputs, hidden)(np.zeros((1, 2))).shape == (1, 1)
+        del inputs, hidden
+    keras.backend.clear_session()
+    assert num_kept() == before

@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-__all__ = ["forget_custom_gradients", "vectorized", "without_tracebacks"]
+__all__ = ["forget_custom_gradients", "forget_scratch_graphs", "vectorized", "without_tracebacks"]
 
 
 class _Lean(threading.local):
@@ -76,10 +76,23 @@ def forget_custom_gradients(graph: Any) -> None:
     ----------
     graph : FuncGraph
     """
+    _forget(lambda inner: _is_within(inner, graph))
+
+
+def forget_scratch_graphs() -> None:
+    """Let go of all graphs in which tf_keras has inferred the shapes of outputs; nothing takes gradients in them.
+
+    There is one for each layer of a functional model, of which `forget_custom_gradients` says what keeps it: nearly a
+    megabyte for a layer whose weights have a full covariance.
+    """
+    _forget(lambda inner: inner.name.endswith("_scratch_graph"))
+
+
+def _forget(concerns: Callable[[Any], bool]) -> None:
     registered = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
     for name in [name for name in list(registered) if name.startswith("CustomGradient-")]:
         with suppress(AttributeError, KeyError, IndexError, ValueError):  # another version of TensorFlow
-            if _is_within(_graph_of(registered[name]["type"]), graph):
+            if concerns(_graph_of(registered[name]["type"])):
                 registered.pop(name, None)
 
 

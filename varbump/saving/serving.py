@@ -23,7 +23,7 @@ from varbump.core.files import new_folder
 from varbump.core.keras import float_dtype, is_built, keras
 from varbump.core.random import host_seed
 from varbump.likelihoods.checks import is_discrete
-from varbump.likelihoods.noise import CELLS, NormalNoise, StudentTNoise, noise_with_tail
+from varbump.likelihoods.noise import CELLS, noise_with_tail
 from varbump.predict.predictive import predictive_of
 from varbump.predict.sampler import Leaf
 from varbump.predict.units import with_likelihood
@@ -231,13 +231,13 @@ def _distribution(leaf: Leaf, f: tf.Tensor, loc: tf.Tensor, sd: tf.Tensor) -> An
     if leaf.pool_noise is None:
         return leaf.likelihood.distribution(f)
     noise = noise_with_tail(max(leaf.likelihood.noise().tail, leaf.pool_noise[1]))
-    return tfd.Normal(loc, sd) if isinstance(noise, NormalNoise) else _StudentT(noise, loc, sd)
+    return _StudentT(noise, loc, sd) if noise.tail else tfd.Normal(loc, sd)
 
 
 class _StudentT:
     """Distribution function of Student's t, of which that of TensorFlow takes four times as long; error 1e-11."""
 
-    def __init__(self, noise: StudentTNoise, loc: tf.Tensor, sd: tf.Tensor) -> None:
+    def __init__(self, noise: Any, loc: tf.Tensor, sd: tf.Tensor) -> None:
         coefficients, width = noise.table
         self._coefficients, self._width = tf.constant(coefficients.T, tf.float64), width
         self._loc, self._scale = loc, sd * noise.unit
