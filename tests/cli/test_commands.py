@@ -42,7 +42,16 @@ def run(tmp_path_factory):
 
 def test_fit_tells_what_was_done(run):
     folder, shown, x, y = run
-    names = ["band.png", "calibration.png", "held_out.csv", "model.varbump", "observed.png", "run.json", "training.png"]
+    names = [
+        "band.png",
+        "calibration.png",
+        "dependence.png",
+        "held_out.csv",
+        "model.varbump",
+        "observed.png",
+        "run.json",
+    ]
+    names += ["training.png"]
     assert sorted(path.name for path in (folder / "run").iterdir()) == names
     info = json.loads((folder / "run" / "run.json").read_text())
     assert info == {key: value for key, value in shown.items() if key != "run"}
@@ -335,8 +344,17 @@ def test_the_page_stands_alone_and_escapes_names(report):
     assert "&lt;script&gt;" in text
     assert "z&lt;b&gt;" in text
     assert 'name="viewport"' in text
-    assert page.tags.count("img") == 3 + len(FEATURES)  # observed, calibration, training, and one along each feature
-    for words in ("Scores on held-out rows", "Calibration", "Relevance", "Parameters", "prefers-color-scheme"):
+    # observed, calibration, training, one along each feature, and partial dependence on those that are not constant
+    assert page.tags.count("img") == 3 + len(FEATURES) + len(FEATURES) - 1
+    for words in (
+        "Scores on held-out rows",
+        "Calibration",
+        "Relevance",
+        "Permutation",
+        "unsure of",
+        "Parameters",
+        "prefers-color-scheme",
+    ):
         assert words in text
 
 
