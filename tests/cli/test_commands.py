@@ -155,6 +155,12 @@ def damaged(**changes):
 COLUMN = {"name": "y", **dict.fromkeys((*STATISTICS, "mean", "sd"), 0)}
 
 
+def other_targets(run):
+    info = json.loads((run / "run.json").read_text()) | {"targets": [COLUMN], "noise_sd": [1.0]}
+    kept = {name: value for name, value in info.items() if name not in ("dependence", "uncertain")}
+    (run / "run.json").write_text(json.dumps(kept))
+
+
 def shifted(run):
     """The features in another order: every prediction would be wrong."""
     info = json.loads((run / "run.json").read_text())
@@ -178,7 +184,7 @@ RUNS = {
     "later version": (damaged(format=2), ["format 2"]),
     "no features": (damaged(features=[]), ["damaged"]),
     "feature without a number": (damaged(features=[{"name": "a"}]), ["damaged"]),
-    "features of another model": (damaged(targets=[COLUMN], noise_sd=[1.0]), ["is not the model"]),
+    "features of another model": (other_targets, ["is not the model"]),
     "other numbers in a feature": (shifted, ["is not the model", "other numbers in column 'a'"]),
     "no model": (lambda run: (run / "model.varbump").unlink(), ["model.varbump"]),
     "cut model": (cut_model, ["model.varbump"]),

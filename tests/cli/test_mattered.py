@@ -1,6 +1,7 @@
 """What mattered in a fit: permutation, partial dependence and uncertain rows in run.json are those of naive loops."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -139,6 +140,8 @@ def test_the_page_shows_them_without_the_data(run):
     text = (folder / "run" / "report.html").read_text()
     for words in ("Partial dependence on colour", "Permutation of the features", "Rows are numbered as in data.csv"):
         assert words in text
+    (head,) = re.findall("<tr><th>row, its nearest</th>.*?</tr>", text)
+    assert head.count("<th>") == 1 + 4 + 5  # the row, four columns, and what is said of it
 
 
 @pytest.mark.slow

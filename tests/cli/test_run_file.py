@@ -150,6 +150,7 @@ PUT = {
     ("dependence", 0, "targets", 0, "sd"): ([0.1], "dependence[0].targets[0].sd must have 2 entries, got 1"),
     ("dependence", 0, "targets", 0, "mean", 1): (1e200, "dependence[0].targets[0].mean[1] must be at most 1e+150"),
     ("dependence", 0, "targets", 0, "lower_50", 0): (5.0, "dependence[0].targets[0] must have lower_95 <= lower_50"),
+    ("dependence", 0, "targets", 0, "lower_95", 1): (0.95, "dependence[0].targets[0] must have lower_95 <= lower_50"),
     ("uncertain", "columns", 0): ("c", "uncertain.columns must be features, got 'c'"),
     ("uncertain", "median_sd"): ([], "uncertain.median_sd must have 1 entries, got 0"),
     ("uncertain", "found", 0, "row"): (-1, "uncertain.found[0].row must be a whole number"),

@@ -67,7 +67,7 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
             about = {"file": str(data), "rows": count, "dropped": 0, "columns": found.table.columns}
             about["sha256"] = parts.source.digest
         else:
-            fitted = fit_rows(found.columns, rows, options, found.table.name, verbose=int(screen.talks))
+            fitted = fit_rows(found.columns, rows, options, verbose=int(screen.talks))
             about = _about(found.file, rows, found.table)
         info = fitted.info | {
             "data": about,

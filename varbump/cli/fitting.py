@@ -99,12 +99,12 @@ class Fitted(NamedTuple):
         pictures.write_all(figures, folder)
 
 
-def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], file: str, *, verbose: int) -> Fitted:
-    """Train on some rows of a file and score on the others, with the options of ``varbump fit``."""
+def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: int) -> Fitted:
+    """Train on some rows and score on the others, with the options of ``varbump fit``."""
     train, test = split(len(rows.x), options["test_size"], options["seed"])
     known = _numbered(rows, train)
     model, scored = learn(settings_of(options, verbose), known.x, known.y), test[:MOST_ROWS]
-    return _fitted(model, columns, options, known, _numbered(rows, scored), (len(train), len(test)), file)
+    return _fitted(model, columns, options, known, _numbered(rows, scored), (len(train), len(test)), rows.file)
 
 
 def fit_parts(columns: Columns, parts: Parts, options: dict[str, Any], *, verbose: int) -> Fitted:

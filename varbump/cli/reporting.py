@@ -191,15 +191,9 @@ def _uncertain(info: dict[str, Any]) -> str:
             cells = [*map(_cell, near["cells"]), numbers_in_a_cell(near["y"]), "", "", ""]
             rows.append([f"\u2003{name}", *cells, f"{near['distance']:.2g}"])
     median = numbers_in_a_cell(uncertain["median_sd"])
-    heads = [
-        "row, its nearest",
-        *uncertain["columns"],
-        "observed",
-        "predicted",
-        "epistemic sd",
-        "\u00d7 median",
-        "distance",
-    ]
+    learned = "relevance" in info["features"][0]
+    weighted = ", weighted by their relevance, in sds of the most relevant one" if learned else ""
+    heads = ["observed", "predicted", "epistemic sd", "\u00d7 median", "distance"]
     return section(
         "Rows that the model is unsure of",
         table(["row, its nearest", *uncertain["columns"], *heads], rows),
@@ -209,8 +203,8 @@ def _uncertain(info: dict[str, Any]) -> str:
             f"training rows. Rows are numbered as in {uncertain['numbered_in']}."
         ),
         paragraph(
-            f"Distances are between standardised features, weighted by their relevance, in sds of the most relevant "
-            f"one; half of the held-out rows have a training row within {uncertain['typical_distance']:.2g}."
+            f"Distances are between standardised features{weighted}; half of the held-out rows have a training row "
+            f"within {uncertain['typical_distance']:.2g}."
         ),
     )
 
