@@ -38,12 +38,14 @@ from .diagnostics import (
     ElboLogger as ElboLogger,
     HealthReport as HealthReport,
     PartialDependence as PartialDependence,
+    UncertainRows as UncertainRows,
     bump_report as bump_report,
     estimate_elbo as estimate_elbo,
     health_report as health_report,
     parameter_report as parameter_report,
     partial_dependence as partial_dependence,
     psis_khat as psis_khat,
+    uncertain_rows as uncertain_rows,
     weight_summary as weight_summary,
 )
 from .estimator import (

@@ -24,7 +24,7 @@ TOPICS = {
     "Trust": [
         "evaluate", "Evaluation", "scorer", "coverage_by_region", "recalibrate", "health_report", "HealthReport",
         "parameter_report", "weight_summary", "psis_khat", "estimate_elbo", "ElboEstimate", "ElboLogger", "to_arviz",
-        "partial_dependence", "PartialDependence",
+        "partial_dependence", "PartialDependence", "uncertain_rows", "UncertainRows",
     ],
     "Debug": [
         "check_gradients", "GradientReport", "diagnose_nan", "NanDiagnosis", "NanGuard", "NonFiniteLossError",

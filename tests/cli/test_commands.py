@@ -42,7 +42,16 @@ def run(tmp_path_factory):
 
 def test_fit_tells_what_was_done(run):
     folder, shown, x, y = run
-    names = ["band.png", "calibration.png", "held_out.csv", "model.varbump", "observed.png", "run.json", "training.png"]
+    names = [
+        "band.png",
+        "calibration.png",
+        "dependence.png",
+        "held_out.csv",
+        "model.varbump",
+        "observed.png",
+        "run.json",
+    ]
+    names += ["training.png"]
     assert sorted(path.name for path in (folder / "run").iterdir()) == names
     info = json.loads((folder / "run" / "run.json").read_text())
     assert info == {key: value for key, value in shown.items() if key != "run"}
@@ -146,6 +155,12 @@ def damaged(**changes):
 COLUMN = {"name": "y", **dict.fromkeys((*STATISTICS, "mean", "sd"), 0)}
 
 
+def other_targets(run):
+    info = json.loads((run / "run.json").read_text()) | {"targets": [COLUMN], "noise_sd": [1.0]}
+    kept = {name: value for name, value in info.items() if name not in ("dependence", "uncertain")}
+    (run / "run.json").write_text(json.dumps(kept))
+
+
 def shifted(run):
     """The features in another order: every prediction would be wrong."""
     info = json.loads((run / "run.json").read_text())
@@ -169,7 +184,7 @@ RUNS = {
     "later version": (damaged(format=2), ["format 2"]),
     "no features": (damaged(features=[]), ["damaged"]),
     "feature without a number": (damaged(features=[{"name": "a"}]), ["damaged"]),
-    "features of another model": (damaged(targets=[COLUMN], noise_sd=[1.0]), ["is not the model"]),
+    "features of another model": (other_targets, ["is not the model"]),
     "other numbers in a feature": (shifted, ["is not the model", "other numbers in column 'a'"]),
     "no model": (lambda run: (run / "model.varbump").unlink(), ["model.varbump"]),
     "cut model": (cut_model, ["model.varbump"]),
@@ -335,8 +350,17 @@ def test_the_page_stands_alone_and_escapes_names(report):
     assert "&lt;script&gt;" in text
     assert "z&lt;b&gt;" in text
     assert 'name="viewport"' in text
-    assert page.tags.count("img") == 3 + len(FEATURES)  # observed, calibration, training, and one along each feature
-    for words in ("Scores on held-out rows", "Calibration", "Relevance", "Parameters", "prefers-color-scheme"):
+    # observed, calibration, training, one along each feature, and partial dependence on those that are not constant
+    assert page.tags.count("img") == 3 + len(FEATURES) + len(FEATURES) - 1
+    for words in (
+        "Scores on held-out rows",
+        "Calibration",
+        "Relevance",
+        "Permutation",
+        "unsure of",
+        "Parameters",
+        "prefers-color-scheme",
+    ):
         assert words in text
 
 

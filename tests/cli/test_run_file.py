@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from varbump.cli import reporting
 from varbump.cli.errors import UserError
 from varbump.cli.frame import Frame
+from varbump.cli.mattered import dependences
 from varbump.cli.run_file import read_run
 from varbump.cli.summaries import describe, describe_features
 
@@ -26,6 +27,41 @@ FRAME = Frame(
     }
 )
 
+CURVE = {
+    "mean": [0.0, 1.0], "sd": [0.1, 0.1], "lower_95": [-0.2, 0.8], "lower_50": [-0.1, 0.9], "upper_50": [0.1, 1.1],
+    "upper_95": [0.2, 1.2],
+}  # fmt: skip
+
+DEPENDENCE = [
+    {"feature": "b", "rows": 16, "values": [-1.5, 2.0], "observed": [-1.0, 0.0], "targets": [CURVE]},
+    {"feature": "kind", "rows": 16, "values": ["red", "blue"], "observed": [], "targets": [CURVE]},
+    {"feature": "day", "rows": 16, "values": ["2024-01-01T00:00:00", "2024-01-02T12:00:00"],
+     "observed": ["2024-01-02T00:00:00"], "targets": [CURVE]},
+]  # fmt: skip
+
+UNCERTAIN = {
+    "numbered_in": "data.csv",
+    "rows": 4,
+    "among": 16,
+    "median_sd": [0.1],
+    "typical_distance": 0.2,
+    "columns": ["b", "kind", "day"],
+    "found": [
+        {
+            "row": 7,
+            "cells": [0.5, None, "2024-01-02T00:00:00"],
+            "y": [1.0],
+            "mean": [1.5],
+            "epistemic_sd": [0.3],
+            "sd": [0.5],
+            "relative_sd": 3.0,
+            "nearest": [{"row": 3, "cells": [0.25, "red", None], "y": [0.5], "distance": 0.75}],
+        }
+    ],
+}
+
+PERMUTATION = {"relevance": 0.5, "permutation": -0.01, "permutation_se": 0.02}
+
 INFO = {
     "format": 1,
     "varbump": "0.1.0",
@@ -33,7 +69,7 @@ INFO = {
     "created": "2024-02-29T12:00:00+00:00",
     "seed": 0,
     "rows": {"train": 16, "held_out": 4, "scored": 4},
-    "features": [{**column, "relevance": 0.5} for column in describe_features(FRAME.columns, FRAME)],
+    "features": [{**column, **PERMUTATION} for column in describe_features(FRAME.columns, FRAME)],
     "targets": [describe("y", TABLE[:, 2])],
     "noise_sd": [0.5],
     "parameters": {"weights": 10, "trainable": 20, "effective": 3.5, "kl": None, "judgement": "Fine."},
@@ -43,6 +79,8 @@ INFO = {
     "data": {"file": "data.csv", "rows": 20, "dropped": 0, "columns": ["a", "b", "y"], "sha256": "0" * 64},
     "arguments": {"targets": ["y"], "hidden": [50], "max_iter": None, "test_size": 0.2, "drop_missing": False},
     "seconds": 1.5,
+    "dependence": DEPENDENCE,
+    "uncertain": UNCERTAIN,
 }
 
 
@@ -50,6 +88,8 @@ def words_of(run):
     """All of the page that does not need the model."""
     info, order = run.info, list(range(len(run.features)))[::-1]
     parts = [reporting._summary(run), reporting._scores(info), reporting._relevance(info, order)]
+    parts += [reporting._permutation(info), reporting._uncertain(info)]
+    dependences(info)
     parts += [reporting._training(info), reporting._parameters(info), reporting._columns(info, order)]
     "".join([*parts, reporting._provenance(info)]).encode()
 
@@ -97,6 +137,27 @@ PUT = {
     ("noise_sd",): ([], "noise_sd must have one number for each target"),
     ("seconds",): (10**400, "seconds must be a number"),
     ("data", "file"): ("\ud800", "data.file must be text"),
+    ("features", 0, "permutation"): ("much", "features[0].permutation must be a number, got 'much'"),
+    ("features", 0, "permutation_se"): (-1, "features[0].permutation_se must be a number of at least 0, got -1"),
+    ("dependence", 0, "feature"): ("c", "dependence[0].feature must be a feature, got 'c'"),
+    ("dependence", 0, "values"): ([2.0, -1.5], "dependence[0].values must increase"),
+    ("dependence", 0, "values", 0): ("red", "dependence[0].values must hold numbers, got 'red'"),
+    ("dependence", 0, "observed", 0): (None, "dependence[0].observed must hold numbers, got None"),
+    ("dependence", 1, "values"): ([], "dependence[1].values is empty"),
+    ("dependence", 1, "values", 1): (3, "dependence[1].values must hold text, got 3"),
+    ("dependence", 2, "values", 1): ("2024-19-39T00:00:00", "dependence[2].values must hold dates, got '2024-19-39"),
+    ("dependence", 0, "targets"): ([], "dependence[0].targets must have 1 entries, got 0"),
+    ("dependence", 0, "targets", 0, "sd"): ([0.1], "dependence[0].targets[0].sd must have 2 entries, got 1"),
+    ("dependence", 0, "targets", 0, "mean", 1): (1e200, "dependence[0].targets[0].mean[1] must be at most 1e+150"),
+    ("dependence", 0, "targets", 0, "lower_50", 0): (5.0, "dependence[0].targets[0] must have lower_95 <= lower_50"),
+    ("dependence", 0, "targets", 0, "lower_95", 1): (0.95, "dependence[0].targets[0] must have lower_95 <= lower_50"),
+    ("uncertain", "columns", 0): ("c", "uncertain.columns must be features, got 'c'"),
+    ("uncertain", "median_sd"): ([], "uncertain.median_sd must have 1 entries, got 0"),
+    ("uncertain", "found", 0, "row"): (-1, "uncertain.found[0].row must be a whole number"),
+    ("uncertain", "found", 0, "sd", 0): (-1, "uncertain.found[0].sd[0] must be a number of at least 0"),
+    ("uncertain", "found", 0, "cells"): ([1.0], "uncertain.found[0].cells must have 3 entries, got 1"),
+    ("uncertain", "found", 0, "nearest", 0, "y"): ([], "uncertain.found[0].nearest[0].y must have 1 entries, got 0"),
+    ("uncertain", "found", 0, "nearest", 0, "cells", 1): ([], "nearest[0].cells[1] must be a number, got []"),
     ("format",): (0, "format must be 1, got 0"),
 }
 
@@ -111,6 +172,16 @@ def test_the_sentence_says_where(tmp_path, path):
     with pytest.raises(UserError) as caught:
         read(tmp_path, json.dumps(info).encode())
     assert words in str(caught.value)
+
+
+def test_without_what_mattered(tmp_path):
+    """Runs of before have no such keys."""
+    info = {key: value for key, value in INFO.items() if key not in ("dependence", "uncertain")}
+    info["features"] = [{k: v for k, v in f.items() if not k.startswith("permutation")} for f in info["features"]]
+    words_of(read(tmp_path, json.dumps(info).encode()))
+    del info["features"][1]["relevance"]
+    with pytest.raises(UserError, match="only some features have a relevance"):
+        read(tmp_path, json.dumps(info).encode())
 
 
 def test_later_additions_are_left_alone(tmp_path):

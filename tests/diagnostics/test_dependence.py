@@ -115,6 +115,37 @@ def test_what_it_refuses(model, frame):
         vb.partial_dependence(model, np.zeros((3, 2, 1)), 0)
 
 
+class OfArrays:
+    """A frame without pandas: columns by name."""
+
+    ndim = 2
+
+    def __init__(self, cells):
+        self._cells, self.columns = cells, list(cells)
+        self.dtypes = [column.dtype for column in cells.values()]
+        self.shape = (len(cells[self.columns[0]]), len(cells))
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, name):
+        return self._cells[name]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # scikit-learn looks for those of pandas
+@pytest.mark.parametrize("feature", ["size", "colour", "sold"])
+def test_frames_of_arrays_are_taken_as_those_of_pandas(frame, model, feature):
+    words = np.array([None if cell != cell else cell for cell in frame["colour"].astype(object)], dtype=object)
+    cells = {name: words if name == "colour" else frame[name].to_numpy() for name in frame.columns}
+    one, other = (vb.partial_dependence(model, X, feature, grid=5, num_draws=20) for X in (frame, OfArrays(cells)))
+    assert one.values.tolist() == other.values.tolist()
+    assert one.is_ordered == other.is_ordered
+    np.testing.assert_array_equal(one.bands.mean, other.bands.mean)
+    with pytest.raises(ValueError, match="column colour of X has no value"):
+        vb.partial_dependence(model, OfArrays({**cells, "colour": np.full(60, None)}), "colour")
+
+
 @pytest.mark.slow
 def test_scikit_learns_inspection_works(model, frame):
     from sklearn.inspection import partial_dependence, permutation_importance

@@ -25,11 +25,16 @@ class Columns(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Training data x (N, D), a matrix or a `Frame`, and y (N, Q), float64, and the number of rows left out."""
+    """Training data x (N, D), a matrix or a `Frame`, and y (N, Q), float64, and the number of rows left out.
+
+    `numbers` (N,) are those of the rows in the table `file`, as in messages; None if they come from several files.
+    """
 
     x: Any
     y: np.ndarray
     num_dropped: int
+    numbers: np.ndarray | None = None
+    file: str = ""
 
 
 def choose(table: Table, targets: Sequence[str], features: Sequence[str]) -> Columns:
@@ -92,7 +97,7 @@ def read_rows(table: Table, columns: Columns, declared: Declared, *, drop_missin
             raise UserError(
                 f"{table.name}: the target {name!r} is {y[0, index]:g} in every row, so there is nothing to learn"
             )
-    return Rows(x, y, num_dropped)
+    return Rows(x, y, num_dropped, table.first_row + np.flatnonzero(fine), table.name)
 
 
 def _refused(table: Table, names: Sequence[str], bad: np.ndarray, num_empty: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from varbump.cli.to_learn import find_table
 from varbump.core.interrupts import uninterrupted
 
 __all__ = ["fit"]
+
+NUMBERS = re.compile(r"\[\n([-+.,\deE\s]*)\]")
 
 
 @click.command(short_help="Learn from a table.")
@@ -73,11 +76,17 @@ def fit(data: Path, targets: tuple[str, ...], features: str | None, out: Path, f
         info["seconds"] = round(time.perf_counter() - started, 1)
         with new_folder(out) as folder, screen.waiting("drawing"):
             fitted.write(folder)
-            (folder / "run.json").write_text(json.dumps(info, indent=1, allow_nan=False) + "\n", "utf-8")
+            (folder / "run.json").write_text(_as_text(info), "utf-8")
     for part in fitted.summary:
         screen.show(part)
     screen.show(f"\nWrote {out}: the model, run.json, held_out.csv and pictures. Next: varbump report {out}")
     screen.result({"run": str(out), **info})
+
+
+def _as_text(info: dict[str, Any]) -> str:
+    """JSON with one entry a line, but numbers of a list on a single one; text in it has no line breaks."""
+    text = json.dumps(info, indent=1, allow_nan=False)
+    return NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
 
 def _about(file: Path, rows: Rows, table: Table) -> dict[str, Any]:

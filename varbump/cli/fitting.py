@@ -21,7 +21,9 @@ from varbump.cli.errors import listed
 from varbump.cli.forecasts import LEVELS, Forecast, along, forecast
 from varbump.cli.frame import NUMBER
 from varbump.cli.learning import learn, library_errors, settings_of, split
+from varbump.cli.least_certain import Numbered, uncertain_of, uncertain_table
 from varbump.cli.many import Parts
+from varbump.cli.mattered import add_permutation, dependence_of, dependences, mattering
 from varbump.cli.output_names import held_out_names
 from varbump.cli.run_file import FORMAT, versions
 from varbump.cli.scoring import MOST_ROWS, judge, score_table
@@ -91,37 +93,45 @@ class Fitted(NamedTuple):
             name, alone = self.columns.features[best], len(features) == 1
             shown = self.x[:, best] if isinstance(self.x, np.ndarray) else self.x[name]
             figures["band"] = pictures.band(name, self.columns.targets, grid, band, shown, self.y, alone)
+        curves = dependences(self.info)
+        if curves:
+            figures["dependence"] = pictures.dependence(self.columns.targets, curves)
         pictures.write_all(figures, folder)
 
 
 def fit_rows(columns: Columns, rows: Rows, options: dict[str, Any], *, verbose: int) -> Fitted:
     """Train on some rows and score on the others, with the options of ``varbump fit``."""
     train, test = split(len(rows.x), options["test_size"], options["seed"])
-    x, y = rows.x[train], rows.y[train]
-    model, scored = learn(settings_of(options, verbose), x, y), test[:MOST_ROWS]
-    return _fitted(model, columns, options, x, y, rows.x[scored], rows.y[scored], len(train), len(test))
+    known = _numbered(rows, train)
+    model, scored = learn(settings_of(options, verbose), known.x, known.y), test[:MOST_ROWS]
+    return _fitted(model, columns, options, known, _numbered(rows, scored), (len(train), len(test)), rows.file)
 
 
 def fit_parts(columns: Columns, parts: Parts, options: dict[str, Any], *, verbose: int) -> Fitted:
     """Train on several files, and score on row groups that were held out."""
     model = learn(settings_of(options, verbose), parts.source, None, options["checkpoint"])
-    x, y = parts.sample.x, parts.sample.y
-    held = parts.held_out
-    return _fitted(model, columns, options, x, y, held.x, held.y, parts.source.num_data, parts.num_held_out)
+    known, new = (Numbered(rows.x, rows.y, None) for rows in (parts.sample, parts.held_out))
+    return _fitted(model, columns, options, known, new, (parts.source.num_data, parts.num_held_out), HELD_OUT)
+
+
+def _numbered(rows: Rows, which: np.ndarray) -> Numbered:
+    return Numbered(rows.x[which], rows.y[which], None if rows.numbers is None else rows.numbers[which])
 
 
 def _fitted(
     model: Any,
     columns: Columns,
     options: dict[str, Any],
-    x: Any,
-    y: np.ndarray,
-    x_new: Any,
-    y_new: np.ndarray,
-    num_train: int,
-    num_held_out: int,
+    known: Numbered,
+    new: Numbered,
+    counts: tuple[int, int],
+    file: str,
 ) -> Fitted:
-    """Describe a model on training rows, of which there may be more, and score it on held-out rows."""
+    """Describe a model on training rows, of which there may be more, and score it on held-out rows.
+
+    `counts` are the numbers of both, and `file` is that in which held-out rows are numbered.
+    """
+    (x, y, _), (x_new, y_new, _), (num_train, num_held_out) = known, new, counts
     report = replace(model.parameter_report_, num_data=num_train)  # the report counts equal rows once
     features = describe_features(columns.features, x)
     for feature, column in zip(features, model.encoder_.source, strict=True):
@@ -130,6 +140,9 @@ def _fitted(
     if report.relevance is not None:
         for feature, relevance in zip(features, report.relevance[: len(features)], strict=True):  # then an embedding's
             feature["relevance"] = float(relevance)
+    with library_errors():
+        add_permutation(model, features, *((x_new, y_new) if len(y_new) else (x, y)), options["seed"])
+        mattered = mattering(model, features)
     info: dict[str, Any] = {
         "format": FORMAT,
         "varbump": __version__,
@@ -152,6 +165,8 @@ def _fitted(
     stacking = model.stacking_
     if stacking is not None:
         info["candidates"] = candidates_of(stacking)
+    with library_errors():
+        info["dependence"] = dependence_of(model, features, mattered, x)
     summary: list[Any] = [] if stacking is None else [stacking, ""]
     summary += [replace(report, relevance=None), *relevance_table(features), *_ignored(model, features)]
     if not len(y_new):
@@ -159,9 +174,13 @@ def _fitted(
     with library_errors():
         evaluation, scores = judge(model, x, y, x_new, y_new)
         predicted = forecast(model, x_new, LEVELS)
+        uncertain = uncertain_of(model, features, mattered, new, known, file)
     info["scores"] = {name: of_model._asdict() for name, of_model in scores.items()}
     info["calibration"] = {"calibrated": evaluation.calibrated, "judgement": evaluation.judgement}
     summary += ["", score_table(scores, len(x_new)), evaluation.judgement]
+    if uncertain is not None:
+        info["uncertain"] = uncertain
+        summary += ["", *uncertain_table(uncertain)]
     return Fitted(model, columns, info, x_new, y_new, predicted, evaluation, summary)
 
 

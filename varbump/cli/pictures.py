@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from varbump.cli.forecasts import Forecast
-from varbump.plotting import BandsDisplay, CalibrationDisplay, TrainingDisplay
+from varbump.plotting import BandsDisplay, CalibrationDisplay, PartialDependenceDisplay, TrainingDisplay
 from varbump.plotting.style import BLUE, GREY, INK, finish
 
-__all__ = ["MOST_POINTS", "band", "calibration", "observed", "save_picture", "training", "write_all"]
+__all__ = ["MOST_POINTS", "band", "calibration", "dependence", "observed", "save_picture", "training", "write_all"]
 
 MOST_POINTS = 2_000
 """Largest number of points in a picture; rows are in random order, so the first ones are a fair sample."""
@@ -90,6 +90,45 @@ def band(
         handles, labels = ax.get_legend_handles_labels()
         ax.legend(handles, labels, frameon=False, fontsize=8)
     return figure
+
+
+def dependence(targets: Sequence[str], curves: Sequence[Any], among: Sequence[Any] = ()) -> Figure:
+    """Plot partial dependence on some columns, with one scale for those of a target, also for `among` if given.
+
+    Parameters
+    ----------
+    targets : sequence of str
+    curves : sequence of PartialDependence
+    among : sequence of PartialDependence, optional
+        Those on the same page: a column that matters less is then seen to.
+    """
+    mpl.rcParams["text.parse_math"] = False
+    num = min(len(targets), MOST_TARGETS)
+    wide = min(len(curves), 2) if num == 1 else num
+    tall = -(-len(curves) * num // wide)
+    figure = Figure(figsize=(5.6 * wide, 3.9 * tall), layout="constrained")
+    panels = figure.subplots(tall, wide, squeeze=False).ravel()
+    for spare in panels[len(curves) * num :]:
+        spare.remove()
+    for place, ax in enumerate(panels[: len(curves) * num]):
+        curve, index = curves[place // num], place % num
+        if curve.is_ordered and curve.values.dtype.kind != "M":
+            ax.xaxis.set_major_locator(MaxNLocator(MOST_TICKS, steps=[1, 2, 2.5, 5, 10]))
+        PartialDependenceDisplay(curve, output=index).plot(
+            ax, xlabel=_label(curve.feature), ylabel=f"mean of {_label(targets[index])}"
+        )
+        ax.set_ylim(*_limits([each.bands for each in among or curves], index))
+        if place and ax.get_legend() is not None:
+            ax.get_legend().remove()
+    return figure
+
+
+def _limits(all_bands: Sequence[Any], index: int) -> tuple[float, float]:
+    """Ends of an axis that shows all of these bands of one target, with room for the legend."""
+    low = min(bands.lower[max(bands.levels)][:, index].min() for bands in all_bands)
+    high = max(bands.upper[max(bands.levels)][:, index].max() for bands in all_bands)
+    size = (high - low) or abs(high) or 1.0
+    return low - 0.08 * size, high + 0.3 * size
 
 
 def save_picture(figure: Figure, file: Any) -> None:

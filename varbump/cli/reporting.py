@@ -13,6 +13,8 @@ from varbump.cli.fitting import HELD_OUT, most_relevant, numbers_first
 from varbump.cli.forecasts import LEVELS, along, forecast
 from varbump.cli.frame import CATEGORY, DATE, NUMBER
 from varbump.cli.learning import library_errors
+from varbump.cli.least_certain import numbers_in_a_cell
+from varbump.cli.mattered import dependences
 from varbump.cli.page import bars, page, paragraph, picture, section, table
 from varbump.cli.run_file import Run, load_model
 from varbump.cli.tables import open_table
@@ -61,7 +63,8 @@ def page_of(run: Run) -> str:
     others = "" if alone else "All other features are held at their median; the points are not, so they scatter more. "
     if bands:
         parts.append(section("Prediction along each feature", paragraph(note + others), *bands))
-    parts += [_candidates(info), _relevance(info, order)]
+    parts += [_candidates(info), _relevance(info, order), _permutation(info), _dependence(info, run.targets)]
+    parts += [_uncertain(info)]
     parts.append(section("Training", picture(pictures.training(model.history_), "Loss over epochs"), _training(info)))
     parts += [_parameters(info), _columns(info, order), _provenance(info)]
     return page(f"{', '.join(run.targets)} from {info['data']['file']}", parts)
@@ -136,6 +139,81 @@ def _relevance(info: dict[str, Any], order: list[int]) -> str:
         bars(values),
         paragraph("Scale of the weights that leave each standardised feature, learned by the prior; one network."),
     )
+
+
+def _permutation(info: dict[str, Any]) -> str:
+    features = [feature for feature in info["features"] if "permutation" in feature]
+    if len(features) < 2:
+        return ""
+    shown = sorted(features, key=lambda feature: -feature["permutation"])[:MOST_FEATURES]
+    rows = [[f["name"], f"{round(f['permutation'], 3) + 0.0:.3f} ± {f['permutation_se']:.3f}"] for f in shown]
+    where = "held-out" if info["rows"]["scored"] else "training"
+    return section(
+        "Permutation of the features",
+        table(["feature", "rise of the error"], rows),
+        paragraph(
+            f"Rise of the squared error if the cells of a feature change places between {where} rows, in units of the "
+            f"variance of the target, with its standard error. Features that say the same stand in for each other."
+        ),
+    )
+
+
+def _dependence(info: dict[str, Any], targets: list[str]) -> str:
+    curves = dependences(info)
+    if not curves:
+        return ""
+    drawn = [
+        picture(pictures.dependence(targets, [curve], curves), f"Partial dependence on {curve.feature}")
+        for curve in curves
+    ]
+    count = f"The {len(curves)} most relevant of {len(info['features']):,} features. "
+    return section(
+        "Averages over the other features",
+        paragraph(
+            f"{count if len(info['features']) > len(curves) else ''}Mean of the target if all of "
+            f"{curves[0].num_rows:,} training rows had this value, as each drawn function has it (partial dependence); "
+            f"the bands hold what is not known of that average, not the scatter of rows. Ticks are deciles of the data."
+        ),
+        *drawn,
+    )
+
+
+def _uncertain(info: dict[str, Any]) -> str:
+    uncertain = info.get("uncertain")
+    if uncertain is None or not uncertain["found"]:
+        return ""
+    rows = []
+    for row in uncertain["found"]:
+        predicted = [numbers_in_a_cell(row[name]) for name in ("y", "mean", "epistemic_sd")]
+        rows.append([f"{row['row']}", *map(_cell, row["cells"]), *predicted, f"{row['relative_sd']:.3g}", ""])
+        for near in row["nearest"]:
+            name = f"{near['row']}" if "row" in near else "nearest"
+            cells = [*map(_cell, near["cells"]), numbers_in_a_cell(near["y"]), "", "", ""]
+            rows.append([f"\u2003{name}", *cells, f"{near['distance']:.2g}"])
+    median = numbers_in_a_cell(uncertain["median_sd"])
+    learned = "relevance" in info["features"][0]
+    weighted = ", weighted by their relevance, in sds of the most relevant one" if learned else ""
+    heads = ["observed", "predicted", "epistemic sd", "\u00d7 median", "distance"]
+    return section(
+        "Rows that the model is unsure of",
+        table(["row, its nearest", *uncertain["columns"], *heads], rows),
+        paragraph(
+            f"Of {uncertain['rows']:,} held-out rows, those with the largest epistemic sd, the part of the uncertainty "
+            f"that more rows like them would reduce (median: {median}), and the nearest of {uncertain['among']:,} "
+            f"training rows. Rows are numbered as in {uncertain['numbered_in']}."
+        ),
+        paragraph(
+            f"Distances are between standardised features{weighted}; half of the held-out rows have a training row "
+            f"within {uncertain['typical_distance']:.2g}."
+        ),
+    )
+
+
+def _cell(value: Any) -> str:
+    """A cell of the data."""
+    if value is None:
+        return "-"
+    return value[:40].removesuffix("T00:00:00") if isinstance(value, str) else f"{value:.4g}"
 
 
 def _training(info: dict[str, Any]) -> str:

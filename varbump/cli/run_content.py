@@ -2,166 +2,88 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from varbump.cli.errors import listed
+from varbump.cli.json_checks import (
+    Fault,
+    check_count,
+    check_day,
+    check_flag,
+    check_number,
+    check_plain,
+    check_positive,
+    check_text,
+    list_of,
+    map_of,
+    or_none,
+    record,
+    the_object,
+)
+from varbump.cli.mattered_content import DEPENDENCE, UNCERTAIN, check_mattered
 
-__all__ = ["Fault", "STATISTICS", "check_content"]
+__all__ = ["STATISTICS", "check_content"]
 
 STATISTICS = ("min", "lower_quartile", "median", "upper_quartile", "max")
 
 
-class Fault(ValueError):
-    """What is wrong, and where."""
+OPTIONAL = {"relevance": check_positive, "permutation": check_number, "permutation_se": check_positive}
 
+COLUMN = record(
+    {"name": check_text, **dict.fromkeys((*STATISTICS, "mean"), check_number), "sd": check_positive}, **OPTIONAL
+)
 
-Check = Callable[[Any, str], None]
+CATEGORY = record(
+    {"name": check_text, "num_levels": check_count, "most_frequent": check_text, "empty": check_count}, **OPTIONAL
+)
 
-HALVES = re.compile("[\ud800-\udfff]")
-"""Halves of characters, which JSON may hold and no file of text."""
-
-
-DAY = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d", re.ASCII)
-
-
-def _number(value: Any, where: str, minimum: float = -math.inf) -> None:
-    try:
-        fine = type(value) in (int, float) and math.isfinite(value) and value >= minimum
-    except OverflowError:  # an integer that no float can hold
-        fine = False
-    if not fine:
-        raise Fault(f"{where} must be a number{'' if minimum < 0 else f' of at least {minimum:g}'}, got {value!r:.40}")
-
-
-def _positive(value: Any, where: str) -> None:
-    _number(value, where, 0.0)
-
-
-def _count(value: Any, where: str) -> None:
-    if type(value) is not int or not 0 <= value < 2**63:
-        raise Fault(f"{where} must be a whole number of at least 0, got {value!r:.40}")
-
-
-def _text(value: Any, where: str) -> None:
-    if not isinstance(value, str) or HALVES.search(value):
-        raise Fault(f"{where} must be text, got {value!r:.40}")
-
-
-def _flag(value: Any, where: str) -> None:
-    if type(value) is not bool:
-        raise Fault(f"{where} must be true or false, got {value!r:.40}")
-
-
-def _plain(value: Any, where: str) -> None:
-    """Value of an option: a number, text, true or false, nothing, or a list of these."""
-    for entry in value if isinstance(value, list) else [value]:
-        if isinstance(entry, str):
-            _text(entry, where)
-        elif entry is not None and type(entry) is not bool:
-            _number(entry, where)
-
-
-def _day(value: Any, where: str) -> None:
-    if value != "" and not (isinstance(value, str) and DAY.fullmatch(value)):
-        raise Fault(f"{where} must be a date, got {value!r:.40}")
-
-
-def _or_none(check: Check) -> Check:
-    return lambda value, where: None if value is None else check(value, where)
-
-
-def _list_of(check: Check) -> Check:
-    def of(value: Any, where: str) -> None:
-        if not isinstance(value, list):
-            raise Fault(f"{where} must be a list, got {value!r:.40}")
-        for index, entry in enumerate(value):
-            check(entry, f"{where}[{index}]")
-
-    return of
-
-
-def _map_of(check: Check) -> Check:
-    def of(value: Any, where: str) -> None:
-        for name, entry in _object(value, where).items():
-            _text(name, f"a name in {where}")
-            check(entry, f"{where}.{name:.40}")
-
-    return of
-
-
-def _record(fields: dict[str, Check], **optional: Check) -> Check:
-    """Check of an object with these fields; others are left to later versions."""
-
-    def of(value: Any, where: str) -> None:
-        value = _object(value, where)
-        inside = f"{where}." if where else ""
-        for name, check in fields.items():
-            if name not in value:
-                raise Fault(f"{inside}{name} is missing")
-            check(value[name], inside + name)
-        for name, check in optional.items():
-            if name in value:
-                check(value[name], inside + name)
-
-    return of
-
-
-def _object(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise Fault(f"{where or 'the whole'} must be an object, got {value!r:.40}")
-    return value
-
-
-COLUMN = _record({"name": _text, **dict.fromkeys((*STATISTICS, "mean"), _number), "sd": _positive}, relevance=_positive)
-
-CATEGORY = _record({"name": _text, "num_levels": _count, "most_frequent": _text, "empty": _count}, relevance=_positive)
-
-DATE = _record({"name": _text, **dict.fromkeys(("min", "median", "max"), _day), "empty": _count}, relevance=_positive)
+DATE = record(
+    {"name": check_text, **dict.fromkeys(("min", "median", "max"), check_day), "empty": check_count}, **OPTIONAL
+)
 
 
 def _feature(value: Any, where: str) -> None:
-    kind = _object(value, where).get("kind", "number")
+    kind = the_object(value, where).get("kind", "number")
     if kind not in ("number", "category", "date"):
         raise Fault(f"{where}.kind must be number, category or date, got {kind!r:.40}")
     {"number": COLUMN, "category": CATEGORY, "date": DATE}[kind](value, where)
 
 
-SCORES = _record(dict.fromkeys(("rmse", "log_likelihood", "crps", "coverage_95"), _number))
+SCORES = record(dict.fromkeys(("rmse", "log_likelihood", "crps", "coverage_95"), check_number))
 
-CANDIDATE = _record({"name": _text, "weight": _positive}, log_likelihood=_number)
+CANDIDATE = record({"name": check_text, "weight": check_positive}, log_likelihood=check_number)
 
-RUN = _record(
+RUN = record(
     {
-        "format": _count,
-        "varbump": _text,
-        "versions": _map_of(_text),
-        "created": _text,
-        "seed": _count,
-        "rows": _record(dict.fromkeys(("train", "held_out", "scored"), _count)),
-        "features": _list_of(_feature),
-        "targets": _list_of(COLUMN),
-        "noise_sd": _list_of(_positive),
-        "parameters": _record(
+        "format": check_count,
+        "varbump": check_text,
+        "versions": map_of(check_text),
+        "created": check_text,
+        "seed": check_count,
+        "rows": record(dict.fromkeys(("train", "held_out", "scored"), check_count)),
+        "features": list_of(_feature),
+        "targets": list_of(COLUMN),
+        "noise_sd": list_of(check_positive),
+        "parameters": record(
             {
-                "weights": _count,
-                "trainable": _count,
-                "effective": _or_none(_number),
-                "kl": _or_none(_number),
-                "judgement": _text,
+                "weights": check_count,
+                "trainable": check_count,
+                "effective": or_none(check_number),
+                "kl": or_none(check_number),
+                "judgement": check_text,
             }
         ),
-        "training": _record({"epochs": _count, "loss": _number}),
-        "data": _record({**dict.fromkeys(("file", "sha256"), _text), "rows": _count, "dropped": _count}),
-        "arguments": _map_of(_plain),
-        "seconds": _positive,
+        "training": record({"epochs": check_count, "loss": check_number}),
+        "data": record({**dict.fromkeys(("file", "sha256"), check_text), "rows": check_count, "dropped": check_count}),
+        "arguments": map_of(check_plain),
+        "seconds": check_positive,
     },
-    candidates=_list_of(CANDIDATE),
-    scores=_map_of(SCORES),
-    calibration=_record({"calibrated": _flag, "judgement": _text}),
+    candidates=list_of(CANDIDATE),
+    scores=map_of(SCORES),
+    calibration=record({"calibrated": check_flag, "judgement": check_text}),
+    dependence=list_of(DEPENDENCE),
+    uncertain=UNCERTAIN,
 )
 
 
@@ -183,5 +105,9 @@ def check_content(info: Any) -> None:
         raise Fault(f"it has more than one column {listed(twice)}")
     if len(info["noise_sd"]) != len(info["targets"]):
         raise Fault("noise_sd must have one number for each target")
-    if len({"relevance" in column for column in info["features"]}) > 1:
-        raise Fault("only some features have a relevance")
+    for name in OPTIONAL:
+        if len({name in column for column in info["features"]}) > 1:
+            raise Fault(f"only some features have a {name}")
+    if ("permutation" in info["features"][0]) != ("permutation_se" in info["features"][0]):
+        raise Fault("features must have both permutation and permutation_se, or neither")
+    check_mattered(info)

@@ -7,6 +7,7 @@ from varbump.diagnostics.health import HealthReport, LayerHealth, health_report
 from varbump.diagnostics.khat import KhatReport, psis_khat
 from varbump.diagnostics.logger import ElboLogger
 from varbump.diagnostics.parameters import LayerReport, ParameterReport, parameter_report
+from varbump.diagnostics.uncertain import UncertainRows, uncertain_rows
 from varbump.diagnostics.weights import LayerWeights, WeightSummary, weight_summary
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "LayerWeights",
     "ParameterReport",
     "PartialDependence",
+    "UncertainRows",
     "WeightSummary",
     "bump_report",
     "estimate_elbo",
@@ -28,5 +30,6 @@ __all__ = [
     "parameter_report",
     "partial_dependence",
     "psis_khat",
+    "uncertain_rows",
     "weight_summary",
 ]

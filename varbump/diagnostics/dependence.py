@@ -19,19 +19,14 @@ from rich.console import Console
 from varbump.core.checks import check_count, check_draws
 from varbump.core.printed import Printed, Table
 from varbump.core.random import generator, host_seed
+from varbump.diagnostics.varied import VariedColumn
 from varbump.predict.bands import Bands, credible_bands
 from varbump.predict.functions import predict_f
 
 __all__ = ["PartialDependence", "partial_dependence"]
 
-ENDS = (0.01, 0.99)
-"""Quantiles of a column of numbers between which it is varied."""
-
 MOST_VALUES = 2**22
 """Largest number of values of f that are held at a time."""
-
-MOST_LEVELS = 30
-"""Largest number of levels of a column of categories; the most frequent ones are taken."""
 
 ROWS_SEED = 17
 
@@ -92,6 +87,7 @@ def partial_dependence(
     levels: Sequence[float] = (0.5, 0.95),
     num_draws: int = 200,
     seed: int | None = 0,
+    chunk_size: int | None = None,
 ) -> PartialDependence:
     """Compute how the expectation of y depends on one column, averaged over the rows of X, with bands.
 
@@ -115,6 +111,8 @@ def partial_dependence(
     num_draws : int, default=200
     seed : int, optional
         Of the rows and the draws.
+    chunk_size : int, optional
+        Rows per compiled call, as in `varbump.predict_f`. Affects time and memory, not the draws.
 
     Returns
     -------
@@ -143,99 +141,21 @@ def partial_dependence(
     [3.]
     """
     check_draws(num_draws, minimum=2)
-    table = _Columns(X, feature)
+    table = VariedColumn(X, feature)
     seed = host_seed(seed)
     size = min(check_count(num_rows, "num_rows"), len(table))
     rows = np.sort(generator(seed, ROWS_SEED).permutation(len(table))[:size])
     values, is_ordered = table.values(grid)
     at_once = max(MOST_VALUES // (size * num_draws), 1)
+    options = {"likelihood": likelihood, "num_draws": num_draws, "seed": seed, "chunk_size": chunk_size}
     curves = []
     for start in range(0, len(values), at_once):
         some = values[start : start + at_once]
-        f = np.asarray(
-            predict_f(model, table.with_values(rows, some), likelihood=likelihood, num_draws=num_draws, seed=seed)
-        )
+        changed = table.with_values(rows, some)
+        f = np.asarray(predict_f(model, changed, **options))
         curves.append(f.reshape(num_draws, len(some), size, -1).mean(axis=2))
     bands = credible_bands(np.concatenate(curves, axis=1), levels=levels, kind="epistemic")
     return PartialDependence(table.name, values, bands, is_ordered, table.observed(rows, is_ordered), size)
-
-
-class _Columns:
-    """A table of which one column is set to other values: an array or a data frame."""
-
-    def __init__(self, X: Any, feature: Any) -> None:
-        self._is_frame = hasattr(X, "iloc") and hasattr(X, "columns")
-        self._table: Any = X if self._is_frame else np.asarray(X)
-        if not self._is_frame and self._table.ndim == 1:
-            self._table = self._table[:, None]
-        if self._table.ndim != 2 or not len(self._table):
-            raise ValueError(f"X must be a table of rows and columns, got shape {self._table.shape}")
-        names = list(X.columns) if self._is_frame else []
-        if feature in names:
-            self._index = names.index(feature)
-        elif type(feature) is not bool and feature in range(self._table.shape[1]):
-            self._index = int(feature)
-        else:
-            known = f", one of {', '.join(map(repr, names)):.300}" if names else ""
-            raise ValueError(
-                f"feature must be a column of X{known}, or an index below {self._table.shape[1]}, got {feature!r:.60}"
-            )
-        self.name = str(names[self._index]) if names else f"x{self._index}"
-        column = self._table.iloc[:, self._index] if self._is_frame else self._table[:, self._index]
-        self._column = column
-        self._there: Any = column.dropna() if self._is_frame else column[column == column]  # nan is not itself
-        if not len(self._there):
-            raise ValueError(f"column {self.name} of X has no value")
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def values(self, grid: Any) -> tuple[np.ndarray, bool]:
-        """Values for the column, and whether they are ordered."""
-        is_ordered = self._kind() in "iufmM"
-        if np.ndim(grid):
-            given = np.asarray(grid)
-            if not len(given) or (given.dtype.kind == "f" and not np.isfinite(given).all()):
-                raise ValueError(f"grid must hold finite values, got {given!r:.80}")
-            return given, is_ordered
-        count = check_count(grid, "grid", minimum=2)
-        if not is_ordered:
-            found, times = np.unique(np.asarray(self._there, object).astype(str), return_counts=True)
-            levels = {str(level): level for level in np.asarray(self._there, object)}
-            most = found[np.argsort(-times, kind="stable")][:MOST_LEVELS]
-            return np.array([levels[level] for level in most], object), False
-        numbers = np.asarray(self._there)
-        different = np.unique(numbers)
-        if len(different) <= count:
-            return different, True
-        if numbers.dtype.kind in "mM":
-            low, high = np.quantile(numbers.astype("int64").astype(float), ENDS)
-            return np.linspace(low, high, count).astype("int64").astype(numbers.dtype), True
-        low, high = np.quantile(numbers.astype(float), ENDS)
-        return np.linspace(low, high, count), True
-
-    def observed(self, rows: np.ndarray, is_ordered: bool) -> np.ndarray:
-        """Deciles of the column, or its values in these rows."""
-        if not is_ordered:
-            return np.asarray(self._column, object)[rows]
-        numbers = np.sort(np.asarray(self._there))
-        return numbers[np.linspace(0, len(numbers) - 1, 11)[1:-1].round().astype(int)]
-
-    def with_values(self, rows: np.ndarray, values: np.ndarray) -> Any:
-        """The rows once for each of the values in turn, (G n, D)."""
-        repeated, all_rows = np.repeat(values, len(rows)), np.tile(rows, len(values))
-        if not self._is_frame:
-            table = self._table[all_rows].astype(np.result_type(self._table, repeated))
-            table[:, self._index] = repeated
-            return table
-        frame = self._table.iloc[all_rows].reset_index(drop=True)
-        column = type(self._column)(repeated)
-        frame.isetitem(self._index, column if self._kind() in "iuf" else column.astype(self._column.dtype))
-        return frame
-
-    def _kind(self) -> str:
-        """Kind of the column's dtype, as NumPy's; "O" for categories and text."""
-        return str(getattr(self._column.dtype, "kind", "O"))
 
 
 def _text(value: Any) -> str:

@@ -21,7 +21,7 @@ from varbump.model.checks import check_model
 from varbump.model.structure import leaves
 from varbump.posteriors import Posterior
 
-__all__ = ["LayerReport", "ParameterReport", "distributions_of", "parameter_report"]
+__all__ = ["LayerReport", "ParameterReport", "distributions_of", "parameter_report", "relevance_of"]
 
 MAX_INPUTS_SHOWN = 20
 
@@ -189,10 +189,8 @@ def parameter_report(network: keras.Model, *, num_data: int | None = None) -> Pa
         num_data = check_count(num_data, "num_data")
     if not is_built(network):
         raise ValueError("network is not built, so its weights cannot be counted; call it on some x first")
-    layers = [layer for layer in leaves(network) if layer.trainable_variables or _is_variational(layer)]
-    return ParameterReport(
-        tuple(_report(layer) for layer in layers), num_data, _relevance(layers), temperature_of(network)
-    )
+    reports = tuple(_report(layer) for layer in _layers_with_weights(network))
+    return ParameterReport(reports, num_data, relevance_of(network), temperature_of(network))
 
 
 def _relevance_table(relevance: np.ndarray, names: tuple[str, ...] | None) -> Table:
@@ -211,10 +209,15 @@ def _relevance_table(relevance: np.ndarray, names: tuple[str, ...] | None) -> Ta
     return table
 
 
-def _relevance(layers: Sequence[Any]) -> np.ndarray | None:
+def relevance_of(network: keras.Model) -> np.ndarray | None:
     """Learned prior scales of the inputs, if the first layer with weights is variational and its prior learns them."""
+    layers = _layers_with_weights(network)
     prior: Any = getattr(layers[0], "_prior", None) if layers else None
     return getattr(prior, "relevance", None)
+
+
+def _layers_with_weights(network: keras.Model) -> list[Any]:
+    return [layer for layer in leaves(network) if layer.trainable_variables or _is_variational(layer)]
 
 
 def _is_variational(layer: Any) -> bool:

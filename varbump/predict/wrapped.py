@@ -22,7 +22,7 @@ from varbump.predict.predictive import predictive_of
 from varbump.predict.target_map import TargetMap
 from varbump.predict.units import with_likelihood
 
-__all__ = ["predict_dist", "predict_interval", "predict_quantiles", "takes_frames"]
+__all__ = ["innermost", "predict_dist", "predict_interval", "predict_quantiles", "takes_frames"]
 
 
 def predict_dist(
@@ -157,6 +157,20 @@ def predict_interval(
 def takes_frames(model: Any) -> bool:
     """Whether a model is an estimator, which takes data frames and has a likelihood of its own."""
     return hasattr(model, "predict_dist") or isinstance(model, BaseEstimator)
+
+
+def innermost(model: Any) -> Any:
+    """The regressor inside of a fitted estimator that `predict_dist` takes; any other model as it is."""
+    while not hasattr(model, "_predictive_of"):
+        if isinstance(model, Pipeline):
+            model = model.steps[-1][1]
+        elif isinstance(model, BaseSearchCV):
+            model = model.best_estimator_
+        elif isinstance(model, TransformedTargetRegressor):
+            model = model.regressor_
+        else:
+            break
+    return model
 
 
 def _of_estimator(model: Any, X: Any) -> PredictiveDistribution:
