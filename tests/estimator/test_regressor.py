@@ -95,7 +95,7 @@ def test_functions_and_observations_are_in_units_of_y(data, model):
     assert narrow.kind == "epistemic"
     np.testing.assert_allclose(narrow.sd, expected.std(0, ddof=1), rtol=1e-3)
     for call in (vb.predict_f, vb.predict_bands):
-        with pytest.raises(TypeError, match="likelihood must be left out for an estimator"):
+        with pytest.raises(TypeError, match="left out for an estimator.*kind='predictive'"):
             call(model, X, likelihood=model.likelihood_)
     with pytest.raises(NotFittedError):
         vb.predict_f(small(), X)
@@ -630,3 +630,11 @@ def test_covariances_are_those_of_the_functions_and_the_noise(data, model):
     np.testing.assert_allclose(np.sqrt(np.diag(cov)), model.predict(X[:7], return_std=True)[1], rtol=1e-6)
     with pytest.raises(ValueError, match="return_std and return_cov cannot both be true"):
         model.predict(X[:7], return_std=True, return_cov=True)
+
+
+def test_one_axis_is_refused_without_printing_all_of_it():
+    x = np.linspace(0.0, 1.0, 300)
+    with pytest.raises(
+        ValueError, match=r"^X must have the shape \(N, D\), got \(300,\). Reshape your data: X.resh.{,60}$"
+    ):
+        vb.VariationalRegressor().fit(x, x)

@@ -154,6 +154,9 @@ def test_models_without_a_distribution_are_named(data):
         vb.evaluate(make_pipeline(StandardScaler(), LinearRegression()).fit(X, y), X, y)
     with pytest.raises(TypeError, match="model must be a network, what varbump.fit_ensemble"):
         vb.predict_interval("model", X)
+    network, likelihood = vb.build_network(1, seed=0), vb.likelihoods.Normal(1.0)
+    with pytest.raises(TypeError, match="got SavedModel; its attributes 'network' and 'likelihood'"):
+        vb.predict_interval(vb.SavedModel(network, likelihood), X)
     with pytest.raises(NotFittedError):
         vb.predict_dist(make_pipeline(StandardScaler(), small_regressor()), X)
     with pytest.raises(NotFittedError):

@@ -116,6 +116,17 @@ def test_a_class_without_a_name_cannot_be_saved(path):
     assert not path.exists()
 
 
+def test_a_registered_layer_without_a_base_of_ours_cannot_be_saved(path):
+    @vb.register("TestsPlain")
+    class Plain(keras.layers.Layer):
+        def call(self, inputs):
+            return 2.0 * inputs
+
+    model = keras.Sequential([keras.Input((2,)), Plain(), keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="TestsPlain, which is registered but of no kind.*TrainableActivation"):
+        vb.save(model, path)
+
+
 def test_a_class_of_another_kind_is_refused(path):
     vb.save(network(), path)
     with pytest.raises(vb.ArchiveError, match="make_prior_fn is TestsLogistic, which cannot be saved or loaded"):

@@ -70,6 +70,11 @@ def validated(estimator: Any, X: Any, y: Any = None, columns: list[Column] | Non
         return codes, y, columns, names
     options = {**options, **ALLOW_NAN, "dtype": np.float64, "reset": fits}
     try:
+        if np.ndim(X) == 1:  # scikit-learn would print all of it
+            raise ValueError(
+                f"X must have the shape (N, D), got {np.shape(X)}. Reshape your data: X.reshape(-1, 1) if it is one "
+                f"feature, X.reshape(1, -1) if it is one row"
+            )
         with np.errstate(invalid="ignore"):  # the sum of inf and -inf, by which scikit-learn looks for them
             checked = validate_data(estimator, X, *([y] if fits else []), **options)
     except ValueError:

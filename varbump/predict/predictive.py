@@ -212,9 +212,11 @@ def predictive_of(source: Any, likelihood: Any, num_draws: int, seed: int) -> Pr
     """
     num_draws = check_draws(num_draws, minimum=2)
     if not isinstance(source, (keras.Model, DrawSource)):
+        held = isinstance(getattr(source, "network", None), keras.Model)
+        hint = "; its attributes 'network' and 'likelihood' are what to pass" if held else ""
         raise TypeError(
             f"model must be a network, what varbump.fit_ensemble or varbump.sample_nuts returned, or a fitted "
-            f"VariationalRegressor, got {type(source).__name__}"
+            f"VariationalRegressor, got {type(source).__name__}{hint}"
         )
     check_network(source if isinstance(source, keras.Model) else source.network, predicts=True)
     if likelihood is None:

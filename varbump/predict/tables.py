@@ -119,11 +119,16 @@ def _cubic(
     slope_below: np.ndarray,
     slope_above: np.ndarray,
 ) -> np.ndarray:
-    """Evaluate Hermite's cubic in the cell from low to high, clipped to the values at its ends."""
-    width = high - low
+    """Evaluate Hermite's cubic in the cell from low to high, clipped to the values at its ends.
+
+    Where a density is infinite, as it may be at an end of its support, the slope is the largest that keeps it monotone.
+    """
+    width, rise = high - low, above - below
     t = (v - low) / np.maximum(width, 1e-300)
-    a, b = width * slope_below, width * slope_above
-    rise = above - below
+    a, b = (
+        np.where(np.isfinite(slope), width * np.where(np.isfinite(slope), slope, 0.0), 3.0 * rise)
+        for slope in (slope_below, slope_above)
+    )
     return np.clip(below + t * (a + t * (3.0 * rise - 2.0 * a - b + t * (a + b - 2.0 * rise))), below, above)
 
 

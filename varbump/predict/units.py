@@ -53,7 +53,10 @@ class Prepared(NamedTuple):
     def likelihood(self, given: Any) -> Any:
         """Return the likelihood that is given, or that of the source, or raise a TypeError if there is none."""
         if self.unit is not None and given is not None:
-            raise TypeError("likelihood must be left out for an estimator, which has learned its own")
+            raise TypeError(
+                "likelihood must be left out for an estimator, which has learned its own; predict_y draws "
+                "observations, and so does predict_bands with kind='predictive'"
+            )
         likelihood = given or self.head or getattr(self.source, "likelihood", None)
         if likelihood is None:
             raise TypeError("likelihood is missing: pass the one that the model was trained with")

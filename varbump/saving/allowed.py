@@ -197,8 +197,14 @@ def decoded(value: Any, table: Mapping[str, type], where: str) -> dict[str, Any]
 
 
 def _refuse_unregistered(key: str, where: str) -> None:
-    """Name the missing registration if the file contains a class that its writer had registered."""
+    """Say what is wrong with a class of a user's own: its name is not registered here, or its base does not belong."""
     name = key.removeprefix(USER)
+    known = registered(keras.layers.Layer).get(key)
+    if key.startswith(USER) and known is not None and not issubclass(known, (TrainableActivation, VariationalLayer)):
+        raise Refused(
+            f"{where} is {name}, which is registered but of no kind that can be saved: derive it from "
+            f"varbump.layers.TrainableActivation, or from a variational layer of varbump.layers"
+        )
     if key.startswith(USER) and CLASS_NAME.fullmatch(name) and key not in registered(object):
         raise Refused(
             f"{where} is of a class that was registered as {name!r}, which is not known here: register it before you "

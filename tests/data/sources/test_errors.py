@@ -80,7 +80,7 @@ def test_columns_that_do_not_suit(tmp_path):
         vb.sources.ParquetSource(path, "y", "a")
     write(tmp_path / "b.parquet", a=values(3), y=values(3))
     write(tmp_path / "c.parquet", a=values(3))
-    with raises(f"{tmp_path / 'c.parquet'} has no column 'y'"):
+    with raises(f"{tmp_path / 'c.parquet'} has no column 'y'; it has a; leave target out"):
         vb.sources.ParquetSource([tmp_path / "b.parquet", tmp_path / "c.parquet"], "y", ["a"])
 
 

@@ -115,5 +115,7 @@ def _is_batched(specs: list[Any]) -> bool:
     if x.rank and x[0] is None:
         return True
     if x.rank == y.rank == 1:
-        raise ValueError(f"batched must say whether elements x {x}, y {y} are rows or batches of rows")
+        raise ValueError(
+            f"batched must say whether elements x {x}, y {y} are rows or batches of rows: pass batched=False or True"
+        )
     return y.rank >= 2 or (x.rank >= 2 and y.rank == 1 and x[0] == y[0])

@@ -266,7 +266,8 @@ class TabularSource(Source):
         for name in self._names:
             if name not in part.schema.names:
                 names = ", ".join(part.schema.names[:10])
-                raise ValueError(f"{part.path} has no column {name!r}; it has {names}")
+                hint = "; leave target out for rows to predict" if name in self.target else ""
+                raise ValueError(f"{part.path} has no column {name!r}; it has {names}{hint}")
             kind = part.schema.field(name).type
             if name not in self.features and not self._is_number(kind):
                 raise ValueError(f"{part.path}: column {name!r} holds {kind}, no numbers; convert it")
