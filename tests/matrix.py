@@ -181,7 +181,7 @@ HEAD = """# Supported versions
 
 Written by `python tests/matrix.py`, which takes each interpreter that it finds and each TensorFlow, installs the wheel
 into a fresh environment, and there imports, fits, predicts, saves, loads and runs the command line, under Keras 2 and
-under Keras 3. With `--suite`, the tests run too.
+under Keras 3. With `--suite`, the tests run too. A pair without a row has not been tried.
 
 """
 

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import matrix
 import pytest
 
 import varbump as vb
@@ -61,6 +62,39 @@ def test_the_page_of_keras_3_has_the_reason_of_each_test_that_is_skipped_there()
     assert used == set(reasons)
     for reason in reasons.values():
         assert f"| {reason} |" in page
+
+
+def test_the_list_of_licences_has_every_dependency():
+    spec = importlib.util.spec_from_file_location("licences", DOCS / "licences.py")
+    licences = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(licences)
+    page = licences.PAGE.read_text()
+    for name, bounds, uses in licences.requirements():
+        assert f"| {name} | `{bounds}` | {uses} | {licences.REASONS[name]} | " in page, "run python docs/licences.py"
+    assert set(licences.kept(page)) == {"package", "---", *(name for name, *_ in licences.requirements())}
+    assert "not stated" not in page
+
+
+def test_the_table_of_supported_versions_is_read_as_it_is_written():
+    rows = matrix.read(matrix.PAGE.read_text())
+    assert rows
+    assert matrix.page(rows) == matrix.PAGE.read_text()
+    for row in rows:
+        minor = [".".join(row[name].split(".")[:2]) for name in ("Python", "TensorFlow")]
+        assert minor[0] in matrix.PYTHONS
+        assert minor[1] in matrix.TENSORFLOWS
+
+
+def test_the_matrix_has_the_versions_of_pyproject():
+    text = (ROOT / "pyproject.toml").read_text()
+    assert re.findall(r"Python :: (3\.\d+)", text) == list(matrix.PYTHONS)
+    (low, high) = re.findall(r'"tensorflow>=2\.(\d+),<2\.(\d+)"', text)[0]
+    assert [f"2.{minor}" for minor in range(int(low), int(high))] == list(matrix.TENSORFLOWS)
+
+
+def test_reasons_of_the_matrix_hold_no_addresses_and_paths():
+    said = "x\nERROR: no wheel at https://host.example/simple/a/ for /some/where/b.whl\nnote"
+    assert matrix.reason(said) == "no wheel at (address) for b.whl"
 
 
 @pytest.mark.slow
