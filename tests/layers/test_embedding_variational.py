@@ -204,7 +204,7 @@ def test_names_of_factories_are_those_of_build_network():
         ({"input_dim": 2**24 + 1}, "input_dim must be at most 16,777,216: float32 cannot"),
         ({"output_dim": 1.5}, "output_dim must be"),
         ({"estimator": "flipout"}, "estimator must be 'shared'.*got 'flipout'"),
-        ({"posterior": vb.posterior, "input_dim": 10_000}, "A full covariance over .* has .* parameters"),
+        ({"posterior": "full_covariance", "input_dim": 10_000}, "A full covariance over .* has .* parameters"),
         ({"prior": "gaussian"}, "prior must be one of"),
         ({"prior": None, "kl_weight": -1.0}, "kl_weight must be"),
     ],
