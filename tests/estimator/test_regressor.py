@@ -635,6 +635,6 @@ def test_covariances_are_those_of_the_functions_and_the_noise(data, model):
 def test_one_axis_is_refused_without_printing_all_of_it():
     x = np.linspace(0.0, 1.0, 300)
     with pytest.raises(
-        ValueError, match=r"^X must have the shape \(N, D\), got \(300,\). Reshape your data: X.resh.{,60}$"
+        ValueError, match=r"^X must have the shape \(N, D\), got \(300,\). Reshape your data: X.resh.{,80}$"
     ):
         vb.VariationalRegressor().fit(x, x)
