@@ -338,6 +338,7 @@ def report(run):
     return run[0] / "run" / "report.html"
 
 
+@pytest.mark.slow
 def test_the_page_stands_alone_and_escapes_names(report):
     text = report.read_text()
     page = Page()

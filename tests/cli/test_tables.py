@@ -66,6 +66,7 @@ def test_numbers_come_back_bit_for_bit(rows, quoting, tmp_path):
     np.testing.assert_array_equal(table.read(names[::-1]), np.array(rows)[:, ::-1])
 
 
+@pytest.mark.slow
 def test_chunks_are_those_of_the_whole_and_rows_count_on(tmp_path):
     """A table of several blocks, whose last row is bad: its number is that of the whole file."""
     number = 300_000

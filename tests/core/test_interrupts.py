@@ -80,6 +80,7 @@ def test_other_threads_put_nothing_off():
     assert done == [True]
 
 
+@pytest.mark.slow
 def test_one_that_is_swallowed_while_a_network_is_traced_still_surfaces():
     """TensorFlow calls Python in places that drop every exception, such as finalisers; a layer here does the same."""
 

@@ -179,6 +179,7 @@ def test_a_quiet_guard_stops_and_keeps_what_happened():
     assert guard.error is None
 
 
+@pytest.mark.slow
 def test_a_fit_that_ends_by_another_error_gives_the_step_back():
     def rows():
         yield X[:16], Y[:16]

@@ -70,6 +70,7 @@ def test_values(model, frame):
     assert given.feature == "size"
 
 
+@pytest.mark.slow
 def test_bands_are_those_of_an_average():
     """Along a line they have a closed form: sd of w_j v + mean of the rest, from the covariance of the weights."""
     network, x, _, _, mean, covariance = linear()

@@ -32,6 +32,7 @@ def fitted(folder):
     return vb.VariationalRegressor(**SETTINGS, max_iter=25).fit(source)
 
 
+@pytest.mark.slow
 def test_it_learns_from_categories_and_missing_cells(fitted):
     frame = table()
     X = frame.drop(columns="y")
@@ -52,6 +53,7 @@ def test_scales_are_those_of_all_rows(fitted):
     assert fitted.x_scaler_.scale_[names.index("city_yy")] == 1.0
 
 
+@pytest.mark.slow
 def test_it_is_saved_and_predicts_folders_and_partitions(fitted, folder, tmp_path):
     frame = table()
     X, path = frame.drop(columns="y"), tmp_path / "model.varbump"

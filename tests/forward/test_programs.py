@@ -111,6 +111,7 @@ class Doubled(keras.layers.Layer):
         return self.factor * inputs
 
 
+@pytest.mark.slow
 def test_networks_that_cannot_be_described_compile_for_themselves():
     def made(factor):
         return keras.Sequential([keras.Input((1,)), Doubled(factor), network()])
@@ -132,6 +133,7 @@ class KeepsATensor(keras.layers.Layer):
         return inputs + self.kept[0]
 
 
+@pytest.mark.slow
 def test_names_of_layers_and_functions_are_not_what_is_computed():
     def made(name, activation):
         dense = keras.layers.Dense(3, activation, kernel_initializer="ones", name=name)

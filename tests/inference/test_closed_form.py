@@ -57,6 +57,7 @@ def test_full_covariance_finds_the_posterior_and_the_evidence(family, seed):
     )
 
 
+@pytest.mark.slow
 def test_loss_of_the_history_is_the_negative_evidence():
     x, y = problem()
     network = linear(vb.posterior)

@@ -90,6 +90,7 @@ def test_copies_draw_as_the_ensemble_does(copied):
     np.testing.assert_array_equal(vb.predict_f(copied(ensemble), X, num_draws=7, seed=5), expected)
 
 
+@pytest.mark.slow
 def test_threads_draw_as_one_does():
     ensemble = fitted(epochs=3)
     alone = [vb.predict_f(ensemble, X, num_draws=9, seed=seed) for seed in range(8)]
@@ -161,6 +162,7 @@ def test_expectations_are_those_of_each_member():
     np.testing.assert_allclose(vb.predict_f(members, X[:3], likelihood=likelihood, num_draws=4, seed=0), expected, 1e-5)
 
 
+@pytest.mark.slow
 def test_members_may_have_weights_of_their_own():
     """Of a batch with a column of weights for each member, each takes the gradient for its own column."""
     network = vb.build_network(1, hidden_units=(3,), make_posterior_fn=vb.posteriors.MeanFieldNormal(), seed=0)

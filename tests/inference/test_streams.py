@@ -207,6 +207,7 @@ def _ending_after(init, number):
     return made
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_the_step_of_the_epoch():
     x = X.copy()
     x[:, 0] *= np.where(np.arange(500) < 480, 1.0, 1e30)

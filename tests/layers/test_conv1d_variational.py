@@ -163,10 +163,12 @@ def test_weight_shapes_are_those_of_the_weights(options):
     laws.assert_weight_shapes(conv(activation="bump", **options), (5, 9, 2))
 
 
+@pytest.mark.slow
 def test_files_keep_every_bit(tmp_path):
     laws.assert_saved(network(padding="same", posterior=vb.posterior), X, tmp_path)
 
 
+@pytest.mark.slow
 def test_pooling_behind_it_is_saved_and_shared(tmp_path):
     layers = keras.layers
     model = keras.Sequential(

@@ -190,6 +190,7 @@ def test_as_many_scales_as_targets():
         vb.fit(linear(), LearnedNormal(num_targets=2), x, y)
 
 
+@pytest.mark.slow
 def test_a_likelihood_with_nothing_but_nll_and_sample_still_works():
     class Minimal:
         def nll(self, y, f):

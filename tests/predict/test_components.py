@@ -100,6 +100,7 @@ def test_densities_are_those_of_scipy(kind):
         assert made.crps(y)[row, q] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_censored_normal_has_atoms():
     likelihood = CensoredNormal(-0.5, 2.0, 0.8, offset=0.4, dtype="float64")
     f = draws(spread=0.7)

@@ -95,6 +95,7 @@ def test_bad_arguments_are_named(rows):
     assert isinstance(made, PredictiveDistribution)
 
 
+@pytest.mark.slow
 def test_many_rows_in_large_calls_are_the_same_rows(monkeypatch):
     """But for rounding; the last call has rows of its own and padding."""
     likelihood = vb.likelihoods.HeteroscedasticNormal()

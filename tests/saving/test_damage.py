@@ -296,6 +296,7 @@ FUZZ = settings(
 )
 
 
+@pytest.mark.slow
 @FUZZ
 @given(data=st.data())
 def test_bytes_that_were_flipped(original, weights, tmp_path, data):

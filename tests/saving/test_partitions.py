@@ -33,6 +33,7 @@ def test_kinds_of_parts(path):
     assert len(vb.predict_partition(X[:0], path, **options)["mean"]) == 0
 
 
+@pytest.mark.slow
 def test_a_file_is_loaded_again_only_when_it_has_changed(path, monkeypatch):
     loads, load = [], partitions.load
     monkeypatch.setattr(partitions, "load", lambda name: loads.append(name) or load(name))

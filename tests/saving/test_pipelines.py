@@ -124,6 +124,7 @@ def test_columns_and_searches(columns, tmp_path):
     assert vb.evaluate(loaded, FRAME, Y).crps == vb.evaluate(grid, FRAME, Y).crps
 
 
+@pytest.mark.slow
 def test_what_cannot_be_saved_is_named(logged, tmp_path):
     path = tmp_path / "model.varbump"
     path.write_text("kept")
@@ -216,6 +217,7 @@ def test_a_recalibrated_network_comes_back(tmp_path):
         vb.load(tampered(path, lambda c: c.update(kind="recalibrated")))
 
 
+@pytest.mark.slow
 def test_a_recalibrated_pipeline_comes_back(logged, tmp_path):
     mended = vb.recalibrate(logged, X, Y)
     loaded = again(mended, tmp_path)

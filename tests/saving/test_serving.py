@@ -95,6 +95,7 @@ def test_two_targets_and_other_levels(tmp_path):
     np.testing.assert_allclose(found["quantiles"], model.predict_quantiles(NEW, [0.3]), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_it_replaces_an_export_and_nothing_else(tmp_path):
     network, likelihood = vb.build_network(1, hidden_units=(), seed=0), vb.likelihoods.Normal(0.3)
     vb.export(network, tmp_path / "served", likelihood=likelihood, num_draws=3)

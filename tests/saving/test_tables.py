@@ -33,6 +33,7 @@ def saved(tmp_path_factory):
     return path, model, frame
 
 
+@pytest.mark.slow
 def test_levels_of_any_kind_come_back(saved):
     path, model, frame = saved
     loaded = vb.load(path)

@@ -21,6 +21,7 @@ def exact():
     return linear()
 
 
+@pytest.mark.slow
 def test_a_halved_sd_is_mended(exact):
     network, *_, weights, _, _ = exact
     x, y = fresh(weights, 2000, seed=2)
