@@ -15,6 +15,7 @@ import varbump as vb
 from varbump.inference.vi import checkpoint
 from varbump.inference.workers import loop
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process of a shell's background would ignore it
 waits = tf.distribute.experimental.CommunicationOptions(timeout_seconds=10.0)
 strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=waits)
 rank = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
