@@ -132,7 +132,7 @@ def test_columns_of_codes_are_found_behind_other_layers():
     np.testing.assert_array_equal(columns_of_codes(mixed(), x), [True, False])
     np.testing.assert_array_equal(columns_of_codes(network(), CODES), [True, True])
     assert not columns_of_codes(vb.build_network(2, hidden_units=(), seed=0), x).any()
-    two_outputs = keras.Model((model := mixed()).inputs, [model.output, model.output])
+    two_outputs = keras.Model((model := mixed()).input, [model.output, model.output])
     np.testing.assert_array_equal(columns_of_codes(two_outputs, x), [True, False])
 
 
