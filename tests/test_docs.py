@@ -93,7 +93,7 @@ def test_the_matrix_has_the_versions_of_pyproject():
 
 
 def test_reasons_of_the_matrix_hold_no_addresses_and_paths():
-    said = "x\nERROR: no wheel at https://host.example/simple/a/ for /some/where/b.whl\nnote"
+    said = "x\nERROR: no wheel at https://host.example/a/ for /some/where/b.whl\nnote"
     assert matrix.reason(said) == "no wheel at (address) for b.whl"
 
 

@@ -24,6 +24,7 @@ from varbump.core.keras2_training import (
     unwrapped,
     updates_through,
 )
+from varbump.core.tracing import forget_scratch_graphs
 
 __all__ = [
     "Functional",
@@ -63,8 +64,17 @@ __all__ = [
 NAME = "tf_keras"
 """Name of the package, for messages and for the modules of its classes."""
 
-Layer = keras.layers.Layer
-"""Base of our layers."""
+
+class Layer(keras.layers.Layer):
+    """Base of our layers, which leave no graph behind in which Keras has inferred the shapes of their outputs."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Apply the layer."""
+        outputs = super().__call__(*args, **kwargs)
+        if keras.backend.is_keras_tensor(outputs):
+            forget_scratch_graphs()
+        return outputs
+
 
 Loss = keras.losses.Loss
 """Base of our losses."""

@@ -66,8 +66,9 @@ class StackingReport(Printed):
 
     @property
     def _shape(self) -> str:
-        df = 1.0 / self.noise_tail if self.noise_tail else 0.0
-        return f", with the tails of Student's t with {df:.1f} degrees of freedom" if df else ""
+        if not self.noise_tail:
+            return ""
+        return f", with the tails of Student's t with {1.0 / self.noise_tail:.1f} degrees of freedom"
 
     def _mean(self, values: np.ndarray) -> float:
         return float(np.average(values, weights=self.row_weights)) if len(values) else float("nan")

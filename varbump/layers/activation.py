@@ -7,17 +7,9 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from varbump.core.keras import Layer, keras
-from varbump.core.tracing import forget_scratch_graphs
+from varbump.core.keras import Layer
 
-__all__ = ["TrainableActivation", "without_scratch"]
-
-
-def without_scratch(outputs: Any) -> Any:
-    """Return the outputs of a layer; if they are symbolic, the graph in which Keras inferred their shape is let go."""
-    if keras.backend.is_keras_tensor(outputs):
-        forget_scratch_graphs()
-    return outputs
+__all__ = ["TrainableActivation"]
 
 
 class TrainableActivation(Layer):
@@ -40,10 +32,6 @@ class TrainableActivation(Layer):
         "No input of layer {name!r} moves it.",
         "Start it elsewhere, or standardise the inputs.",
     )
-
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Apply the layer."""
-        return without_scratch(super().__call__(inputs, *args, **kwargs))
 
     def weight_shapes(self, input_shape: Any) -> list[tuple[int, ...]]:
         """Shapes of the weights that `build` would create for inputs (None, ..., D), in their order."""

@@ -25,7 +25,7 @@ from varbump.core.random import host_seed
 from varbump.core.tracing import forget_custom_gradients
 from varbump.forward.apply import active_pass
 from varbump.forward.elbo import exact_kl, monte_carlo_kl
-from varbump.layers.activation import TrainableActivation, without_scratch
+from varbump.layers.activation import TrainableActivation
 from varbump.layers.by_name import resolve_activation
 from varbump.layers.factories import factory_of
 from varbump.layers.noise import OwnNoise, noise_of
@@ -99,7 +99,7 @@ class DrawnLayer(VariationalLayer):
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Apply the layer; raise a TypeError for a tensor of the Keras that is not in use."""
         refuse_other_keras(inputs, "inputs")
-        return without_scratch(super().__call__(inputs, *args, **kwargs))
+        return super().__call__(inputs, *args, **kwargs)
 
     def make_distributions(self, kernel_shape: tuple[int, ...], num_inputs: int, example_shape: Sequence[int]) -> None:
         """Make q and p over a kernel of this shape, whose last axis has a bias each.

@@ -185,7 +185,8 @@ class _Served(tf.Module):
             own = inputs if leaf.inputs is None else inputs * tf.constant(leaf.inputs, inputs.dtype)
             f = tf.cast(function(tf.cast(own, float_dtype(leaf.sampler.network))), tf.float64)
             loc, noise = (tf.cast(part, tf.float64) for part in (leaf.likelihood.mean(f), leaf.likelihood.stddev(f)))
-            noise = tf.broadcast_to(noise, tf.shape(loc)) * (leaf.pool_noise or (1.0,))[0]
+            factor, _ = leaf.pool_noise or (1.0, 0.0)
+            noise = tf.broadcast_to(noise, tf.shape(loc)) * factor
             distributions.append(_distribution(leaf, f, loc, noise))
             locs.append(loc)
             noises.append(noise)

@@ -5,14 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability import mcmc
 
-__all__ = ["default_test_points", "ess_of", "in_range_of", "rhat_of"]
+from varbump.model.checks import check_inputs
+from varbump.model.codes import columns_of_codes
+
+__all__ = ["checked_test_points", "default_test_points", "ess_of", "in_range_of", "rhat_of"]
 
 MAX_TEST_POINTS = 64
+
+
+def checked_test_points(network: Any, x: np.ndarray, x_test: Any) -> np.ndarray:
+    """Test points as a network takes them, or the default ones for training rows x if there are none."""
+    if x_test is None:
+        return default_test_points(x, columns_of_codes(network, x))
+    return check_inputs(network, x_test, "x_test")
 
 
 def default_test_points(x: np.ndarray, codes: np.ndarray | None = None) -> np.ndarray:

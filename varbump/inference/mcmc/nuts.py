@@ -14,13 +14,12 @@ from varbump.core.progress import ProgressBar
 from varbump.core.random import generator, host_seed
 from varbump.inference.mcmc.chain import ChainProgram
 from varbump.inference.mcmc.chains import Chains
-from varbump.inference.mcmc.convergence import default_test_points, in_range_of
+from varbump.inference.mcmc.convergence import checked_test_points, in_range_of
 from varbump.inference.mcmc.coordinates import Coordinates
 from varbump.inference.mcmc.cost import refuse_if_dear, time_gradient
 from varbump.inference.mcmc.draws import PosteriorDraws
 from varbump.likelihoods.checks import check_likelihood
-from varbump.model.checks import check_data, check_inputs, check_network
-from varbump.model.codes import columns_of_codes
+from varbump.model.checks import check_data, check_network
 from varbump.model.hyper_posterior import check_hyperparameters, log_posterior
 
 __all__ = ["sample_nuts"]
@@ -123,10 +122,7 @@ def sample_nuts(
     if max_minutes is not None:
         max_minutes = check_number(max_minutes, "max_minutes", strict=True)
     x, y = check_data(network, likelihood, x, y)
-    if x_test is None:
-        x_test = default_test_points(x, columns_of_codes(network, x))
-    else:
-        x_test = check_inputs(network, x_test, "x_test")
+    x_test = checked_test_points(network, x, x_test)
     seed = host_seed(seed)
 
     safe_point()

@@ -16,15 +16,14 @@ from varbump.core.keras import is_built, keras, variables_of
 from varbump.core.random import host_seed
 from varbump.core.restored import restored_after_errors
 from varbump.core.temperature import forget_temperature, was_trained
-from varbump.inference.mcmc.convergence import default_test_points, in_range_of
+from varbump.inference.mcmc.convergence import checked_test_points, in_range_of
 from varbump.inference.mcmc.cost import MAX_WEIGHTS
 from varbump.inference.posterior.annealed import sample_annealed
 from varbump.inference.posterior.draws import NearExactDraws
 from varbump.inference.posterior.exact import exact_draws
 from varbump.inference.vi.fitting import fit
 from varbump.likelihoods.checks import check_likelihood
-from varbump.model.checks import check_data, check_inputs, check_network
-from varbump.model.codes import columns_of_codes
+from varbump.model.checks import check_data, check_network
 from varbump.model.hyper_posterior import check_hyperparameters, log_posterior
 
 __all__ = ["sample_posterior"]
@@ -128,10 +127,7 @@ def sample_posterior(
     if max_minutes is not None:
         max_minutes = check_number(max_minutes, "max_minutes", strict=True)
     x, y = check_data(network, likelihood, x, y)
-    if x_test is None:
-        x_test = default_test_points(x, columns_of_codes(network, x))
-    else:
-        x_test = check_inputs(network, x_test, "x_test")
+    x_test = checked_test_points(network, x, x_test)
     seed = host_seed(seed)
 
     safe_point()
